@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error that flinkcore raises on purpose.
+
+Each inherits FlinkcoreError and the builtin a caller would guess, so that either can be caught. A message
+says what was expected, what came, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+
+
+class FlinkcoreError(Exception):
+    """The base of all errors raised by flinkcore itself."""
+
+
+class SchemaError(FlinkcoreError, TypeError):
+    """Columns, names or types do not fit: a missing field, a wrong type, a value that its type cannot hold."""
+
+
+class ExpressionError(FlinkcoreError, ValueError):
+    """An expression cannot be parsed, resolved or evaluated."""
+
+
+class ConfigurationError(FlinkcoreError, ValueError):
+    """An option has a value that it cannot take, or a job was put together in a way that cannot run."""
+
+
+class DataError(FlinkcoreError, ValueError):
+    """A record is at fault: a null key, a timestamp out of range, a line that does not parse."""
+
+
+class ConnectorError(FlinkcoreError, OSError):
+    """A source cannot be read or a sink cannot be written."""
+
+
+class UnsupportedOperationError(FlinkcoreError, NotImplementedError):
+    """The operation has no meaning here, as Flink's UnsupportedOperationException says it."""
+
+
+class JobCancelledError(FlinkcoreError):
+    """The job was cancelled before it finished."""
+
+
+class JobExecutionError(FlinkcoreError, RuntimeError):
+    """A job failed. `__cause__` is the first failure; the text names the operator."""
+
+
+class UserFunctionError(FlinkcoreError, RuntimeError):
+    """A function of the user raised.
+
+    The text names the operator and the record and ends with the user's own traceback, starting at the first
+    line of the user's code; `__cause__` is the exception itself.
+    """
+
+    def __init__(self, operator: str, function: str, error: BaseException, record: object = None,
+                 position: int | None = None) -> None:
+        self.operator = operator
+        self.function = function
+        self.record = record
+        self.position = position
+        where = f"operator '{operator}': {function} raised {type(error).__name__}: {error}"
+        if position is not None:
+            where += f"\n  at record {position} of its batch: {_shorten(record)}"
+        super().__init__(where + "\n" + _user_traceback(error.__traceback__, error))
+        self.__cause__ = error
+
+
+def _shorten(value: object, chars_max: int = 200) -> str:
+    text = repr(value)
+    return text if len(text) <= chars_max else text[: chars_max - 3] + "..."
+
+
+def _user_traceback(trace: TracebackType | None, error: BaseException) -> str:
+    """The traceback from the first frame outside flinkcore on; all of it when there is none."""
+    frames = traceback.extract_tb(trace)
+    engine = __file__.rsplit("errors.py", 1)[0]
+    start = next((i for i, frame in enumerate(frames) if not frame.filename.startswith(engine)), 0)
+    return "Traceback (most recent call last):\n" + "".join(
+        traceback.format_list(frames[start:]) + traceback.format_exception_only(type(error), error)
+    )
