@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract between an operator and whoever runs it.
+
+An operator is one step of one subtask. Fields fixed when the job is built are set in __init__; everything that
+changes is made in open(). It is called by one thread, in this order:
+
+    open  (process_batch | process_watermark | process_timer | process_idle)*  end_input?  close
+
+A bounded input ends with the watermark 2**63 - 1, so that all event time fires, and then end_input. close is
+called also after a failure. What an operator emits goes to `self.out`, during any of these calls but close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.schema import Schema
+from flinkcore.config import Configuration
+from flinkcore.metrics import OperatorMetrics
+from flinkcore.time.clock import Clock
+
+
+class Output(Protocol):
+    """Where an operator emits: the next operator of its chain, or channels to other subtasks."""
+
+    def batch(self, batch: Batch) -> None:
+        """Records, in order."""
+
+    def watermark(self, watermark_ms: int) -> None:
+        """No record with a timestamp <= watermark_ms follows, but late ones."""
+
+    def side(self, tag: str, batch: Batch) -> None:
+        """Records for the side output `tag`; dropped when nobody asked for it."""
+
+    def idle(self, idle: bool) -> None:
+        """Whether this output's watermark is to be ignored for now (Flink: WatermarkStatus)."""
+
+
+class ProcessingTimers(Protocol):
+    """Wakes its operator: process_timer is called once the clock has reached a registered time."""
+
+    def register(self, timestamp_ms: int) -> None:
+        """Asks for process_timer at or soon after this processing time; the same time twice is one call."""
+
+
+@dataclass
+class OperatorContext:
+    """What an operator is handed when it opens."""
+
+    name: str
+    clock: Clock
+    timers: ProcessingTimers
+    config: Configuration
+    metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
+    subtask_index: int = 0
+    parallelism: int = 1
+    max_parallelism: int = 128
+    operator_id: str = ""
+    job_name: str = ""
+    interrupted: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
+class OperatorDescription:
+    """How an operator runs, for explain().
+
+    native : whether whole batches go through kernels; False when Python runs for each record
+    detail : one line on what it does, e.g. the expressions or the window
+    reason : why Python runs for each record, None when it does not
+    """
+
+    native: bool
+    detail: str = ""
+    reason: str | None = None
+
+
+class Operator:
+    """The base of all operators; see the module for the order of calls."""
+
+    context: OperatorContext
+    out: Output
+
+    def open(self, context: OperatorContext, out: Output) -> None:
+        self.context = context
+        self.out = out
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        raise NotImplementedError(type(self).__name__)
+
+    def process_watermark(self, watermark_ms: int) -> None:
+        """The combined watermark of all inputs advanced. The default passes it on."""
+        self.out.watermark(watermark_ms)
+
+    def process_timer(self, now_ms: int) -> None:
+        """Processing time reached one or more registered times."""
+
+    def process_idle(self, idle: bool) -> None:
+        self.out.idle(idle)
+
+    def end_input(self) -> None:
+        """All inputs ended; the final watermark has passed."""
+
+    def close(self) -> None:
+        """Releases what open() took."""
+
+    def output_schema(self) -> Schema:
+        """The schema of the main output; known when the job is built."""
+        raise NotImplementedError(type(self).__name__)
+
+    def side_schema(self, tag: str) -> Schema | None:
+        """The schema of a side output; None when this operator has none of that name."""
+        return None
+
+    def describe(self) -> OperatorDescription:
+        return OperatorDescription(native=True)
+
+    def unfired(self) -> str | None:
+        """What waits for a watermark that has not come, in words; None when nothing does."""
+        return None
+
+
+OperatorFactory = Callable[[], Operator]
