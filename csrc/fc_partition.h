@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Hash -> key group -> subtask, and a stable order of rows by target.
+ *
+ * key_group = hash % max_parallelism and subtask = key_group * parallelism / max_parallelism, so that each
+ * subtask owns one range of key groups (Flink: KeyGroupRangeAssignment; the hash is ours, not Java's). */
+#ifndef FC_PARTITION_H
+#define FC_PARTITION_H
+
+#include <stdint.h>
+
+#include "fc_status.h"
+
+/* key_groups[i] = hashes[i] % max_parallelism. FC_ERR_INVALID if max_parallelism < 1. */
+fc_status fc_key_groups(const uint64_t *hashes, int64_t n, int32_t max_parallelism, int32_t *key_groups);
+
+/* subtasks[i] in [0, parallelism). FC_ERR_INVALID unless 1 <= parallelism <= max_parallelism. */
+fc_status fc_subtasks(const uint64_t *hashes, int64_t n, int32_t max_parallelism, int32_t parallelism,
+                      int32_t *subtasks);
+
+/* The rows of each target together, in their old order: rows order[bounds[t] .. bounds[t + 1]) go to target
+ * t. `order` has n places, `bounds` count + 1. FC_ERR_INVALID if count < 1 or a target is outside
+ * [0, count). A counting sort: O(n + count), no allocation. */
+fc_status fc_partition(const int32_t *targets, int64_t n, int32_t count, int64_t *order, int64_t *bounds);
+
+#endif

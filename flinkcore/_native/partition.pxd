@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from flinkcore._native.column cimport fc_status
+
+
+cdef extern from "fc_partition.h":
+    fc_status fc_key_groups(const uint64_t *hashes, int64_t n, int32_t max_parallelism,
+                            int32_t *key_groups) nogil
+    fc_status fc_subtasks(const uint64_t *hashes, int64_t n, int32_t max_parallelism, int32_t parallelism,
+                          int32_t *subtasks) nogil
+    fc_status fc_partition(const int32_t *targets, int64_t n, int32_t count, int64_t *order,
+                           int64_t *bounds) nogil

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hash to key group to subtask, and a stable order of rows by target."""
+
+import numpy as np
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from flinkcore._native.column cimport fc_status
+from flinkcore._native.status cimport check
+
+
+def key_groups(const uint64_t[::1] hashes, int32_t max_parallelism):
+    """The key group of each hash: hash % max_parallelism.
+
+    hashes : uint64[n];  max_parallelism : how many key groups there are, >= 1
+    -> int32[n] in [0, max_parallelism)
+    ValueError : max_parallelism < 1
+    """
+    cdef int64_t n = hashes.shape[0]
+    cdef int32_t[::1] groups
+    cdef fc_status status
+    if max_parallelism < 1:
+        raise ValueError(f"key_groups: max_parallelism is {max_parallelism}, expected at least 1")
+    result = np.empty(n, np.int32)
+    if n == 0:
+        return result
+    groups = result
+    with nogil:
+        status = fc_key_groups(&hashes[0], n, max_parallelism, &groups[0])
+    check(status, "key_groups")
+    return result
+
+
+def subtasks(const uint64_t[::1] hashes, int32_t max_parallelism, int32_t parallelism):
+    """The subtask that owns each hash: key_group * parallelism // max_parallelism.
+
+    hashes : uint64[n];  1 <= parallelism <= max_parallelism
+    -> int32[n] in [0, parallelism)
+    ValueError : parallelism outside [1, max_parallelism]
+    Source: Flink, KeyGroupRangeAssignment.computeOperatorIndexForKeyGroup
+    """
+    cdef int64_t n = hashes.shape[0]
+    cdef int32_t[::1] owners
+    cdef fc_status status
+    if not 1 <= parallelism <= max_parallelism:
+        raise ValueError(f"subtasks: parallelism is {parallelism}, expected 1 to max_parallelism ({max_parallelism})")
+    result = np.empty(n, np.int32)
+    if n == 0:
+        return result
+    owners = result
+    with nogil:
+        status = fc_subtasks(&hashes[0], n, max_parallelism, parallelism, &owners[0])
+    check(status, "subtasks")
+    return result
+
+
+def partition(const int32_t[::1] targets, int32_t count):
+    """The rows of each target together, in their old order.
+
+    targets : int32[n], each in [0, count);  count : how many targets, >= 1
+    -> (order int64[n], bounds int64[count + 1]): rows order[bounds[t]:bounds[t + 1]] go to target t
+    ValueError : count < 1, or a target outside [0, count)
+    """
+    cdef int64_t n = targets.shape[0]
+    cdef int64_t[::1] order, bounds
+    cdef fc_status status
+    if count < 1:
+        raise ValueError(f"partition: count is {count}, expected at least 1")
+    if n == 0:
+        return np.empty(0, np.int64), np.zeros(count + 1, np.int64)
+    order_array, bounds_array = np.empty(n, np.int64), np.empty(count + 1, np.int64)
+    order, bounds = order_array, bounds_array
+    with nogil:
+        status = fc_partition(&targets[0], n, count, &order[0], &bounds[0])
+    check(status, f"partition: a target is outside [0, {count})")
+    return order_array, bounds_array

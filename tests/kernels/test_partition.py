@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flinkcore._native.partition import key_groups, partition, subtasks
+
+EDGES = np.array([0, 1, 127, 128, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1], np.uint64)
+
+
+def hashes_of(n, seed=0):
+    return np.concatenate([EDGES, np.random.default_rng(seed).integers(0, 2**64, n, dtype=np.uint64)])
+
+
+@pytest.mark.parametrize("max_parallelism", [1, 2, 3, 7, 127, 128, 32767, 32768, 2**31 - 1])
+def test_key_group_is_the_hash_modulo_max_parallelism(max_parallelism):
+    hashes = hashes_of(2000)
+    hashes = np.concatenate([hashes, hashes // np.uint64(max_parallelism) * np.uint64(max_parallelism)])
+    groups = key_groups(hashes, max_parallelism)
+    assert groups.dtype == np.int32
+    assert groups.tolist() == [h % max_parallelism for h in hashes.tolist()]
+
+
+@pytest.mark.parametrize("parallelism, max_parallelism", [
+    (1, 1), (1, 5), (5, 5), (3, 128), (127, 128), (128, 128), (5, 32768), (32768, 32768), (3, 2**31 - 1),
+    (2**31 - 1, 2**31 - 1),
+])
+def test_subtask_owns_a_range_of_key_groups(parallelism, max_parallelism):
+    hashes = hashes_of(1000)
+    assert subtasks(hashes, max_parallelism, parallelism).tolist() == [
+        h % max_parallelism * parallelism // max_parallelism for h in hashes.tolist()
+    ]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5000])
+@pytest.mark.parametrize("count", [1, 2, 7, 300])
+def test_partition_is_a_stable_sort_by_target(n, count):
+    targets = np.random.default_rng(n + count).integers(0, count, n).astype(np.int32)
+    order, bounds = partition(targets, count)
+    assert order.tolist() == sorted(range(n), key=lambda i: targets[i])            # Python's sort is stable
+    assert bounds.tolist() == [int((targets < t).sum()) for t in range(count + 1)]
+
+
+def test_partition_with_empty_targets_at_both_ends():
+    order, bounds = partition(np.array([2, 2], np.int32), 5)
+    assert order.tolist() == [0, 1]
+    assert bounds.tolist() == [0, 0, 0, 2, 2, 2]
+
+
+def test_arguments_outside_their_range_are_refused():
+    hashes = EDGES
+    with pytest.raises(ValueError, match="max_parallelism is 0"):
+        key_groups(hashes, 0)
+    for parallelism in (0, 5):
+        with pytest.raises(ValueError, match=r"expected 1 to max_parallelism \(4\)"):
+            subtasks(hashes, 4, parallelism)
+    with pytest.raises(ValueError, match="count is 0"):
+        partition(np.zeros(1, np.int32), 0)
+    for target in (-1, 3):
+        with pytest.raises(ValueError, match=r"a target is outside \[0, 3\)"):
+            partition(np.array([0, target], np.int32), 3)
+    with pytest.raises(ValueError, match="dtype mismatch"):
+        key_groups(hashes.view(np.int64), 4)
