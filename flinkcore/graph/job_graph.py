@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The job graph: transformations with their parallelism settled, grouped into chains that share a task.
+
+All of it is a pure function of the transformations and the configuration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from flinkcore import options
+from flinkcore.config import Configuration
+from flinkcore.errors import ConfigurationError
+from flinkcore.graph.transformation import Edge, Partitioning, Transformation
+
+MAX_PARALLELISM_LOWER = 128       # Flink: KeyGroupRangeAssignment.DEFAULT_LOWER_BOUND_MAX_PARALLELISM
+MAX_PARALLELISM_UPPER = 32768     # Flink: KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM
+
+
+@dataclass(eq=False)
+class Node:
+    """A transformation with everything settled."""
+
+    transformation: Transformation
+    parallelism: int
+    max_parallelism: int
+    operator_id: str
+    inputs: list[Connection] = field(default_factory=list)
+    outputs: list[Connection] = field(default_factory=list)
+    chain: Chain | None = None
+
+    @property
+    def name(self) -> str:
+        return self.transformation.name
+
+
+@dataclass(eq=False)
+class Connection:
+    """An edge between two nodes; `chained` when both run in one task."""
+
+    source: Node
+    target: Node
+    edge: Edge
+    partitioning: Partitioning
+    chained: bool = False
+
+
+@dataclass(eq=False)
+class Chain:
+    """Nodes that run in one task, the head first; each follows the node that feeds it."""
+
+    nodes: list[Node]
+
+    @property
+    def head(self) -> Node:
+        return self.nodes[0]
+
+    @property
+    def parallelism(self) -> int:
+        return self.head.parallelism
+
+    @property
+    def name(self) -> str:
+        return " -> ".join(node.name for node in self.nodes if not node.transformation.hidden) or self.head.name
+
+
+@dataclass(eq=False)
+class JobGraph:
+    """What an executor runs."""
+
+    name: str
+    nodes: list[Node]
+    chains: list[Chain]
+    config: Configuration
+
+    def to_json(self) -> str:
+        """The plan in the JSON form of StreamExecutionEnvironment.get_execution_plan (Flink: JSONGenerator)."""
+        shown = [node for node in self.nodes if not node.transformation.hidden]
+        numbers = {node: i + 1 for i, node in enumerate(shown)}
+        plan = []
+        for node in shown:
+            entry: dict[str, object] = {
+                "id": numbers[node],
+                "type": node.name if node.transformation.kind != "Data Source" else f"Source: {node.name}",
+                "pact": node.transformation.kind,
+                "contents": node.transformation.description or node.name,
+                "parallelism": node.parallelism,
+            }
+            predecessors = [
+                {"id": numbers[source], "ship_strategy": partitioning.value, "side": "second"}
+                for source, partitioning in _visible_inputs(node)
+            ]
+            if predecessors:
+                entry["predecessors"] = predecessors
+            plan.append(entry)
+        return json.dumps({"nodes": plan}, indent=2)
+
+
+def _visible_inputs(node: Node) -> Iterable[tuple[Node, Partitioning]]:
+    """The inputs of a node with hidden nodes in between left out; the last step decides how records travel."""
+    for connection in node.inputs:
+        if connection.source.transformation.hidden:
+            for source, _ in _visible_inputs(connection.source):
+                yield source, connection.partitioning
+        else:
+            yield connection.source, connection.partitioning
+
+
+def build(transformations: Iterable[Transformation], config: Configuration, name: str,
+          parallelism_default: int, max_parallelism_default: int | None = None) -> JobGraph:
+    """The job graph of the transformations that lead to a sink, in the order in which they were made.
+
+    ConfigurationError when a parallelism does not fit its max parallelism, or a uid stands twice.
+    """
+    ordered = sorted(_reachable(transformations), key=lambda transformation: transformation.id)
+    nodes: dict[Transformation, Node] = {}
+    uids: dict[str, str] = {}
+    for position, transformation in enumerate(ordered):
+        parallelism = transformation.parallelism or parallelism_default
+        if transformation.parallelism_max is not None:
+            parallelism = min(parallelism, transformation.parallelism_max)
+        max_parallelism = transformation.max_parallelism or max_parallelism_default or max_parallelism_for(parallelism)
+        if parallelism > max_parallelism:
+            raise ConfigurationError(f"operator '{transformation.name}': parallelism {parallelism} is above its max "
+                                     f"parallelism {max_parallelism}; raise set_max_parallelism or lower the parallelism")
+        if transformation.uid is not None:
+            if transformation.uid in uids:
+                raise ConfigurationError(f"uid '{transformation.uid}' stands on both '{uids[transformation.uid]}' and "
+                                         f"'{transformation.name}'; every operator needs a uid of its own")
+            uids[transformation.uid] = transformation.name
+        nodes[transformation] = Node(transformation, parallelism, max_parallelism, _operator_id(transformation, position))
+    for transformation, node in nodes.items():
+        for edge in transformation.inputs:
+            source = nodes[edge.source]
+            partitioning = edge.partitioning
+            if partitioning is Partitioning.FORWARD and source.parallelism != node.parallelism:
+                partitioning = Partitioning.REBALANCE       # Flink: StreamGraph.createActualEdge
+            connection = Connection(source, node, edge, partitioning)
+            source.outputs.append(connection)
+            node.inputs.append(connection)
+    return JobGraph(name, list(nodes.values()), _chains(nodes.values(), config), config)
+
+
+def _reachable(transformations: Iterable[Transformation]) -> set[Transformation]:
+    """All steps that a sink (a step that nothing reads) depends on, itself included."""
+    seen: set[Transformation] = set()
+    pending = list(transformations)
+    while pending:
+        transformation = pending.pop()
+        if transformation not in seen:
+            seen.add(transformation)
+            pending.extend(edge.source for edge in transformation.inputs)
+    return seen
+
+
+def _chains(nodes: Iterable[Node], config: Configuration) -> list[Chain]:
+    enabled = config.get(options.OPERATOR_CHAINING)
+    chains: list[Chain] = []
+    for node in nodes:                                     # inputs come before their consumers
+        if enabled and _can_chain(node):
+            connection = node.inputs[0]
+            connection.chained = True
+            node.chain = connection.source.chain
+            assert node.chain is not None
+            node.chain.nodes.append(node)
+        else:
+            node.chain = Chain([node])
+            chains.append(node.chain)
+    return chains
+
+
+def _can_chain(node: Node) -> bool:
+    """Whether a node may run in the task of its only input.
+
+    Flink chains forward edges of equal parallelism. With one subtask on both sides every way of partitioning
+    is the same as forward, so such edges chain as well; a thread hand-over would buy nothing.
+    """
+    if len(node.inputs) != 1 or node.transformation.chaining != "always":
+        return False
+    connection = node.inputs[0]
+    source = connection.source
+    if source.transformation.chaining == "never" or source.parallelism != node.parallelism:
+        return False
+    return connection.partitioning is Partitioning.FORWARD or node.parallelism == 1
+
+
+def _operator_id(transformation: Transformation, position: int) -> str:
+    """A stable id: of the uid when there is one, else of the step's place and inputs."""
+    if transformation.uid is not None:
+        text = f"uid:{transformation.uid}"
+    else:
+        inputs = ",".join(f"{edge.source.name}/{edge.partitioning.value}/{edge.side}" for edge in transformation.inputs)
+        text = f"{position}:{transformation.kind}:{inputs}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def max_parallelism_for(parallelism: int) -> int:
+    """Default max parallelism (Flink: KeyGroupRangeAssignment.computeDefaultMaxParallelism)."""
+    wanted = parallelism + parallelism // 2
+    power = 1 << max(0, wanted - 1).bit_length()
+    return min(max(power, MAX_PARALLELISM_LOWER), MAX_PARALLELISM_UPPER)
+
+
+def key_group_range(max_parallelism: int, parallelism: int, subtask_index: int) -> range:
+    """The key groups of a subtask: those g with g * parallelism // max_parallelism == subtask_index."""
+    start = (subtask_index * max_parallelism + parallelism - 1) // parallelism
+    end = ((subtask_index + 1) * max_parallelism + parallelism - 1) // parallelism
+    return range(start, end)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transformations: the steps that a program describes, before anything runs."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.schema import Schema
+from flinkcore.connectors.base import Source
+from flinkcore.operators.base import OperatorFactory
+from flinkcore.time.watermark_spec import WatermarkStrategySpec
+
+
+class Partitioning(enum.Enum):
+    """How records travel from the subtasks of one step to those of the next; names as in Flink's plans."""
+
+    FORWARD = "FORWARD"        # subtask i to subtask i
+    HASH = "HASH"              # by key group
+    REBALANCE = "REBALANCE"    # round robin, batch by batch
+    RESCALE = "RESCALE"        # round robin within a local group of subtasks
+    SHUFFLE = "SHUFFLE"        # at random
+    BROADCAST = "BROADCAST"    # to all
+    GLOBAL = "GLOBAL"          # to the first
+    CUSTOM = "CUSTOM"          # as a function says
+
+
+# Target subtask of each record: (batch, subtask count) -> int32[n].
+Partitioner = Callable[[Batch, int], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """Where an input of a transformation comes from."""
+
+    source: Transformation
+    partitioning: Partitioning = Partitioning.FORWARD
+    side: str | None = None                    # tag of a side output; None for the main output
+    input_index: int = 0                       # which input of the consumer this feeds
+    partitioner: Partitioner | None = None     # for CUSTOM
+
+
+@dataclass(eq=False)
+class Transformation:
+    """One step. A source has `source` and no inputs; everything else has `factory`.
+
+    parallelism : subtasks, None for the environment's default
+    parallelism_max : the most that the step can have, e.g. 1 for a step over all records
+    hidden : a step of the engine's own that a user's plan does not name
+    chaining : whether it may share a task with the step before it ("always"), starts a task ("head") or
+        stands alone ("never")
+    """
+
+    id: int
+    name: str
+    kind: str                                   # "Data Source", "Operator", "Data Sink": words of Flink's plan
+    schema: Schema
+    inputs: tuple[Edge, ...] = ()
+    factory: OperatorFactory | None = None
+    source: Source | None = None
+    watermarks: WatermarkStrategySpec | None = None
+    side_schemas: dict[str, Schema] = field(default_factory=dict)
+    parallelism: int | None = None
+    parallelism_max: int | None = None
+    max_parallelism: int | None = None
+    uid: str | None = None
+    description: str | None = None
+    chaining: str = "always"
+    hidden: bool = False

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Channel: a bounded queue from one subtask to another. InputGate: all channels into one subtask."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flinkcore.time.combine import ChannelWatermarks
+
+
+class ElementKind(enum.IntEnum):
+    """What travels through a channel. Zero is never valid."""
+
+    BATCH = 1
+    WATERMARK = 2      # payload: int milliseconds
+    IDLE = 3           # payload: bool
+    END = 4            # no element follows
+
+
+Element = tuple[ElementKind, Any]
+
+
+def _nobody() -> None:
+    pass
+
+
+class Channel:
+    """Single producer, single consumer. `capacity` bounds the batches that wait; control elements always fit,
+    so that a watermark is never what blocks. A put may overshoot the bound: the producer looks at `has_room`
+    before it takes new work, not in the middle of it."""
+
+    __slots__ = ("_batches_put", "_batches_taken", "_elements", "capacity", "wake_consumer", "wake_producer")
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.wake_consumer: Callable[[], None] = _nobody
+        self.wake_producer: Callable[[], None] = _nobody
+        self._elements: deque[Element] = deque()
+        self._batches_put = 0        # written by the producer only
+        self._batches_taken = 0      # written by the consumer only
+
+    @property
+    def has_room(self) -> bool:
+        return self._batches_put - self._batches_taken < self.capacity
+
+    def put(self, kind: ElementKind, payload: Any = None) -> None:
+        if kind is ElementKind.BATCH:
+            self._batches_put += 1
+        self._elements.append((kind, payload))
+        self.wake_consumer()
+
+    def take(self) -> Element | None:
+        """The next element, None when there is none now."""
+        if not self._elements:
+            return None
+        element = self._elements.popleft()
+        if element[0] is ElementKind.BATCH:
+            was_full = not self.has_room
+            self._batches_taken += 1
+            if was_full:
+                self.wake_producer()
+        return element
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+
+class InputGate:
+    """The channels into one subtask, read in turn, their watermarks combined by minimum.
+
+    poll() gives what the task has to do next, as (kind, payload, input index):
+
+        BATCH      a batch; the input index says which input of the operator it is for
+        WATERMARK  the combined watermark in milliseconds, or None when it did not advance
+        IDLE       (combined watermark or None, combined idleness or None), to be acted on in this order
+        END        True when all channels have ended
+    """
+
+    def __init__(self, channels: Sequence[Channel], input_indices: Sequence[int], names: Sequence[str]) -> None:
+        self.channels = list(channels)
+        self.input_indices = list(input_indices)
+        self.names = list(names)                      # "operator (subtask)" that feeds each channel
+        self.watermarks = ChannelWatermarks(len(self.channels))
+        self.channels_open = len(self.channels)
+        self._next = 0
+
+    def ready_channels(self) -> list[int]:
+        """Positions of the channels that hold something; for executors that choose the order."""
+        return [i for i, channel in enumerate(self.channels) if len(channel)]
+
+    def poll(self, choose: Callable[[Sequence[int]], int] | None = None) -> tuple[ElementKind, Any, int] | None:
+        """The next element, None when there is none now.
+
+        choose : picks one of the ready channels' positions; by default they take turns
+        """
+        if choose is not None:
+            ready = self.ready_channels()
+            return self._take(choose(ready)) if ready else None
+        count = len(self.channels)
+        for step in range(count):
+            position = (self._next + step) % count
+            if len(self.channels[position]):
+                self._next = (position + 1) % count
+                return self._take(position)
+        return None
+
+    def _take(self, position: int) -> tuple[ElementKind, Any, int] | None:
+        element = self.channels[position].take()
+        assert element is not None, "a channel was empty that had said it was not"
+        kind, payload = element
+        if kind is ElementKind.BATCH:
+            return kind, payload, self.input_indices[position]
+        if kind is ElementKind.END:
+            self.channels_open -= 1
+            return kind, self.channels_open == 0, 0
+        if kind is ElementKind.WATERMARK:
+            return kind, self.watermarks.on_watermark(position, payload), 0
+        return kind, self.watermarks.on_idle(position, payload), 0

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JobRun: a job that runs or has run: its state, its counts, why its windows wait; and the way to stop it."""
+
+from __future__ import annotations
+
+import enum
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from flinkcore.errors import FlinkcoreError, JobCancelledError, JobExecutionError
+from flinkcore.graph.job_graph import JobGraph
+from flinkcore.metrics import OperatorMetrics
+from flinkcore.operators.base import OperatorContext
+from flinkcore.operators.timestamps import AssignTimestamps
+from flinkcore.runtime.task import OperatorRunner, Task
+from flinkcore.time.clock import Clock
+from flinkcore.time.watermarks import WatermarkFacts
+
+
+class JobStatus(enum.Enum):
+    """Names as in PyFlink's JobStatus."""
+
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+    FINISHED = "FINISHED"
+
+
+class JobListener(Protocol):
+    """Told when jobs of this process start and end; the command line listens."""
+
+    def job_started(self, job: JobRun) -> None: ...
+    def job_ended(self, job: JobRun) -> None: ...
+
+
+class JobRun:
+    """One run of a job graph. Made by an executor, which reports to it; used by everyone else to look and to stop."""
+
+    def __init__(self, graph: JobGraph, clock: Clock) -> None:
+        self.job_id = uuid.uuid4().hex
+        self.graph = graph
+        self.clock = clock
+        self.tasks: list[Task] = []
+        self.status = JobStatus.CREATED
+        self.failure: BaseException | None = None
+        self.started_ns = clock.now_ns()
+        self.ended_ns: int | None = None
+        self.cancelled = threading.Event()
+        self._ended = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+
+    # -- looking ------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.graph.name
+
+    @property
+    def is_running(self) -> bool:
+        return not self._ended.is_set()
+
+    def elapsed_ns(self) -> int:
+        return (self.clock.now_ns() if self.ended_ns is None else self.ended_ns) - self.started_ns
+
+    def runners(self) -> Iterator[OperatorRunner]:
+        """Every operator of every subtask, sources included."""
+        for task in self.tasks:
+            if task.source_runner is not None:
+                yield task.source_runner
+            yield from task.runners
+
+    def operator_metrics(self) -> list[tuple[OperatorContext, OperatorMetrics]]:
+        """(context, counts) of each operator in each subtask, in the order of the graph."""
+        return [(runner.context, runner.metrics) for runner in self.runners()]
+
+    def count(self, name: str) -> int:
+        """The sum over all operators of one of their named counts, or of late_dropped."""
+        if name == "late_dropped":
+            return sum(runner.metrics.late_dropped for runner in self.runners())
+        return sum(runner.metrics.counts[name] for runner in self.runners())
+
+    def watermark_facts(self) -> dict[str, WatermarkFacts]:
+        """For each place where watermarks are made, "operator (subtask)" or "source (subtask) split": what its
+        watermark stands on."""
+        facts: dict[str, WatermarkFacts] = {}
+        for task in self.tasks:
+            place = f"{task.subtask_index + 1}/{task.parallelism}"
+            if task.source is not None and task.source_runner is not None:
+                for split_id, fact in list(task.source.watermark_facts().items()):
+                    facts[f"{task.source_runner.context.name} ({place}) split {split_id}"] = fact
+            for runner in task.runners:
+                if isinstance(runner.operator, AssignTimestamps):
+                    facts[f"{runner.context.name} ({place})"] = runner.operator.facts()
+        return facts
+
+    def unfired(self) -> dict[str, str]:
+        """Operators that hold something that waits for a watermark: "operator (subtask)" -> what, in words."""
+        waiting = {}
+        for runner in self.runners():
+            what = runner.operator.unfired()
+            if what is not None:
+                context = runner.context
+                waiting[f"{context.name} ({context.subtask_index + 1}/{context.parallelism})"] = what
+        return waiting
+
+    # -- stopping -----------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Asks the job to stop; wait() then raises JobCancelledError. Nothing happens when it has ended."""
+        self.cancelled.set()
+        self._wake()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Waits for the end. -> False when `timeout_s` passed first
+
+        JobExecutionError : the job failed; its cause is what was raised
+        JobCancelledError : the job was cancelled
+        """
+        if not self._ended.wait(timeout_s):
+            return False
+        if self.status is JobStatus.CANCELED:
+            raise JobCancelledError(f"job '{self.name}' was cancelled")
+        if self.failure is not None:
+            raise self.failure
+        return True
+
+    # -- for the executor ---------------------------------------------------------------------------------
+
+    def started(self, wake: Callable[[], None]) -> None:
+        """The executor begins; `wake` makes its tasks look at `cancelled`."""
+        self._wake = wake
+        self.status = JobStatus.RUNNING
+        for listener in list(listeners):
+            listener.job_started(self)
+
+    def ended(self) -> None:
+        """The executor is done: finished, or `failure` or `cancelled` is set."""
+        self.ended_ns = self.clock.now_ns()
+        if self.failure is not None:
+            self.status = JobStatus.FAILED
+        elif self.cancelled.is_set():
+            self.status = JobStatus.CANCELED
+        else:
+            self.status = JobStatus.FINISHED
+        self._ended.set()
+        for listener in list(listeners):
+            listener.job_ended(self)
+
+    def failed(self, task: Task, error: BaseException) -> None:
+        """The first failure decides; what fails after it is a consequence."""
+        if self.failure is None and not self.cancelled.is_set():
+            where = task.current.context.name if task.current is not None else task.name
+            text = str(error) if isinstance(error, FlinkcoreError) else f"{type(error).__name__}: {error}"
+            if f"operator '{where}'" not in text:
+                text = f"operator '{where}': {text}"
+            failure = JobExecutionError(f"job '{self.name}' failed in {task.label}\n{text}")
+            failure.__cause__ = error
+            self.failure = failure
+
+
+listeners: list[JobListener] = []

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SourceDriver: reads the splits of one source subtask, one batch at a time, with a watermark per split."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.connectors.base import Boundedness, Source, SourceContext, SourceReader, SourceSplit, SplitEnumerator
+from flinkcore.operators.base import Operator, OperatorContext, Output
+from flinkcore.operators.timestamps import AssignTimestamps
+from flinkcore.time import MAX_WATERMARK
+from flinkcore.time.combine import SplitWatermarks
+from flinkcore.time.watermark_spec import WatermarkStrategySpec
+from flinkcore.time.watermarks import WatermarkFacts
+
+
+class SharedEnumerator:
+    """The one enumerator of a source, used by all its subtasks in turn."""
+
+    def __init__(self, enumerator: SplitEnumerator) -> None:
+        self._enumerator = enumerator
+        self._lock = threading.Lock()
+        self._next_poll_ms: int | None = None
+        self._polled = False
+
+    def next_split(self, subtask_index: int, now_ms: int) -> SourceSplit | None:
+        """A split for this subtask; looks for new ones first when their time has come."""
+        with self._lock:
+            if not self._polled or (self._next_poll_ms is not None and now_ms >= self._next_poll_ms):
+                self._polled = True
+                self._next_poll_ms = self._enumerator.poll(now_ms)
+            return self._enumerator.next_split(subtask_index)
+
+    def is_finished(self) -> bool:
+        with self._lock:
+            return self._polled and self._enumerator.is_finished()
+
+    def next_poll_ms(self) -> int | None:
+        with self._lock:
+            return self._next_poll_ms
+
+    def close(self) -> None:
+        with self._lock:
+            self._enumerator.close()
+
+
+@dataclass(eq=False)
+class _ActiveSplit:
+    split: SourceSplit
+    reader: SourceReader
+    assign: Operator | None
+
+
+class _SplitOutput:
+    """Where a split's timestamps operator emits: records go on, watermarks are combined first."""
+
+    def __init__(self, driver: SourceDriver, split_id: str) -> None:
+        self._driver = driver
+        self._split_id = split_id
+
+    def batch(self, batch: Batch) -> None:
+        self._driver.out.batch(batch)
+
+    def side(self, tag: str, batch: Batch) -> None:
+        self._driver.out.side(tag, batch)
+
+    def watermark(self, watermark_ms: int) -> None:
+        if watermark_ms < MAX_WATERMARK:
+            self._driver.advance(self._driver.combined.on_watermark(self._split_id, watermark_ms))
+
+    def idle(self, idle: bool) -> None:
+        if idle:
+            self._driver.advance(self._driver.combined.on_idle(self._split_id))
+
+
+class SourceDriver:
+    """Reads splits in turn. A bounded source is read one split at a time, an unbounded one all at once."""
+
+    def __init__(self, source: Source, enumerator: SharedEnumerator, watermarks: WatermarkStrategySpec | None,
+                 context: OperatorContext, source_context: SourceContext, out: Output,
+                 timer_of: Callable[[Operator], object], batch_rows: int) -> None:
+        self.out = out
+        self.combined = SplitWatermarks()
+        self._source = source
+        self._enumerator = enumerator
+        self._watermarks = watermarks
+        self._context = context
+        self._source_context = source_context
+        self._timer_of = timer_of
+        self._batch_rows = batch_rows
+        self._splits_max = 1 if source.boundedness is Boundedness.BOUNDED else 2**31
+        self._active: list[_ActiveSplit] = []
+        self._next = 0
+        self.finished = False
+
+    def poll(self, timeout_ms: int) -> bool:
+        """Reads at most one batch and sends it on; False when there was nothing to read now.
+
+        timeout_ms : how long a reader may wait when it is the only one; 0 for not at all
+        """
+        self._open_splits()
+        if not self._active:
+            self.finished = self._enumerator.is_finished()
+            return False
+        count = len(self._active)
+        for step in range(count):
+            position = (self._next + step) % count
+            active = self._active[position]
+            rows = active.reader.read(self._batch_rows, timeout_ms if count == 1 else 0)
+            if rows is None:
+                self._close_split(active)
+                self._next = position
+                return True
+            batch = self._source.batch_of(rows)
+            if batch.num_rows:
+                self._next = position + 1
+                if active.assign is None:
+                    self.out.batch(batch)
+                else:
+                    active.assign.process_batch(batch)
+                return True
+        return False
+
+    def advance(self, watermark_ms: int | None) -> None:
+        """Passes on what the combination of splits said."""
+        if watermark_ms is not None:
+            self.out.watermark(watermark_ms)
+        self.out.idle(self.combined.idle)
+
+    def next_wake_ms(self) -> int | None:
+        """When to look again although nothing else happens: new splits may have come by then."""
+        return self._enumerator.next_poll_ms()
+
+    def watermark_facts(self) -> dict[str, WatermarkFacts]:
+        """Per split: what its watermark stands on. Empty when watermarks are assigned further on."""
+        return {active.split.split_id: active.assign.facts() for active in self._active
+                if isinstance(active.assign, AssignTimestamps)}
+
+    def close(self) -> None:
+        for active in self._active:
+            active.reader.close()
+            if active.assign is not None:
+                active.assign.close()
+        self._active.clear()
+
+    def _open_splits(self) -> None:
+        while len(self._active) < self._splits_max:
+            split = self._enumerator.next_split(self._context.subtask_index, self._context.clock.now_ms())
+            if split is None:
+                return
+            assign: Operator | None = None
+            if self._watermarks is not None:
+                assign = AssignTimestamps(self._watermarks, self._source.schema)
+                context = replace(self._context, timers=self._timer_of(assign))
+                self.combined.add(split.split_id)
+                assign.open(context, _SplitOutput(self, split.split_id))
+            self._active.append(_ActiveSplit(split, self._source.create_reader(split, self._source_context), assign))
+
+    def _close_split(self, active: _ActiveSplit) -> None:
+        active.reader.close()
+        self._active.remove(active)
+        if active.assign is not None:
+            active.assign.close()
+            self.advance(self.combined.remove(active.split.split_id))

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Task: one parallel copy of an operator chain. `step()` does one bounded thing; an executor decides when.
+
+A task reads no clock but the one it is given, starts no thread and never sleeps, so that the same graph runs
+under threads and under a simulation alike.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.operators.base import Operator, OperatorContext
+from flinkcore.runtime.channel import Channel, ElementKind, InputGate
+from flinkcore.runtime.routing import OperatorOutput
+from flinkcore.runtime.source_driver import SourceDriver
+from flinkcore.time import MAX_WATERMARK
+from flinkcore.time.clock import Clock
+
+
+class Progress(enum.Enum):
+    """What a step came to."""
+
+    WORKED = "worked"          # call again at once
+    IDLE = "idle"              # nothing to do until an input arrives or a timer is due
+    BLOCKED = "blocked"        # a channel it writes to is full
+    FINISHED = "finished"      # it will never do anything again
+
+
+class TaskTimers:
+    """Processing timers of all operators of a task, in time order."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, OperatorRunner]] = []
+        self._known: set[tuple[int, int]] = set()
+        self._order = 0
+
+    def register(self, timestamp_ms: int, runner: OperatorRunner) -> None:
+        if (timestamp_ms, id(runner)) not in self._known:
+            self._known.add((timestamp_ms, id(runner)))
+            self._order += 1
+            heappush(self._heap, (timestamp_ms, self._order, runner))
+
+    def next_ms(self) -> int | None:
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now_ms: int) -> OperatorRunner | None:
+        if not self._heap or self._heap[0][0] > now_ms:
+            return None
+        timestamp_ms, _, runner = heappop(self._heap)
+        self._known.discard((timestamp_ms, id(runner)))
+        return runner
+
+
+class RunnerTimers:
+    """The face of a task's timers towards one operator (operators.base.ProcessingTimers)."""
+
+    def __init__(self, timers: TaskTimers, runner: OperatorRunner) -> None:
+        self._timers = timers
+        self._runner = runner
+
+    def register(self, timestamp_ms: int) -> None:
+        self._timers.register(timestamp_ms, self._runner)
+
+
+class OperatorRunner:
+    """Calls one operator and keeps its account: records in, and time spent in it alone."""
+
+    def __init__(self, task: Task, operator: Operator, context: OperatorContext, out: OperatorOutput) -> None:
+        self.task = task
+        self.operator = operator
+        self.context = context
+        self.metrics = context.metrics
+        self.out = out
+
+    def open(self) -> None:
+        previous = self.task.enter(self)
+        self.operator.open(self.context, self.out)
+        self.task.leave(previous)
+
+    def batch(self, batch: Batch, input_index: int = 0) -> None:
+        self.metrics.rows_in += batch.num_rows
+        previous = self.task.enter(self)
+        self.operator.process_batch(batch, input_index)
+        self.task.leave(previous)
+
+    def watermark(self, watermark_ms: int) -> None:
+        previous = self.task.enter(self)
+        self.operator.process_watermark(watermark_ms)
+        self.task.leave(previous)
+
+    def idle(self, idle: bool) -> None:
+        previous = self.task.enter(self)
+        self.operator.process_idle(idle)
+        self.task.leave(previous)
+
+    def timer(self, now_ms: int) -> None:
+        previous = self.task.enter(self)
+        self.operator.process_timer(now_ms)
+        self.task.leave(previous)
+
+    def end(self) -> None:
+        previous = self.task.enter(self)
+        self.operator.end_input()
+        self.out.end()
+        self.task.leave(previous)
+
+
+class Task:
+    """Made by runtime.deploy. A source task has `source`, all others `gate`; `head` takes what the gate gives."""
+
+    def __init__(self, name: str, subtask_index: int, parallelism: int, clock: Clock) -> None:
+        self.name = name
+        self.subtask_index = subtask_index
+        self.parallelism = parallelism
+        self.clock = clock
+        self.timers = TaskTimers()
+        self.gate: InputGate | None = None
+        self.source: SourceDriver | None = None
+        self.source_runner: OperatorRunner | None = None  # the account of the source itself
+        self.runners: list[OperatorRunner] = []           # inputs before their consumers
+        self.channels_out: list[Channel] = []
+        self.finished = False
+        self.current: OperatorRunner | None = None        # whose code runs now, or ran when it failed
+        self._entered_ns = 0
+
+    @property
+    def head(self) -> OperatorRunner:
+        return self.runners[0]
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} ({self.subtask_index + 1}/{self.parallelism})"
+
+    def open(self) -> None:
+        """Opens the operators, the last of the chain first, so that each may emit from its open()."""
+        for runner in reversed(self.runners):
+            runner.open()
+
+    def step(self, choose: Callable[[Sequence[int]], int] | None = None, timeout_ms: int = 0) -> Progress:
+        """Does one thing: fires the due timers of one operator, or takes one element, or reads one batch.
+
+        choose : picks among input channels that hold something, for simulations
+        timeout_ms : how long a source may wait for records
+        """
+        if self.finished:
+            return Progress.FINISHED
+        for channel in self.channels_out:
+            if not channel.has_room:
+                return Progress.BLOCKED
+        if self.timers.next_ms() is not None:
+            now_ms = self.clock.now_ms()
+            due = self.timers.pop_due(now_ms)
+            if due is not None:
+                due.timer(now_ms)
+                return Progress.WORKED
+        if self.source is not None:
+            return self._step_source(timeout_ms)
+        assert self.gate is not None
+        element = self.gate.poll(choose)
+        if element is None:
+            return Progress.IDLE
+        self._process(*element)
+        return Progress.FINISHED if self.finished else Progress.WORKED
+
+    def next_wake_ms(self) -> int | None:
+        """The processing time at which step() has something to do although no input arrives; None: never."""
+        times = [self.timers.next_ms()]
+        if self.source is not None:
+            times.append(self.source.next_wake_ms())
+        known = [time for time in times if time is not None]
+        return min(known) if known else None
+
+    def close(self) -> list[BaseException]:
+        """Closes everything, whatever has failed; the failures of closing."""
+        failures: list[BaseException] = []
+        closers = [runner.operator.close for runner in self.runners]
+        if self.source is not None:
+            closers.append(self.source.close)
+        for close in closers:
+            try:
+                close()
+            except Exception as error:
+                failures.append(error)
+        return failures
+
+    def enter(self, runner: OperatorRunner) -> OperatorRunner | None:
+        """Time from now on is `runner`'s; returns whose it was."""
+        now_ns = self.clock.now_ns()
+        previous = self.current
+        if previous is not None:
+            previous.metrics.busy_ns += now_ns - self._entered_ns
+        self.current = runner
+        self._entered_ns = now_ns
+        return previous
+
+    def leave(self, previous: OperatorRunner | None) -> None:
+        """Undoes enter. Not called when the operator raised, so that `current` names the culprit."""
+        now_ns = self.clock.now_ns()
+        if self.current is not None:
+            self.current.metrics.busy_ns += now_ns - self._entered_ns
+        self.current = previous
+        self._entered_ns = now_ns
+
+    def _step_source(self, timeout_ms: int) -> Progress:
+        assert self.source is not None and self.source_runner is not None
+        previous = self.enter(self.source_runner)
+        worked = self.source.poll(timeout_ms)
+        if self.source.finished:
+            self.source_runner.out.watermark(MAX_WATERMARK)
+            self.source_runner.out.end()
+            self.finished = True
+        self.leave(previous)
+        return Progress.FINISHED if self.finished else Progress.WORKED if worked else Progress.IDLE
+
+    def _process(self, kind: ElementKind, payload: Any, input_index: int) -> None:
+        if kind is ElementKind.BATCH:
+            self.head.batch(payload, input_index)
+        elif kind is ElementKind.WATERMARK:
+            if payload is not None:
+                self.head.watermark(payload)
+        elif kind is ElementKind.IDLE:
+            watermark_ms, idle = payload
+            if watermark_ms is not None:
+                self.head.watermark(watermark_ms)
+            if idle is not None:
+                self.head.idle(idle)
+        elif payload:                                     # END of the last open channel
+            self.head.end()
+            self.finished = True
