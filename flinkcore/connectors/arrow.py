@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrow data as a source, and a sink that hands batches to a reader in the same process."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.schema import Schema
+from flinkcore.connectors.base import (
+    RangeSplit,
+    Sink,
+    SinkContext,
+    SinkWriter,
+    Source,
+    SourceContext,
+    SourceReader,
+    SourceSplit,
+    SplitEnumerator,
+    SplitQueue,
+)
+from flinkcore.connectors.collection import IteratorSplit
+from flinkcore.errors import ConnectorError, JobCancelledError, SchemaError
+
+# Rows of one split when several subtasks share a table. Small enough that all of them read about the same place,
+# so that event time advances together; large enough that a split costs nothing.
+SPLIT_ROWS_MAX = 1 << 18
+
+
+class ArrowSource(Source):
+    """Anything that speaks Arrow, without a copy: a pyarrow Table or RecordBatch, a Polars or pandas data frame, a
+    DuckDB relation, a dict of NumPy arrays, a reader of record batches.
+
+    What lies in memory is cut into ranges of rows for parallel subtasks and can be read again from any row. A
+    stream (a RecordBatchReader, or an unknown object with __arrow_c_stream__) is read batch by batch as the job
+    runs, by one subtask and once.
+
+    SchemaError : `data` does not speak Arrow, or is a single array
+    """
+
+    def __init__(self, data: Any) -> None:
+        found = tables_of(data)
+        self.stream: pa.RecordBatchReader | None = None
+        if isinstance(found, pa.RecordBatchReader):
+            self.stream = found
+            self.parallelism_max = 1
+            self.not_replayable = (f"a stream of Arrow batches ({type(data).__name__}) can be read once; pass a table "
+                                   f"to be able to go back")
+            self.schema = Schema.from_arrow(found.schema)
+        else:
+            self.schema = Schema.from_arrow(found.schema)
+            self.batches = [batch for batch in found.to_batches() if batch.num_rows]
+            self.ends: list[int] = []          # row after the last of each batch
+            for batch in self.batches:
+                self.ends.append(batch.num_rows + (self.ends[-1] if self.ends else 0))
+
+    def create_enumerator(self, parallelism: int) -> SplitEnumerator:
+        if self.stream is not None:
+            return SplitQueue([IteratorSplit("stream", 0)])
+        rows = self.ends[-1] if self.ends else 0
+        step = max(rows, 1) if parallelism == 1 else min(SPLIT_ROWS_MAX, max(1, -(-rows // (4 * parallelism))))
+        return SplitQueue(RangeSplit(f"rows-{start}", start, min(start + step, rows)) for start in range(0, rows, step))
+
+    def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
+        if isinstance(split, RangeSplit):
+            return TableReader(self, split)
+        assert isinstance(split, IteratorSplit) and self.stream is not None
+        if split.rows_read:
+            raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: {self.not_replayable}")
+        return StreamReader(self.stream, self.schema, split)
+
+
+def tables_of(data: Any) -> pa.Table | pa.RecordBatchReader:
+    """Arrow data of any kind as a table, when it lies in memory, or else as a reader."""
+    if isinstance(data, (pa.Table, pa.RecordBatchReader)):
+        return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    if isinstance(data, Mapping):
+        return table_of_columns(data)
+    if isinstance(data, (pa.Array, pa.ChunkedArray)):
+        raise SchemaError(f"expected a table, got one column ({data.type}); give it a name: {{'value': array}}")
+    library = type(data).__module__.split(".")[0]
+    try:
+        if library == "pandas" and type(data).__name__ == "DataFrame":
+            return pa.Table.from_pandas(data, preserve_index=False)
+        if hasattr(data, "__arrow_c_stream__"):
+            # A Polars data frame lies in memory; of another library's object only the stream is known.
+            return pa.table(data) if library == "polars" else pa.RecordBatchReader.from_stream(data)
+        if hasattr(data, "__arrow_c_array__"):
+            return pa.Table.from_batches([pa.record_batch(data)])
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise SchemaError(f"{library}'s {type(data).__name__} cannot be read as an Arrow table: {error}") from error
+    raise SchemaError(f"expected a pyarrow Table, RecordBatch or RecordBatchReader, a Polars or pandas DataFrame, a "
+                      f"DuckDB relation, a dict of NumPy arrays or anything with __arrow_c_stream__ or "
+                      f"__arrow_c_array__; got {type(data).__name__}. For Python values use from_collection")
+
+
+def table_of_columns(columns: Mapping[str, Any]) -> pa.Table:
+    """A dict of equally long NumPy arrays, pyarrow arrays or lists as a table, NumPy numbers without a copy."""
+    arrays: dict[str, Any] = {}
+    for name, values in columns.items():
+        if getattr(values, "ndim", 1) != 1:
+            raise SchemaError(f"column '{name}' has {values.ndim} dimensions; a column has one")
+        try:
+            arrays[name] = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise SchemaError(f"column '{name}' ({type(values).__name__}) cannot be an Arrow column: {error}") from error
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise SchemaError("columns must be equally long, got "
+                          + ", ".join(f"'{name}': {length} rows" for name, length in lengths.items()))
+    return pa.table(arrays)
+
+
+class TableReader(SourceReader):
+    """A range of a table's rows; a batch never crosses the table's own chunks, so nothing is copied."""
+
+    def __init__(self, source: ArrowSource, split: RangeSplit) -> None:
+        self.source = source
+        self.split = split
+
+    def read(self, max_rows: int, timeout_ms: int) -> Batch | None:
+        start, end = self.split.start, self.split.end
+        if start >= end:
+            return None
+        index = bisect_right(self.source.ends, start)
+        chunk, chunk_end = self.source.batches[index], self.source.ends[index]
+        count = min(max_rows, end - start, chunk_end - start)
+        self.split = replace(self.split, start=start + count)
+        return Batch.from_arrow(chunk.slice(start - (chunk_end - chunk.num_rows), count), self.source.schema)
+
+    def position(self) -> SourceSplit:
+        return self.split
+
+
+class StreamReader(SourceReader):
+    """Record batches as they come, in slices."""
+
+    def __init__(self, stream: pa.RecordBatchReader, schema: Schema, split: IteratorSplit) -> None:
+        self.stream = stream
+        self.schema = schema
+        self.split = split
+        self.rest: pa.RecordBatch | None = None
+
+    def read(self, max_rows: int, timeout_ms: int) -> Batch | None:
+        while self.rest is None or not self.rest.num_rows:
+            try:
+                self.rest = self.stream.read_next_batch()
+            except StopIteration:
+                return None
+        count = min(max_rows, self.rest.num_rows)
+        rows, self.rest = self.rest.slice(0, count), self.rest.slice(count)
+        self.split = replace(self.split, rows_read=self.split.rows_read + count)
+        return Batch.from_arrow(rows, self.schema)
+
+    def position(self) -> SourceSplit:
+        return self.split
+
+
+class ArrowCollectSink(Sink):
+    """Hands batches to a reader in the same process, holding back the job when the reader is slow.
+
+    Iterating gives the batches of all subtasks as they come, until finish() or fail(). A reader that stops early
+    calls cancel(), and the job's next write ends it with JobCancelledError.
+
+    capacity : batches that may wait; None: any number (for a reader that starts after the job has ended)
+    """
+
+    def __init__(self, capacity: int | None = 16) -> None:
+        self.capacity = capacity
+        self.waiting: deque[Batch] = deque()
+        self.changed = threading.Condition()
+        self.finished = False
+        self.cancelled = False
+        self.error: BaseException | None = None
+
+    def create_writer(self, context: SinkContext) -> SinkWriter:
+        return ArrowCollectWriter(self)
+
+    def put(self, batch: Batch) -> None:
+        """Adds a batch, waiting for room. JobCancelledError once the reader has gone, or the job has failed."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.cancelled or self.finished or self.capacity is None
+                                  or len(self.waiting) < self.capacity)
+            if self.cancelled:
+                raise JobCancelledError("the reader of the results was closed before the job had finished")
+            if self.finished:
+                raise JobCancelledError("the job has ended; its results take no more rows")
+            self.waiting.append(batch)
+            self.changed.notify_all()
+
+    def finish(self) -> None:
+        """No batch follows: the job has ended. The reader ends after what waits."""
+        with self.changed:
+            self.finished = True
+            self.changed.notify_all()
+
+    def fail(self, error: BaseException) -> None:
+        """The job failed: the reader raises `error` after what waits."""
+        with self.changed:
+            self.error = error
+            self.finished = True
+            self.changed.notify_all()
+
+    def cancel(self) -> None:
+        """The reader wants no more; also wakes a writer that waits for room."""
+        with self.changed:
+            self.cancelled = True
+            self.waiting.clear()
+            self.changed.notify_all()
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self.waiting or self.finished or self.cancelled)
+                if not self.waiting:
+                    if self.error is not None:
+                        raise self.error
+                    return
+                batch = self.waiting.popleft()
+                self.changed.notify_all()
+            yield batch
+
+
+class ArrowCollectWriter(SinkWriter):
+    """Puts batches into the queue of its sink."""
+
+    def __init__(self, sink: ArrowCollectSink) -> None:
+        self.sink = sink
+
+    def write_batch(self, batch: Batch) -> None:
+        self.sink.put(batch)

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interface of sources and sinks. Beyond PyFlink: what Flink offers to Java, in Python and in batches.
+
+A source is cut into splits (a byte range, a partition, a range of numbers). One enumerator per job hands splits
+out; a subtask that has nothing to read asks for the next one and opens a reader on it. A reader's position is
+itself a split, the one that would continue from there: that is all a checkpoint needs.
+
+    class Countdown(Source):
+        schema = Schema(["n"], [pa.int64()], "value")
+
+        def create_enumerator(self, parallelism):
+            return SplitQueue([CountdownSplit("down", 10)])
+
+        def create_reader(self, split, context):
+            return CountdownReader(split)
+
+A sink has one writer per subtask and, when its results only become visible later, a committer: what the writers'
+prepare_commit() returned is stored in the checkpoint, and committed once that checkpoint is complete. A committer
+may be handed the same committable again after a failure and must then do nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from flinkcore._native.column import normal_type
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.faults import BadRecords
+from flinkcore.columnar.rows import from_rows, to_rows
+from flinkcore.columnar.schema import Schema
+from flinkcore.config import Configuration
+from flinkcore.errors import SchemaError, UnsupportedOperationError
+from flinkcore.metrics import OperatorMetrics
+from flinkcore.time.clock import Clock
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MIN_TIMESTAMP = -(2**63)
+
+
+class Boundedness(Enum):
+    """Whether a source ends by itself."""
+
+    BOUNDED = "bounded"
+    CONTINUOUS_UNBOUNDED = "continuous unbounded"
+
+
+@dataclass(frozen=True)
+class SourceSplit:
+    """A piece of a source. Subclasses are frozen dataclasses of plain data (numbers, texts, tuples of them).
+
+    split_id : differs between the splits of one source, and stays the same as the split is read
+    """
+
+    split_id: str
+
+
+class SplitEnumerator(ABC):
+    """Finds the splits of a source and hands them out. One per job; calls come one at a time."""
+
+    @abstractmethod
+    def next_split(self, subtask_index: int) -> SourceSplit | None:
+        """A split for the subtask that asks, or None when there is none now."""
+
+    @abstractmethod
+    def is_finished(self) -> bool:
+        """Whether next_split will return None for ever."""
+
+    def poll(self, now_ms: int) -> int | None:
+        """Looks for new splits. Called when the source starts, then at the time it returned.
+
+        -> the processing time of the next look, or None when nothing new will ever be found
+        """
+        return None
+
+    @abstractmethod
+    def add_back(self, splits: Iterable[SourceSplit]) -> None:
+        """Takes splits back that a reader did not finish, at the positions that it reached."""
+
+    @abstractmethod
+    def snapshot(self) -> Any:
+        """What Source.restore_enumerator needs to go on, as plain data: splits not handed out, what was seen."""
+
+    def close(self) -> None:
+        """Releases what the enumerator holds."""
+
+
+class SplitQueue(SplitEnumerator):
+    """Hands out splits that are all known at the start, in their order."""
+
+    def __init__(self, splits: Iterable[SourceSplit]) -> None:
+        self.splits = deque(splits)
+
+    def next_split(self, subtask_index: int) -> SourceSplit | None:
+        return self.splits.popleft() if self.splits else None
+
+    def is_finished(self) -> bool:
+        return not self.splits
+
+    def add_back(self, splits: Iterable[SourceSplit]) -> None:
+        self.splits.extendleft(reversed(list(splits)))
+
+    def snapshot(self) -> tuple[SourceSplit, ...]:
+        return tuple(self.splits)
+
+
+# What a reader may return: see SourceReader.read.
+Rows = Batch | pa.RecordBatch | pa.Table | list
+
+
+class SourceReader(ABC):
+    """Reads one split. Used by one thread."""
+
+    @abstractmethod
+    def read(self, max_rows: int, timeout_ms: int) -> Rows | None:
+        """The next rows of the split, at most `max_rows`.
+
+        -> a Batch, a pyarrow RecordBatch or Table with the columns of the source's schema, or a list of Python
+           values as the schema describes them (Row, tuple, bare value, any object); without rows when there are
+           none now; None when the split is finished
+
+        May wait for the first row, `timeout_ms` at most (0: not at all), and returns as soon as it has one.
+        A Batch may carry timestamps_ms; else a record has no timestamp until a watermark strategy assigns one.
+        """
+
+    @abstractmethod
+    def position(self) -> SourceSplit:
+        """The split that continues exactly after the rows returned so far, under the same split_id."""
+
+    def close(self) -> None:
+        """Releases files and connections. Called once, also after a failure."""
+
+
+@dataclass(frozen=True)
+class RangeSplit(SourceSplit):
+    """Positions [start, end) of something that can be read from any position."""
+
+    start: int
+    end: int
+
+
+@dataclass
+class SourceContext:
+    """What a reader is handed.
+
+    bad_records : what happens to a record that cannot be read; report each one there
+    interrupted : True once the job is being cancelled; a reader that waits looks at it
+    """
+
+    name: str
+    clock: Clock
+    bad_records: BadRecords
+    config: Configuration = field(default_factory=Configuration)
+    metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
+    subtask_index: int = 0
+    parallelism: int = 1
+    interrupted: Callable[[], bool] = lambda: False
+
+
+class Source(ABC):
+    """Where records come from. Fields are set when the job is built; everything that runs is made later.
+
+    boundedness : BOUNDED when the source ends by itself
+    schema : columns and form of the rows; one source has one schema
+    not_replayable : why rows that were read cannot be read again from a position, in words; None when they can.
+        A job with checkpoints refuses a source that cannot be replayed, with these words.
+    parallelism_max : the largest useful number of readers; None: as many as there are splits
+    """
+
+    boundedness: Boundedness = Boundedness.BOUNDED
+    schema: Schema
+    not_replayable: str | None = None
+    parallelism_max: int | None = None
+
+    @abstractmethod
+    def create_enumerator(self, parallelism: int) -> SplitEnumerator:
+        """The enumerator of a job that starts afresh; `parallelism` subtasks will ask it for splits."""
+
+    def restore_enumerator(self, parallelism: int, state: Any) -> SplitEnumerator:
+        """The enumerator that goes on from SplitEnumerator.snapshot(). The default suits a SplitQueue."""
+        if not isinstance(state, tuple) or not all(isinstance(split, SourceSplit) for split in state):
+            raise UnsupportedOperationError(
+                f"{type(self).__name__} has an enumerator with a snapshot of its own ({type(state).__name__}); "
+                f"it must override restore_enumerator to be restored from a checkpoint")
+        return SplitQueue(state)
+
+    @abstractmethod
+    def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
+        """A reader for one split, at the position that the split says."""
+
+    def batch_of(self, rows: Rows) -> Batch:
+        """What a reader returned, as a Batch of this source's schema; SchemaError when it does not fit."""
+        schema = self.schema
+        if isinstance(rows, Batch):
+            if rows.schema is not schema and rows.schema != schema:
+                raise SchemaError(f"{type(self).__name__} returned a batch of {rows.schema}, "
+                                  f"but its schema is {schema}; they must be the same")
+            return rows
+        if isinstance(rows, pa.Table):
+            rows = record_batch_of(rows)
+        if isinstance(rows, pa.RecordBatch):
+            return Batch.from_arrow(fit(rows, schema, type(self).__name__), schema)
+        if isinstance(rows, list):
+            return from_rows(rows, schema, what=type(self).__name__)
+        raise SchemaError(f"the reader of {type(self).__name__} returned {type(rows).__name__}; read() returns a Batch, "
+                          f"a pyarrow RecordBatch or Table, a list, or None at the end of the split")
+
+
+def record_batch_of(table: pa.Table) -> pa.RecordBatch:
+    """A table as one record batch; copies only when a column has several chunks."""
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
+
+
+def fit(data: pa.RecordBatch, schema: Schema, what: str) -> pa.RecordBatch:
+    """Columns in the schema's order and types, or encodings of them that Column.from_arrow takes as they are.
+
+    Values are cast only when none of them changes.
+
+    SchemaError : a column is missing, or holds a value that its type in the schema cannot
+    """
+    if schema.form == "object":
+        raise SchemaError(f"{what}: read() returned Arrow data, but its schema says Python objects; return a list, or "
+                          f"give the source a schema with {', '.join(data.schema.names)}")
+    if tuple(data.schema.names) == schema.names and data.schema.types == schema.arrow.types:
+        return data
+    arrays = []
+    for name, type in zip(schema.names, schema.types):
+        index = data.schema.get_field_index(name)
+        if index < 0:
+            raise SchemaError(f"{what}: no column '{name}'; expected {', '.join(schema.names)}, "
+                              f"the data has {', '.join(data.schema.names)}")
+        array = data.column(index)
+        try:
+            arrays.append(array if normal_type(array.type) == type else array.cast(type))
+        except pa.ArrowException as error:
+            raise SchemaError(f"{what}: column '{name}' is {array.type} and cannot become {type} without changing "
+                              f"values ({error}); declare the column as {array.type} or convert the data") from error
+    return pa.RecordBatch.from_arrays(arrays, names=list(schema.names))
+
+
+# -- sinks --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SinkContext:
+    """What a writer is handed.
+
+    schema : of the stream that is written
+    register_timer : asks for SinkWriter.on_timer at or soon after a processing time
+    run_id : differs between runs of a job, also between attempts; part of the names of files
+    checkpointing : whether prepare_commit is called at checkpoints; without them it is called at the end of
+        the input, and take_finished in between
+    """
+
+    name: str
+    clock: Clock
+    schema: Schema
+    register_timer: Callable[[int], None]
+    config: Configuration = field(default_factory=Configuration)
+    metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
+    subtask_index: int = 0
+    parallelism: int = 1
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class WriteContext:
+    """What Flink's SinkWriter.Context says about one record."""
+
+    timestamp_ms: int | None
+    watermark_ms: int
+
+    def timestamp(self) -> int | None:
+        return self.timestamp_ms
+
+    def current_watermark(self) -> int:
+        return self.watermark_ms
+
+
+class SinkWriter:
+    """Writes the records of one subtask. Override write, for single records, or write_batch, which is faster.
+
+    Calls: (write_batch | write_watermark | on_timer | flush | prepare_commit | take_finished)* close.
+    """
+
+    watermark_ms: int = MIN_TIMESTAMP
+
+    def write(self, value: Any, context: WriteContext) -> None:
+        """One record, as the schema's form describes it."""
+        raise NotImplementedError(f"{type(self).__name__} must override write() or write_batch()")
+
+    def write_batch(self, batch: Batch) -> None:
+        """Some records, in order. The default calls write for each."""
+        timestamps: np.ndarray | None = batch.timestamps_ms
+        if timestamps is None:
+            context = WriteContext(None, self.watermark_ms)
+            for value in to_rows(batch):
+                self.write(value, context)
+            return
+        for value, timestamp_ms in zip(to_rows(batch), timestamps.tolist()):
+            self.write(value, WriteContext(timestamp_ms, self.watermark_ms))
+
+    def write_watermark(self, watermark_ms: int) -> None:
+        """The watermark advanced."""
+        self.watermark_ms = watermark_ms
+
+    def on_timer(self, now_ms: int) -> None:
+        """Processing time reached a time asked for with SinkContext.register_timer."""
+
+    def flush(self, end_of_input: bool) -> None:
+        """Hands on everything that is held back. Called before each checkpoint, and at the end of the input."""
+
+    def prepare_commit(self) -> list[Any]:
+        """Everything written since the last call, as committables (plain data) for Sink.create_committer's
+        committer. Called after flush. From here on, only commit may make it visible."""
+        return []
+
+    def take_finished(self) -> list[Any]:
+        """Committables that are complete already. Called only in a job without checkpoints, which commits them at
+        once, so that a job that never ends shows results. Each committable is returned once, here or by
+        prepare_commit."""
+        return []
+
+    def close(self) -> None:
+        """Releases what the writer holds; what was not prepared is not to be kept. Also after a failure."""
+
+
+class Committer(ABC):
+    """Makes visible what writers prepared."""
+
+    @abstractmethod
+    def commit(self, committables: list[Any]) -> None:
+        """Commits each. A committable that was committed before is skipped; after a failure in between, all come
+        again. Raises when one can never be committed: its data is lost, and that must not pass silently."""
+
+    def close(self) -> None:
+        """Releases what the committer holds."""
+
+
+class Sink(ABC):
+    """Where records go."""
+
+    @abstractmethod
+    def create_writer(self, context: SinkContext) -> SinkWriter:
+        """The writer of one subtask. A sink that cannot be written says so here, before any record arrives."""
+
+    def create_committer(self) -> Committer | None:
+        """The committer; None when what is written is visible at once."""
+        return None

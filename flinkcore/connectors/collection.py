@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows that the program holds: a list, any iterable, or batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.rows import from_rows
+from flinkcore.columnar.schema import Schema
+from flinkcore.connectors.base import (
+    RangeSplit,
+    Source,
+    SourceContext,
+    SourceReader,
+    SourceSplit,
+    SplitEnumerator,
+    SplitQueue,
+)
+from flinkcore.errors import ConnectorError
+
+
+class CollectionSource(Source):
+    """The values of a collection, in their order, read by one subtask as Flink's fromCollection is.
+
+    values : a collection, turned into columns at once, so that a value that does not fit its type is an error
+        where the program says it; or an iterator, read as the job runs, once
+    schema : names and types; without it any Python object may stand in the collection
+    """
+
+    parallelism_max = 1
+
+    def __init__(self, values: Iterable[Any], schema: Schema | None = None) -> None:
+        self.schema = schema or Schema.of_objects()
+        self.iterator: Iterator[Any] | None = None
+        if isinstance(values, Iterator):
+            self.iterator = values
+            self.not_replayable = f"a {type(values).__name__} gives its values once; pass a list to be able to go back"
+        else:
+            self.data = from_rows(values if isinstance(values, list) else list(values), self.schema,
+                                  what="from_collection")
+
+    @staticmethod
+    def of_batches(batches: Sequence[Batch]) -> CollectionSource:
+        """Batches of one schema, with their timestamps and row kinds. ValueError without a batch."""
+        source = CollectionSource.__new__(CollectionSource)
+        source.data = Batch.concat(batches)
+        source.schema = source.data.schema
+        source.iterator = None
+        return source
+
+    def create_enumerator(self, parallelism: int) -> SplitEnumerator:
+        if self.iterator is not None:
+            return SplitQueue([IteratorSplit("iterator", 0)])
+        return SplitQueue([RangeSplit("collection", 0, len(self.data))])
+
+    def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
+        if isinstance(split, RangeSplit):
+            return BatchReader(self.data, split)
+        assert isinstance(split, IteratorSplit) and self.iterator is not None
+        if split.rows_read:
+            raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: {self.not_replayable}")
+        return IteratorReader(self.iterator, split)
+
+
+class BatchReader(SourceReader):
+    """Slices of one batch."""
+
+    def __init__(self, data: Batch, split: RangeSplit) -> None:
+        self.data = data
+        self.split = split
+
+    def read(self, max_rows: int, timeout_ms: int) -> Batch | None:
+        start = self.split.start
+        count = min(max_rows, self.split.end - start)
+        if count <= 0:
+            return None
+        self.split = replace(self.split, start=start + count)
+        return self.data.slice(start, count)
+
+    def position(self) -> SourceSplit:
+        return self.split
+
+
+@dataclass(frozen=True)
+class IteratorSplit(SourceSplit):
+    """What is left of something that can be read only once."""
+
+    rows_read: int
+
+
+class IteratorReader(SourceReader):
+    """Values taken from an iterator, as many as asked for: a generator is not run ahead of the job."""
+
+    def __init__(self, iterator: Iterator[Any], split: IteratorSplit) -> None:
+        self.iterator = iterator
+        self.split = split
+
+    def read(self, max_rows: int, timeout_ms: int) -> list[Any] | None:
+        rows = list(islice(self.iterator, max_rows))
+        self.split = replace(self.split, rows_read=self.split.rows_read + len(rows))
+        return rows or None
+
+    def position(self) -> SourceSplit:
+        return self.split
