@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One engine, one job, one thread count, in a process of its own: python -m bench.peers.child '<json>'.
+
+Prints a line of JSON: the version, seconds and processor seconds of the timed run, memory, the checksum.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import resource
+import sys
+import time
+
+import pyarrow as pa
+
+from bench.workloads import WORKLOADS, checksum
+
+
+def measure(engine: str, job: str, rows: int, threads: int, warmups: int) -> dict[str, object]:
+    try:
+        module = importlib.import_module(f"bench.peers.with_{engine}")
+    except ImportError as error:
+        return {"missing": str(error)}
+    table = WORKLOADS[job].table(rows).combine_chunks()
+    if engine != "flinkcore":
+        pa.set_cpu_count(threads)
+    prepared = module.prepare(job, table, threads)
+    if prepared is None:
+        return {"unsupported": True}
+    run, arrow = prepared
+    del table
+    for _ in range(warmups):
+        run()
+    gc.collect()
+    loaded_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    start_cpu_ns, start_ns = time.process_time_ns(), time.perf_counter_ns()
+    raw = run()
+    elapsed_ns, cpu_ns = time.perf_counter_ns() - start_ns, time.process_time_ns() - start_cpu_ns
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found = checksum(arrow(raw))
+    return {
+        "version": module.version(),
+        "seconds": elapsed_ns / 1e9,
+        "cpu_seconds": cpu_ns / 1e9,
+        "loaded_bytes": loaded_bytes,
+        "peak_bytes": peak_bytes,
+        "result_rows": found.rows,
+        "digest": found.digest,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(**json.loads(sys.argv[1]))))
