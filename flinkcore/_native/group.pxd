@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+
+from flinkcore._native.column cimport fc_column, fc_kind, fc_status
+
+
+cdef extern from "fc_group.h":
+    ctypedef struct fc_group:
+        int column_count
+        int64_t id_bound
+        int64_t live_count
+        int64_t ids_max
+
+    enum:
+        FC_GROUP_IDS_MAX
+
+    fc_status fc_group_init(fc_group *group, const fc_kind *kinds, int column_count, int64_t ids_max) nogil
+    void fc_group_free(fc_group *group) nogil
+    fc_status fc_group_reserve(fc_group *group, int64_t count) nogil
+    fc_status fc_group_intern(fc_group *group, const fc_column *columns, const uint64_t *hashes, int64_t n,
+                              int32_t *ids) nogil
+    fc_status fc_group_find(fc_group *group, const fc_column *columns, const uint64_t *hashes, int64_t n,
+                            int32_t *ids) nogil
+    fc_status fc_group_release(fc_group *group, const int32_t *ids, int64_t n) nogil
+    void fc_group_clear(fc_group *group) nogil
+    fc_status fc_group_check(const fc_group *group, const int32_t *ids, int64_t n) nogil
+    void fc_group_live_ids(const fc_group *group, int32_t *ids) nogil
+    void fc_group_hashes(const fc_group *group, const int32_t *ids, int64_t n, uint64_t *hashes) nogil
+    int64_t fc_group_key_validity(const fc_group *group, int column, const int32_t *ids, int64_t n,
+                                  uint8_t *bits) nogil
+    void fc_group_key_words(const fc_group *group, int column, const int32_t *ids, int64_t n,
+                            uint64_t *words) nogil
+    void fc_group_key_bits(const fc_group *group, int column, const int32_t *ids, int64_t n, uint8_t *bits) nogil
+    fc_status fc_group_key_offsets(const fc_group *group, int column, const int32_t *ids, int64_t n,
+                                   int32_t *offsets) nogil
+    void fc_group_key_bytes(const fc_group *group, int column, const int32_t *ids, int64_t n,
+                            const int32_t *offsets, uint8_t *data) nogil
+
+
+cdef class GroupIndex:
+    cdef fc_group group
+    cdef readonly tuple kinds
+    cdef bint busy
+    cdef int enter(self) except -1
+    cdef object resolve(self, object keys, const uint64_t[::1] hashes, bint insert)
+    cdef int check_ids(self, const int32_t[::1] ids, str what) except -1
+    cdef object key_column(self, int column, const int32_t[::1] ids, object type)
