@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that the engine reads: Flink's keys, types, defaults; the engine's own under flinkcore.*.
+
+    batch_rows = configuration.get(options.BATCH_ROWS)
+
+Durations are milliseconds (int), memory sizes bytes (int). A default that differs from Flink's says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flinkcore.config import ConfigOption
+
+# -- the job -------------------------------------------------------------------------------------------------
+#: None: as many as there are processors, which is what a local Flink environment takes.
+PARALLELISM = ConfigOption[int]("parallelism.default", "int")
+#: -1: chosen from the parallelism, as Flink's KeyGroupRangeAssignment does.
+MAX_PARALLELISM = ConfigOption("pipeline.max-parallelism", "int", -1)
+PIPELINE_NAME = ConfigOption[str]("pipeline.name")
+RUNTIME_MODE = ConfigOption(
+    "execution.runtime-mode", "enum", "STREAMING", choices=("STREAMING", "BATCH", "AUTOMATIC")
+)
+AUTO_WATERMARK_INTERVAL = ConfigOption("pipeline.auto-watermark-interval", "duration", 200)
+OPERATOR_CHAINING = ConfigOption(
+    "pipeline.operator-chaining.enabled", "boolean", True, older_keys=("pipeline.operator-chaining",)
+)
+OBJECT_REUSE = ConfigOption("pipeline.object-reuse", "boolean", False)
+AUTO_GENERATE_UIDS = ConfigOption("pipeline.auto-generate-uids", "boolean", True)
+GLOBAL_JOB_PARAMETERS = ConfigOption[Any]("pipeline.global-job-parameters", "map")
+TASK_CANCELLATION_INTERVAL = ConfigOption(
+    "task.cancellation.interval", "duration", 30_000, older_keys=("task.cancellation-interval",)
+)
+TASK_CANCELLATION_TIMEOUT = ConfigOption("task.cancellation.timeout", "duration", 180_000)
+LATENCY_INTERVAL = ConfigOption("metrics.latency.interval", "duration", 0)
+
+# -- batches and channels ------------------------------------------------------------------------------------
+#: The longest that a record waits in an unfinished batch; 0: flush after every read.
+BUFFER_TIMEOUT = ConfigOption(
+    "execution.buffer-timeout.interval", "duration", 100, older_keys=("execution.buffer-timeout",)
+)
+BUFFER_TIMEOUT_ENABLED = ConfigOption("execution.buffer-timeout.enabled", "boolean", True)
+BATCH_ROWS = ConfigOption("flinkcore.batch-rows", "int", 65_536, "The most rows of one batch.")
+CHANNEL_BATCHES = ConfigOption(
+    "flinkcore.channel-batches", "int", 8, "The most batches that wait in one channel."
+)
+
+# -- Python functions ----------------------------------------------------------------------------------------
+BUNDLE_SIZE = ConfigOption("python.fn-execution.bundle.size", "int", 1_000)
+BUNDLE_TIME = ConfigOption("python.fn-execution.bundle.time", "duration", 1_000)
+ARROW_BATCH_SIZE = ConfigOption("python.fn-execution.arrow.batch.size", "int", 1_000)
+
+# -- tables --------------------------------------------------------------------------------------------------
+MINI_BATCH = ConfigOption("table.exec.mini-batch.enabled", "boolean", False)
+MINI_BATCH_LATENCY = ConfigOption("table.exec.mini-batch.allow-latency", "duration", 0)
+MINI_BATCH_SIZE = ConfigOption("table.exec.mini-batch.size", "long", -1)
+TABLE_STATE_TTL = ConfigOption("table.exec.state.ttl", "duration", 0)
+LOCAL_TIME_ZONE = ConfigOption("table.local-time-zone", "string", "default")
+
+# -- checkpoints and recovery ----------------------------------------------------------------------------
+CHECKPOINT_INTERVAL = ConfigOption[int]("execution.checkpointing.interval", "duration")
+CHECKPOINT_DIR = ConfigOption[str](
+    "execution.checkpointing.dir", older_keys=("state.checkpoints.dir", "state.backend.fs.checkpointdir")
+)
+SAVEPOINT_DIR = ConfigOption[str](
+    "execution.checkpointing.savepoint-dir",
+    older_keys=("state.savepoints.dir", "savepoints.state.backend.fs.dir"),
+)
+CHECKPOINT_STORAGE = ConfigOption[str](
+    "execution.checkpointing.storage", older_keys=("state.checkpoint-storage",)
+)
+CHECKPOINT_MODE = ConfigOption(
+    "execution.checkpointing.mode", "enum", "EXACTLY_ONCE", choices=("EXACTLY_ONCE", "AT_LEAST_ONCE")
+)
+CHECKPOINT_TIMEOUT = ConfigOption("execution.checkpointing.timeout", "duration", 600_000)
+CHECKPOINT_MIN_PAUSE = ConfigOption("execution.checkpointing.min-pause", "duration", 0)
+CHECKPOINT_MAX_CONCURRENT = ConfigOption("execution.checkpointing.max-concurrent-checkpoints", "int", 1)
+CHECKPOINT_TOLERABLE_FAILURES = ConfigOption("execution.checkpointing.tolerable-failed-checkpoints", "int", 0)
+CHECKPOINT_NUM_RETAINED = ConfigOption(
+    "execution.checkpointing.num-retained", "int", 1, older_keys=("state.checkpoints.num-retained",)
+)
+CHECKPOINT_RETENTION = ConfigOption(
+    "execution.checkpointing.externalized-checkpoint-retention",
+    "enum",
+    "NO_EXTERNALIZED_CHECKPOINTS",
+    choices=("DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"),
+)
+CHECKPOINT_INCREMENTAL = ConfigOption(
+    "execution.checkpointing.incremental", "boolean", False, older_keys=("state.backend.incremental",)
+)
+CHECKPOINT_UNALIGNED = ConfigOption(
+    "execution.checkpointing.unaligned.enabled",
+    "boolean",
+    False,
+    older_keys=("execution.checkpointing.unaligned",),
+)
+SNAPSHOT_COMPRESSION = ConfigOption("execution.checkpointing.snapshot-compression", "boolean", False)
+RECOVERY_PATH = ConfigOption[str]("execution.state-recovery.path", older_keys=("execution.savepoint.path",))
+STATE_BACKEND = ConfigOption("state.backend.type", "string", "hashmap", older_keys=("state.backend",))
+RESTART_STRATEGY = ConfigOption[str]("restart-strategy.type", older_keys=("restart-strategy",))
+RESTART_ATTEMPTS = ConfigOption("restart-strategy.fixed-delay.attempts", "int", 1)
+RESTART_DELAY = ConfigOption("restart-strategy.fixed-delay.delay", "duration", 1_000)
+RESTART_FAILURES_PER_INTERVAL = ConfigOption(
+    "restart-strategy.failure-rate.max-failures-per-interval", "int", 1
+)
+RESTART_FAILURE_INTERVAL = ConfigOption(
+    "restart-strategy.failure-rate.failure-rate-interval", "duration", 60_000
+)
+RESTART_FAILURE_DELAY = ConfigOption("restart-strategy.failure-rate.delay", "duration", 1_000)
