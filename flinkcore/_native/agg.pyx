@@ -1,0 +1,406 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accumulators: the running state of a list of aggregates, one row per group id (csrc/fc_agg.h).
+
+Meanings are Flink SQL's; see csrc/fc_agg.h for nulls, NaN, ties and overflow.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from libc.stdint cimport uintptr_t
+from libc.string cimport memset
+
+from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_F64, FC_I64, column_of
+from flinkcore._native.status cimport check
+
+ROUND_F32 = 1      # round a double sum to float32 after each addition, as Flink's SUM(FLOAT) does
+RETRACTABLE = 4    # SUM keeps a count, so that it is null again when everything was retracted
+
+OPS = {
+    "count": FC_AGG_COUNT, "count_star": FC_AGG_COUNT_STAR, "sum": FC_AGG_SUM, "sum0": FC_AGG_SUM0,
+    "min": FC_AGG_MIN, "max": FC_AGG_MAX, "avg": FC_AGG_AVG, "first": FC_AGG_FIRST, "last": FC_AGG_LAST,
+    "min_by": FC_AGG_MIN_BY, "max_by": FC_AGG_MAX_BY,
+}
+
+cdef dict KIND_NAMES = {1: "I64", 2: "F64", 3: "BOOL", 4: "BYTES", 5: "OBJECT", 6: "ARROW"}
+cdef dict RESULT_TYPES = {1: pa.int64(), 2: pa.float64(), 3: pa.bool_(), 4: pa.binary()}
+
+
+cdef const int32_t[::1] ids_of(object ids, str what):
+    try:
+        return ids
+    except (TypeError, ValueError):
+        came = getattr(ids, "dtype", type(ids).__name__)
+        raise TypeError(f"{what}: expected a contiguous int32 array, got {came}") from None
+
+
+
+
+cdef class HeapBuffer:
+    """Owns the bytes that a kernel has written for a column."""
+    cdef fc_buffer buffer
+
+    def __dealloc__(self):
+        fc_buffer_free(&self.buffer)
+
+
+cdef class Outputs:
+    """The memory that results go to, and the columns made of it."""
+    cdef fc_agg_output outputs[FC_AGG_FIELDS_MAX]
+    cdef list owners
+    cdef int32_t count
+    cdef int64_t n
+
+    def __cinit__(self):
+        memset(self.outputs, 0, sizeof(self.outputs))
+
+    def __dealloc__(self):
+        for k in range(FC_AGG_FIELDS_MAX):
+            fc_buffer_free(&self.outputs[k].bytes)
+
+    cdef list columns(self):
+        cdef list columns = []
+        cdef HeapBuffer heap
+        cdef int32_t k
+        cdef fc_agg_output *output
+        cdef void *values
+        for k in range(self.count):
+            output = &self.outputs[k]
+            values = output.values
+            owner = self.owners[k]
+            if output.kind == FC_BYTES:
+                heap = HeapBuffer.__new__(HeapBuffer)
+                heap.buffer = output.bytes
+                memset(&output.bytes, 0, sizeof(fc_buffer))
+                values = heap.buffer.data
+                owner = (owner, heap)
+            columns.append(column_of(output.kind, self.n, values, output.offsets, output.validity,
+                                     output.null_count, owner, RESULT_TYPES[output.kind]))
+        return columns
+
+
+cdef uintptr_t address_of(object array):
+    return <uintptr_t>array.ctypes.data
+
+
+cdef Outputs outputs_of(const fc_agg_layout *layout, int64_t n):
+    cdef Outputs outputs = Outputs.__new__(Outputs)
+    cdef int32_t k
+    cdef fc_kind kind
+    outputs.owners = []
+    outputs.count = layout.count
+    outputs.n = n
+    for k in range(layout.count):
+        kind = fc_agg_result_kind(layout, k)
+        validity = np.zeros((n + 7) // 8, np.uint8)
+        outputs.outputs[k].validity = <uint8_t *>address_of(validity)
+        if kind == FC_BYTES:
+            values = np.empty(n + 1, np.int32)
+            outputs.outputs[k].offsets = <int32_t *>address_of(values)
+        else:
+            values = np.zeros((n + 7) // 8, np.uint8) if kind == FC_BOOL else np.empty(n, np.int64)
+            outputs.outputs[k].values = <void *>address_of(values)
+        outputs.owners.append((values, validity))
+    return outputs
+
+
+cdef Column presence_of(Column column):
+    """What COUNT needs of a column that no kernel reads: which values are there."""
+    if column.kind <= FC_BYTES:
+        return column
+    valid = column.valid_mask()
+    if valid is None and column.kind == 5:
+        valid = np.fromiter((value is not None for value in column.to_pylist()), bool, len(column))
+    return Column.from_numpy(np.zeros(len(column), bool), None, valid)
+
+
+cdef class Accumulators:
+    """Rows of accumulators by group id.
+
+    aggregates : per aggregate (op, kind, flags) or, for "min_by" and "max_by", also (op, kind, flags, comparand
+                 kind). op is a key of OPS; kind is column.I64, F64, BOOL or BYTES and says what the value is (for
+                 *_by the value that is returned; any kind for counts); flags are 0, ROUND_F32, RETRACTABLE. A
+                 comparand kind that is not given is the one of the first column that comes.
+    At most 63 aggregates. ValueError or TypeError for a wrong op, kind, or a sum of something else than numbers.
+
+    Results of counts are I64, of the others of their kind; Column.with_type gives them their logical type.
+    Ids are int32, 0 or more; memory is taken for the pages (16 KB) that hold an id in use. A MemoryError or
+    OverflowError may leave a batch half applied; all other errors come before anything is written.
+    """
+
+    def __cinit__(self, aggregates):
+        cdef int32_t k
+        memset(&self.agg, 0, sizeof(fc_agg))
+        memset(self.specs, 0, sizeof(self.specs))
+        self.aggregates = tuple(tuple(aggregate) for aggregate in aggregates)
+        if len(self.aggregates) > FC_AGG_FIELDS_MAX:
+            raise ValueError(f"Accumulators: at most {FC_AGG_FIELDS_MAX} aggregates, got {len(self.aggregates)}; "
+                             "spread them over several")
+        for k, aggregate in enumerate(self.aggregates):
+            if not 3 <= len(aggregate) <= 4:
+                raise ValueError(f"aggregate {k}: expected (op, kind, flags[, comparand kind]), got {aggregate!r}")
+            op, kind, flags = aggregate[:3]
+            by_kind = aggregate[3] if len(aggregate) == 4 else 0
+            is_by = op == "min_by" or op == "max_by"
+            if op not in OPS:
+                raise ValueError(f"aggregate {k}: unknown op {op!r}, expected one of {', '.join(OPS)}")
+            if op == "count" or op == "count_star":
+                kind = FC_I64
+            if not FC_I64 <= kind <= FC_BYTES or is_by and by_kind and not FC_I64 <= by_kind <= FC_BYTES:
+                raise TypeError(f"aggregate {k} ({op}): kinds are I64, F64, BOOL or BYTES, got {aggregate[1:]}")
+            if op in ("sum", "sum0", "avg") and kind != FC_I64 and kind != FC_F64:
+                raise TypeError(f"aggregate {k} ({op}): expected numbers (I64 or F64), got {KIND_NAMES[kind]}")
+            self.specs[k].op = <fc_agg_op>OPS[op]
+            self.specs[k].kind = <fc_kind>kind
+            self.specs[k].flags = flags
+            if is_by:
+                self.specs[k].by_kind = <fc_kind>by_kind
+                self.open_comparands |= by_kind == 0
+        self.relayout()
+
+    def __dealloc__(self):
+        fc_agg_free(&self.agg)
+
+    def __repr__(self):
+        ops = ", ".join(aggregate[0] for aggregate in self.aggregates)
+        return f"Accumulators({ops}; {self.agg.row_count} rows)"
+
+    cdef int relayout(self) except -1:
+        """Lay the rows out anew: at the start, and when the kind of a comparand becomes known. Its slots are
+        all empty then, and every slot keeps its place."""
+        cdef fc_agg_spec specs[FC_AGG_FIELDS_MAX]
+        cdef fc_agg_layout layout
+        cdef int32_t k, count = len(self.aggregates)
+        self.open_comparands = False
+        for k in range(count):
+            specs[k] = self.specs[k]
+            if specs[k].op >= FC_AGG_MIN_BY and specs[k].by_kind == 0:
+                specs[k].by_kind = FC_I64
+                self.open_comparands = True
+        check(fc_agg_layout_init(&layout, specs, count), f"Accumulators of {count} aggregates")
+        if self.agg.layout.row_words == 0:
+            fc_agg_init(&self.agg, &layout)
+        else:
+            self.agg.layout = layout
+        return 0
+
+    cdef int learn(self, Accumulators other) except -1:
+        """Take over the comparand kinds that `other` knows; TypeError when the aggregates differ."""
+        cdef int32_t k
+        if self is other:
+            return 0
+        if len(self.aggregates) != len(other.aggregates):
+            raise TypeError(f"{self!r} and {other!r} have different aggregates")
+        for k in range(self.agg.layout.count):
+            if self.specs[k].by_kind == 0 and self.specs[k].op == other.specs[k].op:
+                self.specs[k].by_kind = other.specs[k].by_kind
+        if self.open_comparands:
+            self.relayout()
+        return 0
+
+    cdef object prepare(self, object args, int64_t n, fc_agg_args *out, str what):
+        """Point `out` at the views of the columns in `args`; returns what keeps them alive."""
+        cdef Column column
+        cdef int32_t k
+        cdef list keep = [], learned = []
+        if len(args) != self.agg.layout.count:
+            raise ValueError(f"{what}: expected columns for {self.agg.layout.count} aggregates, got {len(args)}")
+        for k in range(self.agg.layout.count):
+            op = self.aggregates[k][0]
+            columns = args[k]
+            expected = 0 if self.specs[k].op == FC_AGG_COUNT_STAR else 2 if self.specs[k].op >= FC_AGG_MIN_BY else 1
+            if len(columns) != expected and expected > 0:
+                raise ValueError(f"{what}: aggregate {k} ({op}) takes {expected} column(s), got {len(columns)}")
+            out[k].value = out[k].by = NULL
+            for position in range(expected):
+                column = columns[position]
+                if len(column) != n:
+                    raise ValueError(f"{what}: aggregate {k} ({op}): {len(column)} values for {n} ids")
+                if self.specs[k].op == FC_AGG_COUNT:
+                    column = presence_of(column)
+                elif position == 0 and column.kind != <int>self.specs[k].kind:
+                    raise TypeError(f"{what}: aggregate {k} ({op}): expected values of kind "
+                                    f"{KIND_NAMES[self.specs[k].kind]}, got {column!r}")
+                elif position == 1 and column.kind != <int>self.specs[k].by_kind:
+                    if self.specs[k].by_kind != 0 or column.kind > FC_BYTES:
+                        raise TypeError(f"{what}: aggregate {k} ({op}): expected a comparand of kind "
+                                        f"{KIND_NAMES.get(self.specs[k].by_kind, 'I64, F64, BOOL or BYTES')}, got {column!r}")
+                    learned.append(k)
+                keep.append(column)
+                if position == 0:
+                    out[k].value = &column.view
+                else:
+                    out[k].by = &column.view
+        for k in learned:
+            self.specs[k].by_kind = out[k].by.kind
+        if learned:
+            self.relayout()
+        return keep
+
+    def update(self, ids, args):
+        """Add n records.
+
+        ids : int32[n], the row of each record
+        args : per aggregate a tuple of columns of n values: () for count_star, (value,), for *_by (value, comparand)
+        ValueError : a negative id, a wrong length;  TypeError : a wrong kind
+        """
+        cdef const int32_t[::1] rows = ids_of(ids, "update")
+        cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
+        cdef int64_t n = rows.shape[0]
+        cdef fc_status status
+        keep = self.prepare(args, n, columns, "update")
+        with nogil:
+            status = fc_agg_update(&self.agg, &rows[0], n, columns)
+        check(status, "update: ids are 0 or more")
+
+    @staticmethod
+    def update_panes(panes, pane_of_row, ids, args):
+        """Add n records, record i to row ids[i] of panes[pane_of_row[i]].
+
+        panes : list of Accumulators with the same aggregates
+        pane_of_row : int32[n], positions in panes;  ids, args : as for update
+        Overflows of sums are counted in panes[0]. Errors as for update.
+        """
+        cdef const int32_t[::1] rows = ids_of(ids, "update_panes")
+        cdef const int32_t[::1] pane_rows = ids_of(pane_of_row, "update_panes: pane_of_row")
+        cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
+        cdef int64_t n = rows.shape[0]
+        cdef int32_t p, count = len(panes)
+        cdef Accumulators first, pane
+        cdef fc_status status
+        cdef uintptr_t[::1] pointers = np.empty(count, np.uintp)
+        if pane_rows.shape[0] != n:
+            raise ValueError(f"update_panes: {pane_rows.shape[0]} pane numbers for {n} ids")
+        if count == 0:
+            if n:
+                raise ValueError(f"update_panes: {n} rows but no panes")
+            return
+        held = tuple(panes)
+        first = held[0]
+        for p in range(1, count):
+            first.learn(held[p])
+        keep = first.prepare(args, n, columns, "update_panes")
+        for p in range(count):
+            pane = held[p]
+            pane.learn(first)
+            pointers[p] = <uintptr_t>&pane.agg
+        with nogil:
+            status = fc_agg_update_panes(<fc_agg *const *>&pointers[0], count, &pane_rows[0], &rows[0], n, columns)
+        check(status, f"update_panes: ids are 0 or more, panes have the same aggregates and are numbered below {count}")
+
+    def update_running(self, ids, args):
+        """Add n records one after the other, and say what each changed.
+
+        -> (before, after, was_new): per aggregate the column of its results before and after each record, and
+           bool[n], True where the record was the first of its row
+        Arguments and errors as for update.
+        """
+        cdef const int32_t[::1] rows = ids_of(ids, "update_running")
+        cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
+        cdef int64_t n = rows.shape[0]
+        cdef fc_status status
+        keep = self.prepare(args, n, columns, "update_running")
+        cdef Outputs before = outputs_of(&self.agg.layout, n)
+        cdef Outputs after = outputs_of(&self.agg.layout, n)
+        was_new = np.empty(n, np.bool_)
+        cdef uint8_t *new_rows = <uint8_t *>address_of(was_new)
+        with nogil:
+            status = fc_agg_update_running(&self.agg, &rows[0], n, columns, before.outputs, after.outputs, new_rows)
+        check(status, "update_running: ids are 0 or more, results of a batch hold at most 2^31 bytes")
+        return before.columns(), after.columns(), was_new
+
+    def retract(self, ids, args):
+        """Take n records back. Rows stay in use, empty or not.
+
+        Arguments and errors as for update; UnsupportedOperationError unless every aggregate is count,
+        count_star, sum0, avg, or sum with the flag RETRACTABLE.
+        """
+        cdef const int32_t[::1] rows = ids_of(ids, "retract")
+        cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
+        cdef int64_t n = rows.shape[0]
+        cdef fc_status status
+        keep = self.prepare(args, n, columns, "retract")
+        with nogil:
+            status = fc_agg_retract(&self.agg, &rows[0], n, columns)
+        check(status, f"retract from {self!r}: ids are 0 or more; min, max, first, last, min_by, max_by and a sum "
+                      "without RETRACTABLE cannot take records back")
+
+    def merge(self, Accumulators other not None, ids_self, ids_other):
+        """Merge row ids_other[i] of `other` into row ids_self[i], one pair after the other.
+
+        other : Accumulators of the same aggregates, may be self; its rows stay as they are
+        ids_self, ids_other : int32[m]
+        What self held counts as the earlier half: first, and ties of *_by, are its; last is the other's. A row
+        that is not in use changes nothing. TypeError for other aggregates; ValueError as for update.
+        """
+        cdef const int32_t[::1] into = ids_of(ids_self, "merge: ids_self")
+        cdef const int32_t[::1] source = ids_of(ids_other, "merge: ids_other")
+        cdef int64_t n = into.shape[0]
+        cdef fc_status status
+        if source.shape[0] != n:
+            raise ValueError(f"merge: {n} rows of self but {source.shape[0]} of the other")
+        self.learn(other)
+        other.learn(self)
+        with nogil:
+            status = fc_agg_merge(&self.agg, &other.agg, &into[0], &source[0], n)
+        check(status, f"merge {other!r} into {self!r}: ids are 0 or more, the aggregates are the same")
+
+    def merge_all(self, Accumulators other not None):
+        """Merge every row of `other` into the row of the same id, as merge does. ValueError for self."""
+        cdef fc_status status
+        self.learn(other)
+        other.learn(self)
+        with nogil:
+            status = fc_agg_merge_all(&self.agg, &other.agg)
+        check(status, f"merge_all {other!r} into {self!r}: the aggregates are the same, the accumulators are not")
+
+    def results(self, ids):
+        """The results of rows, one column per aggregate.
+
+        ids : int32[m]; an id that is not in use gives the results of nothing (counts 0, the others null)
+        ValueError : a negative id;  OverflowError : more than 2^31 bytes of strings
+        """
+        cdef const int32_t[::1] rows = ids_of(ids, "results")
+        cdef int64_t n = rows.shape[0]
+        cdef fc_status status
+        cdef Outputs outputs = outputs_of(&self.agg.layout, n)
+        with nogil:
+            status = fc_agg_results(&self.agg, &rows[0], n, outputs.outputs)
+        check(status, "results: ids are 0 or more, a result holds at most 2^31 bytes")
+        return outputs.columns()
+
+    def used_ids(self):
+        """int32[row_count], the ids in use, ascending."""
+        ids = np.empty(self.agg.row_count, np.int32)
+        cdef int32_t *out = <int32_t *>address_of(ids)
+        with nogil:
+            fc_agg_used_ids(&self.agg, out)
+        return ids
+
+    def clear(self, ids):
+        """Empty rows; int32[m], ids that are not in use are passed over. ValueError for a negative id."""
+        cdef const int32_t[::1] rows = ids_of(ids, "clear")
+        cdef int64_t n = rows.shape[0]
+        cdef fc_status status
+        with nogil:
+            status = fc_agg_clear(&self.agg, &rows[0], n)
+        check(status, "clear: ids are 0 or more")
+
+    def clear_all(self):
+        """Empty all rows. Memory is kept for the next use when at least half of it was in use."""
+        with nogil:
+            fc_agg_clear_all(&self.agg)
+
+    @property
+    def row_count(self):
+        """Rows in use."""
+        return self.agg.row_count
+
+    @property
+    def sum_overflows(self):
+        """Additions of integers that left int64 since the beginning. They wrapped, as Java's do."""
+        return self.agg.sum_overflows
+
+    @property
+    def memory_bytes(self):
+        return fc_agg_memory_bytes(&self.agg)
