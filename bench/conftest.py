@@ -1,68 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes of the benchmarks: small ones that run as tests by default, full ones with --full."""
+"""Sizes and timing of the benchmarks: small and untimed as ordinary tests, full and timed with --full."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
+
+
+RATES = pytest.StashKey[list[tuple[str, float, float]]]()
 
 
 class Size(Protocol):
     def __call__(self, *, smoke: int, full: int) -> int: ...
 
 
+class Timed(Protocol):
+    def __call__(self, run: Callable[..., Any], *args: Any, rows: int, bytes: int) -> Any: ...
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--full",
-        action="store_true",
-        default=False,
-        help="benchmarks at full size, timed; without it they are tests",
-    )
+    parser.addoption("--full", action="store_true", help="benchmarks at full size and timed, not as tests")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--full"):
         config.option.benchmark_enable = True  # the project's options disable timing for ordinary test runs
+        config.option.benchmark_columns = ["min", "median", "max", "rounds"]
         config.option.timeout = 0
+    config.stash[RATES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.stash[RATES]:
+        terminalreporter.section("rates at the median")
+        for name, rows_per_second, bytes_per_second in config.stash[RATES]:
+            rates = f"{rows_per_second / 1e6:>10.2f} M rows/s {bytes_per_second / 1e9:>8.2f} GB/s"
+            terminalreporter.write_line(f"{rates}  {name}")
 
 
 @pytest.fixture
-def full(request: pytest.FixtureRequest) -> bool:
+def is_full(request: pytest.FixtureRequest) -> bool:
     """Whether this run makes numbers."""
     return bool(request.config.getoption("--full"))
 
 
 @pytest.fixture
-def size(full: bool) -> Size:
+def size(is_full: bool) -> Size:
     """size(smoke=1_000, full=10_000_000) is the one that this run asks for."""
 
     def choose(*, smoke: int, full: int) -> int:
         return full if is_full else smoke
 
-    is_full = full
     return choose
 
 
 @pytest.fixture
-def timed(benchmark, full: bool) -> Callable:
-    """Time work that is too long to repeat often: 3 rounds after a warm-up when full, one call otherwise.
+def timed(benchmark: Any, is_full: bool, request: pytest.FixtureRequest) -> Timed:
+    """timed(run, *args, rows=, bytes=) -> run(*args), three times after a warm-up when it makes numbers.
 
-    timed(function, *args, rows=, bytes=) -> what the function returned; rows and bytes go into the report
+    The report gets rows and bytes, and a list of rates at the median.
     """
 
-    def run(
-        function: Callable, *args: object, rows: int, bytes: int, setup: Callable | None = None
-    ) -> object:
+    def time(run: Callable[..., Any], *args: Any, rows: int, bytes: int) -> Any:
         benchmark.extra_info.update(rows=rows, bytes=bytes)
-        rounds = {"rounds": 3, "warmup_rounds": 1} if full else {"rounds": 1}
-        result = benchmark.pedantic(
-            function, args=args if setup is None else (), setup=setup, iterations=1, **rounds
-        )
-        if full:
-            benchmark.extra_info["rows_per_second"] = round(rows / benchmark.stats.stats.median)
+        if not is_full:
+            return benchmark.pedantic(run, args)
+        result = benchmark.pedantic(run, args, rounds=3, warmup_rounds=1)
+        seconds = benchmark.stats.stats.median
+        request.config.stash[RATES].append((request.node.name, rows / seconds, bytes / seconds))
         return result
 
-    return run
+    return time

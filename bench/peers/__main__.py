@@ -130,44 +130,34 @@ def measure_job(
     return measurements
 
 
-def report(measurements: list[Measurement]) -> None:
-    for job in dict.fromkeys(measurement.job for measurement in measurements):
-        print(f"\n{job}: {WORKLOADS[job].title}")
-        print(
-            f"  {'engine':<18}{'threads':>7}{'rows':>12}{'M rows/s':>10}{'slowest-fastest':>18}"
-            f"{'M rows/cpu s':>14}{'peak MB':>9}{'to flinkcore':>14}"
-        )
-        mine = [each for each in measurements if each.job == job]
-        own = {each.threads: each for each in mine if each.engine == "flinkcore" and each.problem is None}
-        for each in mine:
-            head = f"  {each.engine:<18}{each.threads:>7}{each.rows:>12,}"
-            if each.problem is not None:
-                print(f"{head}  {each.problem}")
-                continue
-            seconds = [run["seconds"] for run in each.runs]
-            spread = f"{each.rows / max(seconds) / 1e6:.2f}-{each.rows / min(seconds) / 1e6:.2f}"
-            peak = max(run["peak_bytes"] for run in each.runs) / 1e6
-            ratio = (
-                f"{each.rows_per_second / own[each.threads].rows_per_second:.2f}x"
-                if each.threads in own
-                else ""
-            )
-            print(
-                f"{head}{each.rows_per_second / 1e6:>10.2f}{spread:>18}{each.rows_per_cpu_second / 1e6:>14.2f}"
-                f"{peak:>9.0f}{ratio:>14}"
-            )
-        for threads, flinkcore in own.items():
-            peers = [
-                each
-                for each in mine
-                if each.threads == threads and each.engine in BATCH_PEERS and each.problem is None
-            ]
-            if peers:
-                best = max(peers, key=lambda each: each.rows_per_second)
-                ratio = flinkcore.rows_per_second / best.rows_per_second
-                print(
-                    f"  => {threads} thread(s): flinkcore runs at {ratio:.2f}x of the fastest, {best.engine}"
-                )
+def line(each: Measurement, own: Measurement | None) -> str:
+    head = f"  {each.engine:<18}{each.threads:>7}{each.rows:>12,}"
+    if each.problem is not None:
+        return f"{head}  {each.problem}"
+    seconds = [run["seconds"] for run in each.runs]
+    spread = f"{each.rows / max(seconds) / 1e6:.2f}-{each.rows / min(seconds) / 1e6:.2f}"
+    peak_mb = max(run["peak_bytes"] for run in each.runs) / 1e6
+    ratio = f"{each.rows_per_second / own.rows_per_second:.2f}x" if own else ""
+    rates = f"{each.rows_per_second / 1e6:>10.2f}{spread:>18}{each.rows_per_cpu_second / 1e6:>14.2f}"
+    return f"{head}{rates}{peak_mb:>9.0f}{ratio:>14}"
+
+
+def report(job: str, measurements: list[Measurement]) -> None:
+    print(f"\n{job}: {WORKLOADS[job].title}")
+    print(
+        f"  {'engine':<18}{'threads':>7}{'rows':>12}{'M rows/s':>10}{'slowest-fastest':>18}"
+        f"{'M rows/cpu s':>14}{'peak MB':>9}{'of flinkcore':>14}"
+    )
+    right = [each for each in measurements if each.problem is None]
+    own = {each.threads: each for each in right if each.engine == "flinkcore"}
+    for each in measurements:
+        print(line(each, own.get(each.threads)))
+    for threads, flinkcore in own.items():
+        peers = [each for each in right if each.threads == threads and each.engine in BATCH_PEERS]
+        if peers:
+            best = max(peers, key=lambda each: each.rows_per_second)
+            ratio = flinkcore.rows_per_second / best.rows_per_second
+            print(f"  => threads {threads}: flinkcore runs at {ratio:.2f}x of the fastest, {best.engine}")
 
 
 def machine() -> dict[str, object]:
@@ -197,9 +187,7 @@ def main() -> int:
     parser.add_argument("--threads", default="1,all", help="thread counts, e.g. 1,2 or 1,all (default)")
     parser.add_argument("--engines", default=",".join(ENGINES), help=f"of {','.join(ENGINES)}; default: all")
     parser.add_argument("--repetitions", type=int, default=3, help="runs of each, of which the median counts")
-    parser.add_argument(
-        "--warmups", type=int, default=1, help="untimed runs in each process before that"
-    )
+    parser.add_argument("--warmups", type=int, default=1, help="untimed runs in each process before that")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for one process")
     parser.add_argument("--json", type=Path, help="also write everything measured to this file")
     options = parser.parse_args()
@@ -224,7 +212,7 @@ def main() -> int:
         found = measure_job(
             job, options.rows, thread_counts, engines, options.repetitions, options.warmups, options.timeout
         )
-        report(found)
+        report(job, found)
         measurements += found
     if options.json:
         everything = [asdict(measurement) for measurement in measurements]
