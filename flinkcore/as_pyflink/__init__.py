@@ -34,8 +34,8 @@ class _Finder(MetaPathFinder):
         found = importlib.util.find_spec(name)
         if found is None:
             raise ModuleNotFoundError(
-                f"No module named '{fullname}': pyflink stands for flinkcore here, and flinkcore does not have "
-                f"{name}",
+                f"No module named '{fullname}': pyflink stands for flinkcore here, "
+                f"and flinkcore does not have {name}",
                 name=fullname,
             )
         return ModuleSpec(fullname, _Loader(name), is_package=found.submodule_search_locations is not None)
@@ -56,8 +56,8 @@ def install() -> None:
     present = sys.modules.get("pyflink")
     if present is not None and present is not sys.modules["flinkcore"]:
         raise ImportError(
-            f"pyflink is imported already, from {getattr(present, '__file__', None)}; import flinkcore.as_pyflink "
-            "before the first import of pyflink"
+            f"pyflink is imported already, from {getattr(present, '__file__', None)}; "
+            "import flinkcore.as_pyflink before the first import of pyflink"
         )
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())

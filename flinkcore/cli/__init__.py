@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: flinkcore run, explain, info. Imports nothing heavy until a program runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from flinkcore import __version__
+
+_RUN = """\
+Runs a program of flinkcore, or of PyFlink unchanged: `pyflink` resolves to flinkcore while it runs. The
+program sees sys.argv, sys.path and __main__ as under `python job.py`. On a terminal a status line shows how
+the job does; Ctrl-\\ prints which source holds the watermark back.
+
+exit codes: 0 the program and its jobs ended well; 1 one of them failed; 2 wrong usage; 130 Ctrl-C, after a
+clean cancel; a program that calls sys.exit(n) keeps its n."""
+
+_EXPLAIN = """\
+Runs a program, but shows its job graphs instead of executing them: tasks and the operators chained in each,
+how records travel between them, which operators run natively and which call Python for each record and why,
+where watermarks are made and which operators wait for them. What the program itself prints goes to stderr."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The entry point of the `flinkcore` command. -> the exit code"""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    if options.command == "info":
+        from flinkcore.cli.info import info
+
+        sys.stdout.write(info())
+        return 0
+    from flinkcore.cli.program import Program
+
+    program = Program.find(options.program, options.arguments, as_module=options.as_module)
+    if isinstance(program, str):
+        parser.error(program)
+    if options.command == "explain":
+        from flinkcore.cli.explain import explain
+
+        return explain(program, engine_frames=options.traceback)
+    from flinkcore.cli.run import run
+
+    return run(program, quiet=options.quiet, engine_frames=options.traceback,
+               explain_watermarks=options.explain_watermarks)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="flinkcore",
+        description="Apache Flink's stateful stream processing for Python, on Arrow columns.")
+    parser.add_argument("--version", action="version", version=f"flinkcore {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
+
+    run = _program_command(commands, "run", "run a program of flinkcore or PyFlink", _RUN)
+    run.add_argument("-q", "--quiet", action="store_true", help="no status line, no summary, no hints")
+    run.add_argument("--explain-watermarks", action="store_true",
+                     help="say when the job idles, and at its end, what holds the watermark back")
+    _program_command(commands, "explain", "show the job graph of a program, execute nothing", _EXPLAIN)
+    commands.add_parser("info", help="show how flinkcore was built and what it runs on",
+                        description="Shows build flags, compiler, vector unit, Python and dependencies.")
+    return parser
+
+
+def _program_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help: str,
+                     description: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=help, description=description,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter,
+                                  usage=f"flinkcore {name} [options] (job.py | -m module) [arguments ...]")
+    command.add_argument("-m", dest="as_module", action="store_true",
+                         help="the program is the name of a module, as in `python -m`")
+    command.add_argument("--traceback", action="store_true",
+                         help="errors show the frames of the engine as well")
+    command.add_argument("program", metavar="job.py", help="the program to run")
+    command.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the program")
+    return command

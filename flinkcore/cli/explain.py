@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`flinkcore explain`: the job graphs of a program, in place of running them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+
+from flinkcore.cli.program import Program, failure_text
+from flinkcore.cli.text import count
+from flinkcore.graph.job_graph import Chain, JobGraph, Node
+from flinkcore.graph.transformation import Partitioning
+from flinkcore.operators.base import OperatorDescription
+from flinkcore.runtime import launch
+from flinkcore.runtime.job import JobRun
+from flinkcore.time.clock import SystemClock
+
+
+def explain(program: Program, *, engine_frames: bool = False) -> int:
+    """Runs the program, its jobs ending at once without a record; prints their graphs. -> the exit code"""
+    graphs: list[JobGraph] = []
+
+    def show(graph: JobGraph) -> JobRun:
+        graphs.append(graph)
+        job = JobRun(graph, SystemClock())
+        job.started(lambda: None)
+        job.ended()
+        return job
+
+    before, launch.executor = launch.executor, show
+    failure: BaseException | None = None
+    try:
+        with redirect_stdout(sys.stderr):
+            program.run()
+    except SystemExit:
+        pass                                 # what a program makes of jobs without results says nothing
+    except Exception as error:
+        failure = error
+    finally:
+        launch.executor = before
+    print("\n".join(map(describe, graphs)), end="")
+    if failure is not None:
+        if graphs:
+            sys.stderr.write("note: the program failed after what is shown, perhaps for want of results\n")
+        sys.stderr.write(failure_text(failure, engine_frames=engine_frames))
+        return 0 if graphs else 1
+    if not graphs:
+        print("the program executed no job: nothing ends in a sink, or execute() is never called")
+    return 0
+
+
+def describe(graph: JobGraph) -> str:
+    """The job graph as text: one block for each task, operators in the order in which records pass them."""
+    visible = [node for node in graph.nodes if not node.transformation.hidden]
+    lines = [f"job '{graph.name}': {count(len(visible), 'operator')} in {count(len(graph.chains), 'task')}"]
+    numbers = {id(chain): i for i, chain in enumerate(graph.chains, 1)}
+    made = {node for node in graph.nodes if _makes_watermarks(node)}
+    for chain in graph.chains:
+        lines += ["", f"task {numbers[id(chain)]}, parallelism {chain.parallelism}: {chain.name}"]
+        lines += [f"  from {text}" for text in _inputs(chain, numbers)]
+        shown = [node for node in chain.nodes if not node.transformation.hidden or node in made]
+        width = max((len(node.name) for node in shown), default=0)
+        for node in shown:
+            first, *more = _facts(node, made)
+            lines.append(f"    {node.name:<{width}}  {first}")
+            lines += [f"    {'':<{width}}  {fact}" for fact in more]
+    return "\n".join(lines) + "\n"
+
+
+def _inputs(chain: Chain, numbers: dict[int, int]) -> list[str]:
+    texts = []
+    for connection in chain.head.inputs:
+        assert connection.source.chain is not None
+        side = f", side output '{connection.edge.side}'" if connection.edge.side else ""
+        how = connection.partitioning.value
+        if connection.partitioning is Partitioning.HASH:
+            how += " of the key"
+        texts.append(f"task {numbers[id(connection.source.chain)]} ({connection.source.name}{side}), {how}")
+    return texts
+
+
+def _facts(node: Node, made: set[Node]) -> list[str]:
+    """What there is to say about one operator; at least one line."""
+    transformation = node.transformation
+    facts = []
+    if transformation.factory is not None:
+        operator = transformation.factory()
+        facts.append(_speed(operator.describe()))
+        if operator.waits_for_watermarks:
+            facts.append(_waits(node, made))
+    elif transformation.description:
+        facts.append(transformation.description)
+    if transformation.watermarks is not None:
+        facts.append(f"watermarks are made here, for each split: {transformation.watermarks.describe()}")
+    elif node in made:
+        facts.append("watermarks are made here")
+    return facts or ["source" if transformation.source is not None else "native"]
+
+
+def _speed(description: OperatorDescription) -> str:
+    text = "native" if description.native else "Python for each record"
+    if description.detail:
+        text += f": {description.detail}"
+    return f"{text} ({description.reason})" if description.reason else text
+
+
+def _waits(node: Node, made: set[Node]) -> str:
+    makers = [maker.name for maker in _upstream(node) if maker in made]
+    if makers:
+        return f"waits for the watermark of {', '.join(makers)}"
+    return ("waits for a watermark that nobody makes: fires only at the end of the input; call "
+            "assign_timestamps_and_watermarks before it")
+
+
+def _upstream(node: Node) -> list[Node]:
+    """All nodes that feed this one, each once, the sources first."""
+    seen: dict[Node, None] = {}
+    pending = [connection.source for connection in node.inputs]
+    while pending:
+        source = pending.pop()
+        if source not in seen:
+            seen[source] = None
+            pending += [connection.source for connection in source.inputs]
+    return list(reversed(seen))
+
+
+def _makes_watermarks(node: Node) -> bool:
+    from flinkcore.operators.timestamps import AssignTimestamps
+
+    if node.transformation.watermarks is not None:
+        return True
+    factory = node.transformation.factory
+    return factory is not None and isinstance(factory(), AssignTimestamps)
