@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions that a user writes (PyFlink: pyflink.datastream.functions); flinkcore.datastream re-exports them.
+
+Functions are called for each record, with Python values. One instance is copied for each subtask, so that what a
+function keeps in itself is its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from flinkcore.errors import ConfigurationError
+from flinkcore.state.functions import (
+    AggregateFunction,
+    Function,
+    ReduceFunction,
+    ReduceFunctionWrapper,
+    as_reduce_function,
+)
+from flinkcore.state.interfaces import KeyedStateStore
+from flinkcore.time.timers import TimeDomain
+
+__all__ = [
+    "AggregateFunction", "AllWindowFunction", "BaseBroadcastProcessFunction", "BroadcastProcessFunction",
+    "CoFlatMapFunction", "CoMapFunction", "CoProcessFunction", "FilterFunction", "FlatMapFunction", "Function",
+    "KeySelector", "KeyedBroadcastProcessFunction", "KeyedCoProcessFunction", "KeyedProcessFunction",
+    "KeyedStateStore", "MapFunction", "Partitioner", "ProcessAllWindowFunction", "ProcessFunction",
+    "ProcessWindowFunction", "ReduceFunction", "ReduceFunctionWrapper", "RuntimeContext", "TimerService",
+    "WindowFunction", "as_reduce_function", "function_name", "own_copy",
+]
+
+
+class RuntimeContext(KeyedStateStore):
+    """Where a function runs, and its state and metrics."""
+
+    @abstractmethod
+    def get_task_name(self) -> str: ...
+
+    @abstractmethod
+    def get_number_of_parallel_subtasks(self) -> int: ...
+
+    @abstractmethod
+    def get_max_number_of_parallel_subtasks(self) -> int: ...
+
+    @abstractmethod
+    def get_index_of_this_subtask(self) -> int:
+        """From 0."""
+
+    @abstractmethod
+    def get_attempt_number(self) -> int: ...
+
+    @abstractmethod
+    def get_task_name_with_subtasks(self) -> str:
+        """Such as "MyTask (3/6)", the index from 1."""
+
+    @abstractmethod
+    def get_job_parameter(self, key: str, default_value: str) -> str: ...
+
+    @abstractmethod
+    def get_metrics_group(self) -> Any: ...
+
+
+class TimerService(ABC):
+    """Time, and timers of the current key (PyFlink: pyflink.datastream.timerservice)."""
+
+    @abstractmethod
+    def current_processing_time(self) -> int: ...
+
+    @abstractmethod
+    def current_watermark(self) -> int: ...
+
+    @abstractmethod
+    def register_processing_time_timer(self, timestamp: int) -> None: ...
+
+    @abstractmethod
+    def register_event_time_timer(self, timestamp: int) -> None: ...
+
+    @abstractmethod
+    def delete_processing_time_timer(self, timestamp: int) -> None: ...
+
+    @abstractmethod
+    def delete_event_time_timer(self, timestamp: int) -> None: ...
+
+
+class MapFunction(Function):
+    """One record to one record."""
+
+    @abstractmethod
+    def map(self, value: Any) -> Any: ...
+
+
+class FlatMapFunction(Function):
+    """One record to any number of records: a generator, an iterable, or None."""
+
+    @abstractmethod
+    def flat_map(self, value: Any) -> Iterable[Any] | None: ...
+
+
+class FilterFunction(Function):
+    """Whether a record is kept."""
+
+    @abstractmethod
+    def filter(self, value: Any) -> bool: ...
+
+
+class CoMapFunction(Function):
+    """map for two connected streams."""
+
+    @abstractmethod
+    def map1(self, value: Any) -> Any: ...
+
+    @abstractmethod
+    def map2(self, value: Any) -> Any: ...
+
+
+class CoFlatMapFunction(Function):
+    """flat_map for two connected streams."""
+
+    @abstractmethod
+    def flat_map1(self, value: Any) -> Iterable[Any] | None: ...
+
+    @abstractmethod
+    def flat_map2(self, value: Any) -> Iterable[Any] | None: ...
+
+
+class KeySelector(Function):
+    """The key of a record."""
+
+    @abstractmethod
+    def get_key(self, value: Any) -> Any: ...
+
+
+class Partitioner(Function):
+    """The channel of a record, by its key."""
+
+    @abstractmethod
+    def partition(self, key: Any, num_partitions: int) -> int: ...
+
+
+class _Context(ABC):
+    @abstractmethod
+    def timer_service(self) -> TimerService: ...
+
+    @abstractmethod
+    def timestamp(self) -> int:
+        """Event time of the record, or of the timer that fires; None when the record has none."""
+
+
+class _KeyedContext(_Context):
+    @abstractmethod
+    def get_current_key(self) -> Any: ...
+
+
+class _OnTimerContext(_KeyedContext):
+    @abstractmethod
+    def time_domain(self) -> TimeDomain:
+        """Whether the timer that fires is one of event or of processing time."""
+
+
+class ProcessFunction(Function):
+    """Any number of records per record; `yield tag, value` with an OutputTag goes to that side output."""
+
+    class Context(_Context):
+        """About the record; timers need a keyed stream."""
+
+    @abstractmethod
+    def process_element(self, value: Any, ctx: ProcessFunction.Context) -> Iterable[Any] | None: ...
+
+
+class KeyedProcessFunction(Function):
+    """A ProcessFunction with state and timers for each key."""
+
+    class Context(_KeyedContext):
+        """About the record and its key."""
+
+    class OnTimerContext(Context, _OnTimerContext):
+        """About the timer and its key."""
+
+    @abstractmethod
+    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterable[Any] | None: ...
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterable[Any] | None:
+        """A timer of the key fired."""
+
+
+class CoProcessFunction(Function):
+    """A ProcessFunction for two connected streams."""
+
+    class Context(_Context):
+        """About the record."""
+
+    @abstractmethod
+    def process_element1(self, value: Any, ctx: CoProcessFunction.Context) -> Iterable[Any] | None: ...
+
+    @abstractmethod
+    def process_element2(self, value: Any, ctx: CoProcessFunction.Context) -> Iterable[Any] | None: ...
+
+
+class KeyedCoProcessFunction(Function):
+    """A KeyedProcessFunction for two connected streams with one key space."""
+
+    class Context(_KeyedContext):
+        """About the record and its key."""
+
+    class OnTimerContext(Context, _OnTimerContext):
+        """About the timer and its key."""
+
+    @abstractmethod
+    def process_element1(self, value: Any, ctx: KeyedCoProcessFunction.Context) -> Iterable[Any] | None: ...
+
+    @abstractmethod
+    def process_element2(self, value: Any, ctx: KeyedCoProcessFunction.Context) -> Iterable[Any] | None: ...
+
+    def on_timer(self, timestamp: int, ctx: KeyedCoProcessFunction.OnTimerContext) -> Iterable[Any] | None:
+        """A timer of the key fired."""
+
+
+class WindowFunction(Function):
+    """All elements of a key and window to any number of records."""
+
+    @abstractmethod
+    def apply(self, key: Any, window: Any, inputs: Iterable[Any]) -> Iterable[Any] | None: ...
+
+
+class AllWindowFunction(Function):
+    """All elements of a window, of a stream without keys."""
+
+    @abstractmethod
+    def apply(self, window: Any, inputs: Iterable[Any]) -> Iterable[Any] | None: ...
+
+
+class _WindowContext(ABC):
+    @abstractmethod
+    def window(self) -> Any:
+        """The window that is evaluated."""
+
+    @abstractmethod
+    def window_state(self) -> KeyedStateStore:
+        """State of the key and this window; clear it in clear()."""
+
+    @abstractmethod
+    def global_state(self) -> KeyedStateStore:
+        """State of the key, over all windows."""
+
+
+class ProcessWindowFunction(Function):
+    """All elements of a key and window, with state, time and side outputs."""
+
+    class Context(_WindowContext):
+        """About the window."""
+
+        @abstractmethod
+        def current_processing_time(self) -> int: ...
+
+        @abstractmethod
+        def current_watermark(self) -> int: ...
+
+    @abstractmethod
+    def process(self, key: Any, context: ProcessWindowFunction.Context, elements: Iterable[Any]) -> Any: ...
+
+    def clear(self, context: ProcessWindowFunction.Context) -> None:  # noqa: B027
+        """The window is going away: clear what window_state() holds."""
+
+
+class ProcessAllWindowFunction(Function):
+    """All elements of a window, of a stream without keys, with state and side outputs."""
+
+    class Context(_WindowContext):
+        """About the window."""
+
+    @abstractmethod
+    def process(self, context: ProcessAllWindowFunction.Context, elements: Iterable[Any]) -> Any: ...
+
+    def clear(self, context: ProcessAllWindowFunction.Context) -> None:  # noqa: B027
+        """The window is going away: clear what window_state() holds."""
+
+
+class BaseBroadcastProcessFunction(Function):
+    """What functions with a broadcast side have in common."""
+
+    class BaseContext(ABC):
+        """About the record."""
+
+        @abstractmethod
+        def timestamp(self) -> int: ...
+
+        @abstractmethod
+        def current_processing_time(self) -> int: ...
+
+        @abstractmethod
+        def current_watermark(self) -> int: ...
+
+    class Context(BaseContext):
+        """For broadcast records: the state may be written."""
+
+        @abstractmethod
+        def get_broadcast_state(self, state_descriptor: Any) -> Any: ...
+
+    class ReadOnlyContext(BaseContext):
+        """For other records: the state may be read."""
+
+        @abstractmethod
+        def get_broadcast_state(self, state_descriptor: Any) -> Any: ...
+
+
+class BroadcastProcessFunction(BaseBroadcastProcessFunction):
+    """A stream connected with a broadcast stream."""
+
+    class Context(BaseBroadcastProcessFunction.Context):
+        """For broadcast records."""
+
+    class ReadOnlyContext(BaseBroadcastProcessFunction.ReadOnlyContext):
+        """For the records of the other stream."""
+
+    @abstractmethod
+    def process_element(self, value: Any, ctx: BroadcastProcessFunction.ReadOnlyContext) -> Iterable[Any] | None: ...
+
+    @abstractmethod
+    def process_broadcast_element(self, value: Any, ctx: BroadcastProcessFunction.Context) -> Any: ...
+
+
+class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction):
+    """A keyed stream connected with a broadcast stream."""
+
+    class Context(BaseBroadcastProcessFunction.Context):
+        """For broadcast records."""
+
+    class ReadOnlyContext(BaseBroadcastProcessFunction.ReadOnlyContext):
+        """For the records of the keyed stream."""
+
+        @abstractmethod
+        def timer_service(self) -> TimerService: ...
+
+        @abstractmethod
+        def get_current_key(self) -> Any: ...
+
+    class OnTimerContext(ReadOnlyContext):
+        """About the timer that fires."""
+
+        @abstractmethod
+        def time_domain(self) -> TimeDomain: ...
+
+        @abstractmethod
+        def get_current_key(self) -> Any: ...
+
+    @abstractmethod
+    def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Any: ...
+
+    @abstractmethod
+    def process_broadcast_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.Context) -> Any: ...
+
+    def on_timer(self, timestamp: int, ctx: KeyedBroadcastProcessFunction.OnTimerContext) -> Iterable[Any] | None:
+        """A timer of the key fired."""
+
+
+def function_name(function: Any) -> str:
+    """How a function is called in messages: its qualified name, or that of its class."""
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return name.rpartition("<locals>.")[2]
+
+
+def own_copy(function: Any) -> Any:
+    """A copy of a user's function object for one subtask; plain functions are shared, having no fields.
+
+    ConfigurationError : it holds something that cannot be copied
+    """
+    if not isinstance(function, Function):
+        return function
+    try:
+        return copy.deepcopy(function)
+    except Exception as error:
+        raise ConfigurationError(
+            f"{function_name(function)} cannot be copied for a subtask ({type(error).__name__}: {error}); make "
+            "connections, locks and files in its open() instead of in __init__") from error

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Typed state: a value is stored as its declared type can hold it, as if it had been written and read back.
+
+FLOAT rounds to 32 bits, DOUBLE makes floats of integers, integers are checked against their range, ROW gives rows
+with the type's field names, TUPLE gives tuples; lists, arrays and maps convert their elements.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from operator import index
+from typing import Any
+
+from flinkcore.columnar import typeinfo as ti
+from flinkcore.columnar.row import Row, make_row
+from flinkcore.columnar.typeinfo import BasicType, TypeInformation
+from flinkcore.errors import SchemaError
+
+_INTEGER_BITS = {BasicType.BYTE: 8, BasicType.SHORT: 16, BasicType.INT: 32, BasicType.LONG: 64}
+_FLOAT32 = struct.Struct("<f")
+
+
+def converter(type_info: Any, what: str) -> Callable[[Any], Any] | None:
+    """A function that makes a value what `type_info` can hold; None when every value stays as it is.
+
+    what : names the state in errors;  SchemaError from the function: the value does not fit the type
+    """
+    if type_info is None or isinstance(type_info, ti.PickledBytesTypeInfo):
+        return None
+    if isinstance(type_info, ti.ExternalTypeInfo):
+        return converter(type_info.type_info, what)
+    if isinstance(type_info, ti.BasicTypeInfo):
+        return _basic(type_info, what)
+    if isinstance(type_info, ti.RowTypeInfo):
+        return _row(type_info, what)
+    if isinstance(type_info, ti.TupleTypeInfo):
+        return _tuple(type_info, what)
+    if isinstance(type_info, ti.PrimitiveArrayTypeInfo) and \
+            getattr(type_info.element_type, "basic_type", None) is BasicType.BYTE:
+        return lambda value: bytes(_sequence(value, type_info, what))
+    if isinstance(type_info, (ti.ListTypeInfo, ti.ObjectArrayTypeInfo, ti.PrimitiveArrayTypeInfo, ti.BasicArrayTypeInfo)):
+        element = _nullable(converter(type_info.element_type, what))
+        return lambda value: [element(item) for item in _sequence(value, type_info, what)]
+    if isinstance(type_info, ti.MapTypeInfo):
+        of_key = _nullable(converter(type_info.key_type, what))
+        of_value = _nullable(converter(type_info.value_type, what))
+        return lambda value: {of_key(key): of_value(item) for key, item in value.items()}
+    if isinstance(type_info, TypeInformation):          # dates, times, timestamps: Python's own values
+        return None
+    raise SchemaError(f"{what}: expected type information such as Types.LONG(), got {type_info!r}")
+
+
+def _basic(type_info: ti.BasicTypeInfo, what: str) -> Callable[[Any], Any] | None:
+    basic = type_info.basic_type
+    if basic in _INTEGER_BITS:
+        limit = 1 << (_INTEGER_BITS[basic] - 1)
+
+        def integer(value: Any) -> int:
+            if type(value) is not int:
+                try:
+                    value = index(value)
+                except TypeError:
+                    raise _unfit(value, type_info, what) from None
+            if not -limit <= value < limit:
+                raise SchemaError(f"{what}: {value} is out of range for {basic.name} ({-limit} to {limit - 1})")
+            return value
+        return integer
+    if basic in (BasicType.FLOAT, BasicType.DOUBLE):
+        single = basic is BasicType.FLOAT
+
+        def real(value: Any) -> float:
+            if isinstance(value, (str, bytes)):
+                raise _unfit(value, type_info, what)
+            try:
+                return _FLOAT32.unpack(_FLOAT32.pack(value))[0] if single else float(value)
+            except OverflowError:
+                raise SchemaError(f"{what}: {value!r} is out of range for {basic.name}") from None
+            except (TypeError, ValueError, struct.error):
+                raise _unfit(value, type_info, what) from None
+        return real
+    expected = {BasicType.STRING: str, BasicType.CHAR: str, BasicType.BOOLEAN: bool}.get(basic)
+    if expected is None:
+        return None
+
+    def exact(value: Any) -> Any:
+        if not isinstance(value, expected):
+            raise _unfit(value, type_info, what)
+        return value
+    return exact
+
+
+def _row(type_info: ti.RowTypeInfo, what: str) -> Callable[[Any], Row]:
+    names = type_info.get_field_names()
+    fields = [_nullable(converter(field, what)) for field in type_info.get_field_types()]
+
+    def row(value: Any) -> Row:
+        if isinstance(value, Row) and set(getattr(value, "_fields", ())) == set(names):
+            values = [value[name] for name in names]
+        else:
+            values = list(_sequence(value, type_info, what))
+        if len(values) != len(fields):
+            raise _unfit(value, type_info, what)
+        made = make_row(list(names), [field(item) for field, item in zip(fields, values)])
+        if isinstance(value, Row):
+            made.set_row_kind(value.get_row_kind())
+        return made
+    return row
+
+
+def _tuple(type_info: ti.TupleTypeInfo, what: str) -> Callable[[Any], tuple[Any, ...]]:
+    fields = [converter(field, what) for field in type_info.get_field_types()]
+
+    def pair(value: Any) -> tuple[Any, ...]:
+        values = _sequence(value, type_info, what)
+        if len(values) != len(fields) or any(item is None for item in values):
+            raise _unfit(value, type_info, what)
+        return tuple(item if field is None else field(item) for field, item in zip(fields, values))
+    return pair
+
+
+def _nullable(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    if convert is None:
+        return lambda value: value
+    return lambda value: None if value is None else convert(value)
+
+
+def _sequence(value: Any, type_info: Any, what: str) -> Any:
+    if isinstance(value, str) or not hasattr(value, "__len__") or not hasattr(value, "__iter__"):
+        raise _unfit(value, type_info, what)
+    return value
+
+
+def _unfit(value: Any, type_info: Any, what: str) -> SchemaError:
+    return SchemaError(f"{what}: expected {type_info}, got {value!r} ({type(value).__name__})")

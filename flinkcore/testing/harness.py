@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A harness for one operator: give it batches, watermarks and time, and look at what it emits.
+
+    op = harness(KeyedProcessRows(schema, MyFunction(), schema_out), schema=schema, key="user")
+    op.batch(user=["a"], amount=[1], timestamps_ms=[0])
+    op.watermark(999)
+    assert op.output() == [("a", 1)]
+
+The clock stands still until advance(); every call returns after all that it causes has happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.rows import from_rows, to_rows
+from flinkcore.columnar.schema import Schema
+from flinkcore.config import Configuration
+from flinkcore.metrics import OperatorMetrics
+from flinkcore.operators.base import Operator, OperatorContext
+from flinkcore.operators.key import hash_keys
+from flinkcore.operators.output_tag import OutputTag
+from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
+from flinkcore.time.clock import ManualClock
+
+
+class CollectedOutput:
+    """Everything an operator emitted."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.sides: dict[str, list[Batch]] = {}
+        self.watermarks: list[int] = []
+        self.idleness: list[bool] = []
+
+    def batch(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+    def watermark(self, watermark_ms: int) -> None:
+        self.watermarks.append(watermark_ms)
+
+    def side(self, tag: str, batch: Batch) -> None:
+        self.sides.setdefault(tag, []).append(batch)
+
+    def idle(self, idle: bool) -> None:
+        self.idleness.append(idle)
+
+
+class ManualTimers:
+    """Processing-time wishes of an operator; the harness grants them when its clock is advanced."""
+
+    def __init__(self) -> None:
+        self.pending: set[int] = set()
+
+    def register(self, timestamp_ms: int) -> None:
+        self.pending.add(timestamp_ms)
+
+
+class Harness:
+    """Runs one operator by hand."""
+
+    def __init__(self, operator: Operator, schema: Schema | None = None, key: str | int | Sequence[str] | None = None,
+                 config: Configuration | None = None, now_ms: int = 0, parallelism: int = 1,
+                 subtask_index: int = 0) -> None:
+        self.operator = operator
+        self.clock = ManualClock(now_ms)
+        self.collected = CollectedOutput()
+        self.metrics = OperatorMetrics()
+        self._schema = schema if schema is not None else getattr(operator, "schema", None)
+        self._key = [key] if isinstance(key, (str, int)) else key
+        self._timers = ManualTimers()
+        self._context = OperatorContext(type(operator).__name__, self.clock, self._timers,
+                                        config or Configuration(), self.metrics, subtask_index, parallelism)
+        operator.open(self._context, self.collected)
+
+    # -- input --------------------------------------------------------------------------------------------
+
+    def batch(self, rows: Sequence[Any] | Batch | None = None, timestamps_ms: Sequence[int] | None = None,
+              keys: Sequence[Any] | None = None, **columns: Any) -> Harness:
+        """Records, as a Batch, as rows in the form of the schema, or as one keyword per column.
+
+        keys : the key of each record, as Python objects, when it is not a column
+        """
+        if isinstance(rows, Batch):
+            batch = rows
+        elif self._schema is None:
+            batch = Batch.from_arrow(pa.RecordBatch.from_pydict(columns))
+        else:
+            values = list(rows) if rows is not None else self._rows(columns)
+            batch = Batch(self._schema, from_rows(values, self._schema, "test data"), len(values))
+        if timestamps_ms is not None:
+            batch = batch.with_timestamps(np.array(timestamps_ms, np.int64))
+        self.operator.process_batch(self._keyed(batch, keys))
+        return self
+
+    def watermark(self, watermark_ms: int) -> Harness:
+        """Event time reaches `watermark_ms`."""
+        self.operator.process_watermark(watermark_ms)
+        return self
+
+    def advance(self, duration_ms: int) -> Harness:
+        """The clock moves on, stopping at every processing-time timer on the way."""
+        end_ms = self.clock.now_ms() + duration_ms
+        while True:
+            due = [time_ms for time_ms in self._timers.pending if time_ms <= end_ms]
+            if not due:
+                break
+            next_ms = min(due)
+            self.clock.advance(max(0, next_ms - self.clock.now_ms()))
+            self._timers.pending -= {time_ms for time_ms in due if time_ms <= self.clock.now_ms()}
+            self.operator.process_timer(self.clock.now_ms())
+        self.clock.advance(end_ms - self.clock.now_ms())
+        return self
+
+    def end(self) -> Harness:
+        """The bounded input ends: the last watermark, then end_input, then close."""
+        self.operator.process_watermark(MAX_WATERMARK)
+        self.operator.end_input()
+        self.operator.close()
+        return self
+
+    # -- output -------------------------------------------------------------------------------------------
+
+    def output(self) -> list[Any]:
+        """The rows emitted since the last call: tuples of their fields, or the bare values."""
+        batches, self.collected.batches = self.collected.batches, []
+        return [row for batch in batches for row in _values(batch)]
+
+    def side(self, tag: str | OutputTag) -> list[Any]:
+        """The rows of a side output since the last call."""
+        name = tag.tag_id if isinstance(tag, OutputTag) else tag
+        return [row for batch in self.collected.sides.pop(name, []) for row in _values(batch)]
+
+    def timestamped(self) -> list[tuple[Any, int | None]]:
+        """The rows emitted since the last call, each with its timestamp."""
+        batches, self.collected.batches = self.collected.batches, []
+        found: list[tuple[Any, int | None]] = []
+        for batch in batches:
+            stamps = [None] * len(batch) if batch.timestamps_ms is None else batch.timestamps_ms.tolist()
+            found += [(row, None if stamp == MIN_TIMESTAMP else stamp) for row, stamp in zip(_values(batch), stamps)]
+        return found
+
+    def watermarks(self) -> list[int]:
+        """The watermarks emitted since the last call."""
+        found, self.collected.watermarks = self.collected.watermarks, []
+        return found
+
+    # -- inside -------------------------------------------------------------------------------------------
+
+    def _rows(self, columns: dict[str, Any]) -> list[Any]:
+        assert self._schema is not None
+        rows = list(zip(*(columns[name] for name in self._schema.names)))
+        return [row[0] for row in rows] if self._schema.form in ("value", "object") else rows
+
+    def _keyed(self, batch: Batch, keys: Sequence[Any] | None) -> Batch:
+        if keys is not None:
+            schema = Schema.of_objects() if not _one_type(keys) else Schema(("key",), (pa.array(keys).type,), "value")
+            columns = from_rows(list(keys), schema, "test keys")
+        elif self._key is not None:
+            columns = tuple(batch.column(name) for name in self._key)
+        else:
+            return batch
+        return batch.with_keys(columns, hash_keys(columns))
+
+
+def harness(operator: Operator, key: str | int | Sequence[str] | None = None, schema: Schema | None = None,
+            **options: Any) -> Harness:
+    """A harness around an operator that has not been opened; see the module.
+
+    key : column or columns that are the key of each record;  schema : of its input, default operator.schema
+    options : config, now_ms, parallelism, subtask_index
+    """
+    return Harness(operator, schema, key, **options)
+
+
+def _values(batch: Batch) -> list[Any]:
+    rows = to_rows(batch)
+    return [tuple(row) for row in rows] if batch.schema.form == "row" else rows
+
+
+def _one_type(values: Sequence[Any]) -> bool:
+    kinds = {type(value) for value in values}
+    return len(kinds) == 1 and kinds <= {int, str, float, bool, bytes}
+
+
+__all__ = ["CollectedOutput", "Harness", "ManualTimers", "harness"]

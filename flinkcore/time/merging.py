@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which windows of a key are in flight when windows merge, and in which state window each keeps its contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+#: What happens at a merge: (result, merged windows, state window of the result, state windows given up).
+OnMerge = Callable[[Any, list[Any], Any, list[Any]], None]
+
+
+class _Merges:
+    def __init__(self) -> None:
+        self.found: list[tuple[Any, list[Any]]] = []
+
+    def merge(self, to_be_merged: Iterable[Any], merge_result: Any) -> None:
+        self.found.append((merge_result, list(to_be_merged)))
+
+
+class MergingWindowSet:
+    """The in-flight windows of one key: window -> the state window under which its contents are stored.
+
+    When windows merge, the contents stay where those of one of them are, so only the others move.
+    Source: Flink, MergingWindowSet.
+    """
+
+    __slots__ = ("mapping",)
+
+    def __init__(self, mapping: dict[Any, Any]) -> None:
+        self.mapping = mapping
+
+    def state_window(self, window: Any) -> Any:
+        """Where the contents of an in-flight window are; None when it is not in flight."""
+        return self.mapping.get(window)
+
+    def retire(self, window: Any) -> None:
+        """The window is gone."""
+        del self.mapping[window]
+
+    def add(self, assigner: Any, new: Any, on_merge: OnMerge) -> Any:
+        """Adds a window, merging what has to be merged. -> the window that now holds it."""
+        mapping = self.mapping
+        if new in mapping:
+            return new
+        if not mapping:
+            mapping[new] = new
+            return new
+        merges = _Merges()
+        assigner.merge_windows([*mapping, new], merges)
+        result, merged_new = new, False
+        for merge_result, members in merges.found:
+            if new in members:
+                merged_new = True
+                members.remove(new)
+                result = merge_result
+            if not members:
+                continue
+            kept = mapping[members[0]]
+            given_up = [mapping.pop(member) for member in members]
+            given_up.remove(kept)
+            mapping[merge_result] = kept
+            # A window that only swallowed a smaller new one has not changed.
+            if not (len(members) == 1 and members[0] == merge_result):
+                on_merge(merge_result, members, kept, given_up)
+        if not merged_new:
+            mapping[new] = new
+        return result
