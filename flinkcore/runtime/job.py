@@ -50,6 +50,7 @@ class JobRun:
         self.ended_ns: int | None = None
         self.cancelled = threading.Event()
         self._ended = threading.Event()
+        self._when_ended: list[Callable[[JobRun], None]] = []
         self._wake: Callable[[], None] = lambda: None
 
     # -- looking ------------------------------------------------------------------------------------------
@@ -127,6 +128,20 @@ class JobRun:
             raise self.failure
         return True
 
+    def when_ended(self, callback: Callable[[JobRun], None]) -> None:
+        """Calls `callback` once, when the job has ended; at once when it has."""
+        self._when_ended.append(callback)
+        if self._ended.is_set():
+            self._call_back()
+
+    def _call_back(self) -> None:
+        while self._when_ended:
+            try:
+                callback = self._when_ended.pop()
+            except IndexError:                            # the other thread took it
+                return
+            callback(self)
+
     # -- for the executor ---------------------------------------------------------------------------------
 
     def started(self, wake: Callable[[], None]) -> None:
@@ -145,9 +160,10 @@ class JobRun:
             self.status = JobStatus.CANCELED
         else:
             self.status = JobStatus.FINISHED
-        self._ended.set()
         for listener in list(listeners):
             listener.job_ended(self)
+        self._ended.set()
+        self._call_back()
 
     def failed(self, task: Task, error: BaseException) -> None:
         """The first failure decides; what fails after it is a consequence."""

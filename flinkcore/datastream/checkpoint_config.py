@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CheckpointConfig: PyFlink's methods over the options of an environment."""
+
+from __future__ import annotations
+
+from flinkcore import options
+from flinkcore.config import Configuration
+from flinkcore.datastream.checkpointing_mode import CheckpointingMode
+from flinkcore.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
+from flinkcore.errors import ConfigurationError
+
+
+class CheckpointConfig:
+    """Settings of checkpoints, under Flink's keys (execution.checkpointing.*). Setters return self."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._config = configuration
+
+    def is_checkpointing_enabled(self) -> bool:
+        return self._config.get(options.CHECKPOINT_INTERVAL) is not None
+
+    def get_checkpoint_interval(self) -> int:
+        """Milliseconds between checkpoints; -1 when they are off."""
+        interval = self._config.get(options.CHECKPOINT_INTERVAL)
+        return -1 if interval is None else interval
+
+    def set_checkpoint_interval(self, checkpoint_interval: int) -> CheckpointConfig:
+        return self._set(options.CHECKPOINT_INTERVAL, checkpoint_interval, 10)
+
+    def get_checkpointing_mode(self) -> CheckpointingMode:
+        return CheckpointingMode[self._config.get(options.CHECKPOINT_MODE)]
+
+    def set_checkpointing_mode(self, checkpointing_mode: CheckpointingMode) -> CheckpointConfig:
+        self._config.set(options.CHECKPOINT_MODE, checkpointing_mode.name)
+        return self
+
+    get_checkpointing_consistency_mode = get_checkpointing_mode
+    set_checkpointing_consistency_mode = set_checkpointing_mode
+
+    def get_checkpoint_timeout(self) -> int:
+        return self._config.get(options.CHECKPOINT_TIMEOUT)
+
+    def set_checkpoint_timeout(self, checkpoint_timeout: int) -> CheckpointConfig:
+        return self._set(options.CHECKPOINT_TIMEOUT, checkpoint_timeout, 10)
+
+    def get_min_pause_between_checkpoints(self) -> int:
+        return self._config.get(options.CHECKPOINT_MIN_PAUSE)
+
+    def set_min_pause_between_checkpoints(self, min_pause_between_checkpoints: int) -> CheckpointConfig:
+        return self._set(options.CHECKPOINT_MIN_PAUSE, min_pause_between_checkpoints, 0)
+
+    def get_max_concurrent_checkpoints(self) -> int:
+        return self._config.get(options.CHECKPOINT_MAX_CONCURRENT)
+
+    def set_max_concurrent_checkpoints(self, max_concurrent_checkpoints: int) -> CheckpointConfig:
+        return self._set(options.CHECKPOINT_MAX_CONCURRENT, max_concurrent_checkpoints, 1)
+
+    def get_tolerable_checkpoint_failure_number(self) -> int:
+        return self._config.get(options.CHECKPOINT_TOLERABLE_FAILURES)
+
+    def set_tolerable_checkpoint_failure_number(self, tolerable_checkpoint_failure_number: int) -> CheckpointConfig:
+        return self._set(options.CHECKPOINT_TOLERABLE_FAILURES, tolerable_checkpoint_failure_number, 0)
+
+    def get_externalized_checkpoint_retention(self) -> ExternalizedCheckpointRetention:
+        return ExternalizedCheckpointRetention[self._config.get(options.CHECKPOINT_RETENTION)]
+
+    def set_externalized_checkpoint_retention(self, retention: ExternalizedCheckpointRetention) -> CheckpointConfig:
+        self._config.set(options.CHECKPOINT_RETENTION, retention.name)
+        return self
+
+    def enable_externalized_checkpoints(self, cleanup_mode: ExternalizedCheckpointRetention) -> CheckpointConfig:
+        """The name until Flink 1.20 of set_externalized_checkpoint_retention."""
+        return self.set_externalized_checkpoint_retention(cleanup_mode)
+
+    def is_externalized_checkpoints_enabled(self) -> bool:
+        return (self.get_externalized_checkpoint_retention()
+                is not ExternalizedCheckpointRetention.NO_EXTERNALIZED_CHECKPOINTS)
+
+    def is_unaligned_checkpoints_enabled(self) -> bool:
+        return self._config.get(options.CHECKPOINT_UNALIGNED)
+
+    def enable_unaligned_checkpoints(self, enabled: bool = True) -> CheckpointConfig:
+        self._config.set(options.CHECKPOINT_UNALIGNED, enabled)
+        return self
+
+    def disable_unaligned_checkpoints(self) -> CheckpointConfig:
+        return self.enable_unaligned_checkpoints(False)
+
+    def set_checkpoint_storage_dir(self, checkpoint_path: str) -> CheckpointConfig:
+        """Where checkpoints go (PyFlink until 1.20; now the option execution.checkpointing.dir)."""
+        self._config.set(options.CHECKPOINT_DIR, checkpoint_path)
+        return self
+
+    def _set(self, option: options.ConfigOption[int], value: int, least: int) -> CheckpointConfig:
+        if not isinstance(value, int) or value < least:
+            raise ConfigurationError(f"{option.key} must be a whole number of at least {least}, got {value!r}")
+        self._config.set(option, value)
+        return self

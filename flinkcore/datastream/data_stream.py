@@ -1,0 +1,708 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DataStream, KeyedStream and their sinks (PyFlink: pyflink.datastream.data_stream)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from flinkcore import options
+from flinkcore.columnar.arrow_types import schema_of, type_info_of
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.rows import to_rows
+from flinkcore.columnar.schema import Schema
+from flinkcore.columnar.typeinfo import TypeInformation
+from flinkcore.common.execution_config import ExecutionConfig
+from flinkcore.common.watermark_strategy import WatermarkStrategy
+from flinkcore.connectors.arrow import ArrowCollectSink
+from flinkcore.connectors.base import Sink, SinkContext
+from flinkcore.connectors.print import PrintSink
+from flinkcore.datastream.collect import ArrowResults, CloseableIterator
+from flinkcore.errors import ConfigurationError, SchemaError
+from flinkcore.expr.aggregate import AggregatePlan, plan, result_name
+from flinkcore.expr.nodes import Alias, Expr, FieldReference, output_name
+from flinkcore.graph.transformation import Edge, Partitioner, Partitioning, Transformation
+from flinkcore.operators.base import Operator, OperatorContext
+from flinkcore.operators.batches import Filter, MapBatches, Project
+from flinkcore.operators.functions import (
+    FilterFunction,
+    Function,
+    KeyedProcessFunction,
+    KeySelector,
+    ProcessFunction,
+    function_name,
+    own_copy,
+)
+from flinkcore.operators.group_aggregate import Emit, GroupAggregate
+from flinkcore.operators.key import KeyByColumns, KeyByFunction, KeyByNothing
+from flinkcore.operators.output_tag import OutputTag
+from flinkcore.operators.process import (
+    FilterRows,
+    FlatMapRows,
+    KeyedProcessRows,
+    MapRows,
+    ProcessRows,
+)
+from flinkcore.operators.row_reduce import RowAccumulate, RowReduce
+from flinkcore.operators.sink import SinkOperator
+from flinkcore.operators.timestamps import AssignTimestamps
+from flinkcore.table.expression import Expression
+from flinkcore.time.assigners import CountSlidingWindowAssigner, CountTumblingWindowAssigner, WindowAssigner
+
+if TYPE_CHECKING:
+    from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
+    from flinkcore.datastream.windowed_stream import AllWindowedStream, WindowedStream
+
+Origin = tuple[Transformation, "str | None"]      # a step, and the tag of its side output
+
+
+def nodes_of(expressions: Sequence[Any], what: str) -> list[Expr]:
+    """The trees of expressions of the DSL; names of columns may stand for themselves."""
+    nodes = []
+    for expression in expressions:
+        if isinstance(expression, str):
+            nodes.append(FieldReference(expression))
+        elif isinstance(expression, Expression):
+            nodes.append(expression.node)
+        else:
+            raise SchemaError(f"{what} takes expressions (flinkcore.table.expressions: col, lit, ...) or column names, "
+                              f"got {type(expression).__name__} {expression!r}")
+    return nodes
+
+
+class _Settings:
+    """What can be said of the last step of a stream or of a sink."""
+
+    _transformation: Transformation
+
+    def name(self, name: str):  # type: ignore[no-untyped-def]
+        """Names the step, in plans, metrics and messages."""
+        self._transformation.name = name
+        return self
+
+    def uid(self, uid: str):  # type: ignore[no-untyped-def]
+        """A name that state is found under after the program has changed; one per job."""
+        self._transformation.uid = uid
+        return self
+
+    def set_uid_hash(self, uid_hash: str):  # type: ignore[no-untyped-def]
+        """Takes over the state of the operator that a plan shows under this hash."""
+        if not (len(uid_hash) == 32 and all(letter in "0123456789abcdef" for letter in uid_hash)):
+            raise ConfigurationError(f"a uid hash is 32 hexadecimal digits, got {uid_hash!r}")
+        self._transformation.uid = uid_hash
+        return self
+
+    def set_parallelism(self, parallelism: int):  # type: ignore[no-untyped-def]
+        """Subtasks of the step."""
+        if parallelism < 1:
+            raise ConfigurationError(f"parallelism must be at least 1, got {parallelism}")
+        limit = self._transformation.parallelism_max
+        if limit is not None and parallelism > limit:
+            raise ConfigurationError(f"operator '{self._transformation.name}' can have {limit} subtask, not {parallelism}; "
+                                     f"it sees all records")
+        self._transformation.parallelism = parallelism
+        return self
+
+    def set_description(self, description: str):  # type: ignore[no-untyped-def]
+        """A longer text for plans."""
+        self._transformation.description = description
+        return self
+
+    def disable_chaining(self):  # type: ignore[no-untyped-def]
+        """The step gets tasks of its own."""
+        self._transformation.chaining = "never"
+        return self
+
+    def slot_sharing_group(self, slot_sharing_group: Any):  # type: ignore[no-untyped-def]
+        """Accepted as in PyFlink; one process has no slots to share."""
+        return self
+
+
+class DataStream(_Settings):
+    """A stream of records.
+
+    Records are rows of named columns, tuples, bare values, or any Python objects; functions of the user see them
+    so, expressions see the columns. Columnar methods (select, with_columns, map_batches, filter by an expression,
+    key_by by column names, execute_and_collect_arrow) are beyond PyFlink.
+    """
+
+    def __init__(self, env: StreamExecutionEnvironment, origins: tuple[Origin, ...], schema: Schema,
+                 partitioning: Partitioning = Partitioning.FORWARD, partitioner: Partitioner | None = None) -> None:
+        self._env = env
+        self._origins = origins
+        self._schema = schema
+        self._partitioning = partitioning
+        self._partitioner = partitioner
+
+    @property
+    def _transformation(self) -> Transformation:  # type: ignore[override]
+        return self._origins[0][0]
+
+    @property
+    def schema(self) -> Schema:
+        """Names and types of the columns. Beyond PyFlink."""
+        return self._schema
+
+    # -- settings -----------------------------------------------------------------------------------------
+
+    def get_name(self) -> str:
+        return self._transformation.name
+
+    def get_type(self) -> TypeInformation:
+        """Type information of the records."""
+        return type_info_of(self._schema)
+
+    def get_execution_environment(self) -> StreamExecutionEnvironment:
+        return self._env
+
+    def get_execution_config(self) -> ExecutionConfig:
+        return self._env.get_config()
+
+    def set_max_parallelism(self, max_parallelism: int) -> DataStream:
+        """Key groups of the step: the most subtasks that it can ever be scaled to."""
+        if not 0 < max_parallelism <= 32768:
+            raise ConfigurationError(f"max parallelism must be from 1 to 32768, got {max_parallelism}")
+        self._transformation.max_parallelism = max_parallelism
+        return self
+
+    def force_non_parallel(self) -> DataStream:
+        """The step has one subtask, now and always."""
+        self._transformation.parallelism = 1
+        self._transformation.parallelism_max = 1
+        return self
+
+    def start_new_chain(self) -> DataStream:
+        """The step begins a task; what follows may still share it."""
+        self._transformation.chaining = "head"
+        return self
+
+    def set_buffer_timeout(self, timeout_millis: int) -> DataStream:
+        """Accepted as in PyFlink: a record never waits for its batch to fill, so there is nothing to bound."""
+        return self
+
+    # -- row functions ------------------------------------------------------------------------------------
+
+    def map(self, func: Callable[[Any], Any] | Function, output_type: TypeInformation | None = None) -> DataStream:
+        """One record for each record. Without `output_type`, results are Python objects."""
+        return self._row_step("Map", MapRows, func, output_type)
+
+    def flat_map(self, func: Callable[[Any], Iterable[Any]] | Function,
+                 output_type: TypeInformation | None = None) -> DataStream:
+        """Any number of records for each record: what the function returns or yields."""
+        return self._row_step("FlatMap", FlatMapRows, func, output_type)
+
+    def filter(self, func: Any) -> DataStream:
+        """Keeps the records for which a function, or an expression over the columns (beyond PyFlink), is true."""
+        schema = self._schema
+        if isinstance(func, Expression):
+            (condition,) = nodes_of([func], "filter")
+            return self._step("Filter", lambda: Filter(schema, condition), schema)
+        _require_function("filter", func, FilterFunction)
+        keys = self._keys
+        return self._step("Filter", lambda: FilterRows(schema, func, keys is not None, keys), schema)
+
+    def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
+        """Any number of records for each record, with access to time and side outputs."""
+        if not isinstance(func, ProcessFunction):
+            raise ConfigurationError(f"process takes a ProcessFunction, got {type(func).__name__}")
+        return self._row_step("PROCESS", ProcessRows, func, output_type)
+
+    def _row_step(self, name: str, operator: Any, func: Any, output_type: TypeInformation | None) -> DataStream:
+        _require_function(name, func)
+        schema, out = self._schema, _output_schema(output_type)
+        keys = self._keys
+        return self._step(name, lambda: operator(schema, func, out, keys is not None, keys), out)
+
+    # -- columns (beyond PyFlink) ---------------------------------------------------------------------------
+
+    def select(self, *expressions: Any) -> DataStream:
+        """Columns: names or expressions. Unnamed expressions are _c0, _c1, ..., as in the Table API."""
+        schema, nodes = self._schema, nodes_of(expressions, "select")
+        first = Project(schema, nodes)
+        return self._step("Select", lambda: Project(schema, nodes), first.output_schema())
+
+    def with_columns(self, *expressions: Any) -> DataStream:
+        """All columns, and these: an expression named like a column takes its place."""
+        schema, added = self._schema, nodes_of(expressions, "with_columns")
+        by_name: dict[str, Expr] = {name: FieldReference(name) for name in schema.arrow.names}
+        for node in added:
+            name = output_name(node)
+            if name is None:
+                raise SchemaError(f"with_columns needs a name for each column; give {node} an alias")
+            by_name[name] = node
+        nodes, names = list(by_name.values()), list(by_name)
+        return self._step("WithColumns", lambda: Project(schema, nodes, names), Project(schema, nodes, names).output_schema())
+
+    def map_batches(self, func: Callable[[pa.RecordBatch], Any], output_schema: Any = None) -> DataStream:
+        """A function from one pyarrow RecordBatch to another, to a Table, to several, or to None.
+
+        Batches have any number of rows; what the function computes must not depend on where they are cut.
+        output_schema : pyarrow.Schema or type information of what it returns; by default the schema of the input
+            is kept when the function gives it back for an empty batch, else it is what that call returned
+        Records keep their event time when as many come out as went in; others have none.
+        """
+        schema = self._schema
+        schema.arrow                                    # noqa: B018  Python objects have no columns: says so
+        out = _batches_schema(func, schema, output_schema)
+        return self._step("MapBatches", lambda: MapBatches(schema, func, out, function_name(func)), out)
+
+    # -- keys, time, windows ------------------------------------------------------------------------------
+
+    def key_by(self, *key_selector: Any, key_type: TypeInformation | None = None,
+               on_null: str = "fail") -> KeyedStream:
+        """Records of one key go to one subtask, and share state there.
+
+        key_selector : a function or KeySelector, or (beyond PyFlink) one or more column names
+        key_type : type of what the function returns; without one, any Python object
+        on_null : for column names, what happens to records whose key is null: "fail", "drop" (and count), the id
+            of a side output, or "group", which makes null a key as SQL does
+        """
+        if len(key_selector) == 2 and isinstance(key_selector[1], TypeInformation):
+            key_selector, key_type = key_selector[:1], key_selector[1]
+        if not key_selector:
+            raise ConfigurationError("key_by needs a function or column names")
+        schema = self._schema
+        if all(isinstance(selector, (str, Expression)) for selector in key_selector):
+            names = [_column_name(selector) for selector in key_selector]
+            key_schema = Schema(names, [schema.type_of(name) for name in names], "value" if len(names) == 1 else "tuple")
+            stream = self._step("KeyBy", lambda: KeyByColumns(schema, names, on_null), schema, hidden=True)
+        else:
+            (selector,) = key_selector
+            _require_function("key_by", selector, KeySelector)
+            typed = None if key_type is None or schema_of(key_type).form == "object" else schema_of(key_type)
+            key_schema = _named_key(typed) if typed is not None else Schema(("key",), (None,), "object")
+            name = function_name(selector)
+
+            def assign() -> Operator:
+                own = own_copy(selector)
+                return KeyByFunction(schema, getattr(own, "get_key", own), typed, name)
+
+            stream = self._step("KeyBy", assign, schema, hidden=True)
+        return KeyedStream(self._env, stream._origins, schema, key_schema, self)
+
+    def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
+        """Gives records their event time, and the stream its watermarks."""
+        schema, spec = self._schema, watermark_strategy.spec
+        AssignTimestamps(spec, schema)                  # a missing or wrong column is said here
+        return self._step("Timestamps/Watermarks", lambda: AssignTimestamps(spec, schema), schema)
+
+    def window_all(self, window_assigner: WindowAssigner[Any, Any]) -> AllWindowedStream:
+        """Windows over all records, in one subtask."""
+        from flinkcore.datastream.windowed_stream import AllWindowedStream
+
+        schema = self._schema
+        stream = self._step("KeyBy", lambda: KeyByNothing(schema), schema, hidden=True)
+        return AllWindowedStream(KeyedStream(self._env, stream._origins, schema, Schema((), ()), self), window_assigner)
+
+    # -- several streams ----------------------------------------------------------------------------------
+
+    def union(self, *streams: DataStream) -> DataStream:
+        """All records of this stream and of others of the same schema."""
+        for stream in streams:
+            if stream._schema != self._schema:
+                raise SchemaError(f"union needs streams of one schema: this one is {self._schema}, "
+                                  f"another is {stream._schema}; select or map them to the same first")
+        every = (self, *streams)
+        if any(stream._partitioning is not Partitioning.FORWARD for stream in every):
+            every = tuple(stream._pinned() for stream in every)
+        return DataStream(self._env, tuple(origin for stream in every for origin in stream._origins), self._schema)
+
+    def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
+        """The records that the last step sent to a side output."""
+        tag = output_tag.tag_id if isinstance(output_tag, OutputTag) else output_tag
+        declared = self._transformation.side_schemas.get(tag)
+        if declared is None:
+            declared = output_tag.schema if isinstance(output_tag, OutputTag) else Schema.of_objects()
+        return DataStream(self._env, ((self._transformation, tag),), declared)
+
+    # -- partitioning -------------------------------------------------------------------------------------
+
+    def rebalance(self) -> DataStream:
+        """Batches to all subtasks of the next step in turn."""
+        return self._repartitioned(Partitioning.REBALANCE)
+
+    def rescale(self) -> DataStream:
+        """Batches to a local group of subtasks of the next step in turn."""
+        return self._repartitioned(Partitioning.RESCALE)
+
+    def shuffle(self) -> DataStream:
+        """Records to random subtasks of the next step."""
+        return self._repartitioned(Partitioning.SHUFFLE)
+
+    def forward(self) -> DataStream:
+        """Records to the same subtask of the next step."""
+        return self._repartitioned(Partitioning.FORWARD)
+
+    def global_(self) -> DataStream:
+        """All records to the first subtask of the next step (Flink: DataStream.global; beyond PyFlink)."""
+        return self._repartitioned(Partitioning.GLOBAL)
+
+    def broadcast(self) -> DataStream:
+        """All records to all subtasks of the next step."""
+        return self._repartitioned(Partitioning.BROADCAST)
+
+    def partition_custom(self, partitioner: Any, key_selector: Any) -> DataStream:
+        """Each record to the subtask that partitioner(key, subtask count) says."""
+        choose = getattr(partitioner, "partition", partitioner)
+        get_key = getattr(key_selector, "get_key", key_selector)
+
+        def targets(batch: Batch, count: int) -> np.ndarray:
+            return np.fromiter((choose(get_key(row), count) for row in to_rows(batch)), np.int32, batch.num_rows)
+
+        return self._repartitioned(Partitioning.CUSTOM, targets)
+
+    def _repartitioned(self, partitioning: Partitioning, partitioner: Partitioner | None = None) -> DataStream:
+        return DataStream(self._env, self._origins, self._schema, partitioning, partitioner)
+
+    # -- sinks --------------------------------------------------------------------------------------------
+
+    def print(self, sink_identifier: str | None = None) -> DataStreamSink:
+        """Writes each record to standard output, as PyFlink writes it."""
+        return self.sink_to(PrintSink(sink_identifier)).name("Print to Std. Out")
+
+    def sink_to(self, sink: Any) -> DataStreamSink:
+        """Writes to a sink: one of flinkcore.datastream.connectors, or any flinkcore.connectors Sink."""
+        sink = getattr(sink, "get_sink", lambda: sink)()
+        if not isinstance(sink, Sink):
+            raise ConfigurationError(f"sink_to takes a Sink, got {type(sink).__name__}; implement "
+                                     f"flinkcore.connectors.base.Sink, or use one of flinkcore.datastream.connectors")
+        schema = self._schema
+        stream = self._step("Sink", lambda: SinkOperator(sink, schema, _sink_context), schema, kind="Data Sink")
+        return DataStreamSink(stream)
+
+    add_sink = sink_to
+
+    def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
+        """Runs the job and gives its records: an iterator to be closed, or a list when `limit` is given."""
+        results = self._collect(job_execution_name)
+        if limit is None:
+            return results
+        with results:
+            return [value for value, _ in zip(results, range(limit))]
+
+    def execute_and_collect_arrow(self, job_execution_name: str | None = None) -> ArrowResults:
+        """Runs the job and gives its columns: a reader with __arrow_c_stream__; .read_all() is a pyarrow.Table.
+        Beyond PyFlink."""
+        self._schema.arrow                              # noqa: B018  Python objects have no columns: says so
+        sink, job = self._collected(job_execution_name)
+        return ArrowResults(sink, job, self._schema)
+
+    def _collect(self, job_execution_name: str | None) -> CloseableIterator:
+        sink, job = self._collected(job_execution_name)
+        return CloseableIterator(sink, job)
+
+    def _collected(self, job_execution_name: str | None) -> tuple[ArrowCollectSink, Any]:
+        sink = ArrowCollectSink()
+        self.sink_to(sink).name("Collect")
+        job = self._env.launch(job_execution_name)
+        job.when_ended(lambda run: sink.finish() if run.failure is None else sink.fail(run.failure))
+        return sink, job
+
+    # -- building -----------------------------------------------------------------------------------------
+
+    @property
+    def _keys(self) -> Schema | None:
+        """The key's columns when this is a keyed stream."""
+        return None
+
+    def _edges(self) -> tuple[Edge, ...]:
+        return tuple(Edge(transformation, self._partitioning, side, 0, self._partitioner)
+                     for transformation, side in self._origins)
+
+    def _step(self, name: str, factory: Callable[[], Operator], schema: Schema, *, kind: str = "Operator",
+              hidden: bool = False, parallelism_max: int | None = None,
+              side_schemas: dict[str, Schema] | None = None) -> DataStream:
+        """The stream that a new step makes of this one."""
+        transformation = Transformation(
+            id=self._env.next_id(), name=name, kind=kind, schema=schema, inputs=self._edges(), factory=factory,
+            hidden=hidden, parallelism_max=parallelism_max, side_schemas=side_schemas or {})
+        if hidden and self._origins[0][0].parallelism is not None:
+            transformation.parallelism = self._origins[0][0].parallelism
+        self._env.add(transformation)
+        return DataStream(self._env, ((transformation, None),), schema)
+
+    def _project_results(self, split: AggregatePlan, kept: Sequence[str]) -> DataStream:
+        """What a select list computes from aggregates, after the columns `kept`."""
+        nodes = [*(FieldReference(name) for name in kept), *split.outputs]
+        names = [*kept, *split.names]
+        schema = self._schema
+        return self._step("Select", lambda: Project(schema, nodes, names), Project(schema, nodes, names).output_schema())
+
+    def _pinned(self) -> DataStream:
+        """The same stream after a step that does nothing but stand behind its partitioning."""
+        if self._partitioning is Partitioning.FORWARD:
+            return self
+        schema = self._schema
+        return self._step("Partition", lambda: _Pass(schema), schema, hidden=True)
+
+
+class _Pass(Operator):
+    """Hands on what it gets."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        self.out.batch(batch)
+
+    def output_schema(self) -> Schema:
+        return self.schema
+
+
+class KeyedStream(DataStream):
+    """A stream whose records have keys: state, timers and windows are per key."""
+
+    def __init__(self, env: StreamExecutionEnvironment, origins: tuple[Origin, ...], schema: Schema, key_schema: Schema,
+                 original: DataStream) -> None:
+        super().__init__(env, origins, schema, Partitioning.HASH)
+        self._key_schema = key_schema
+        self._original = original
+
+    @property
+    def _keys(self) -> Schema | None:
+        return self._key_schema
+
+    @property
+    def _final_only(self) -> bool:
+        """In batch mode a running aggregation gives one last record for each key."""
+        return self._env.get_configuration().get(options.RUNTIME_MODE) == "BATCH"
+
+    def key_by(self, *key_selector: Any, key_type: TypeInformation | None = None, on_null: str = "fail") -> KeyedStream:
+        return self._original.key_by(*key_selector, key_type=key_type, on_null=on_null)
+
+    def process(self, func: KeyedProcessFunction, output_type: TypeInformation | None = None) -> DataStream:  # type: ignore[override]
+        """Any number of records for each record and each timer, with the state and the timers of its key."""
+        if not isinstance(func, KeyedProcessFunction):
+            raise ConfigurationError(f"process on a keyed stream takes a KeyedProcessFunction, got {type(func).__name__}")
+        schema, keys, out = self._schema, self._key_schema, _output_schema(output_type)
+        return self._step("KEYED PROCESS", lambda: KeyedProcessRows(schema, func, out, keys), out)
+
+    # -- running aggregates -------------------------------------------------------------------------------
+
+    def reduce(self, func: Any) -> DataStream:
+        """Each record combined with all before it of its key: one result per record, of the stream's own type."""
+        _require_function("reduce", func)
+        schema, final = self._schema, self._final_only
+        return self._step("Reduce", lambda: RowReduce(schema, func, final_only=final), schema)
+
+    def sum(self, position_to_sum: int | str = 0) -> DataStream:
+        """The running sum of a field; other fields keep their first value."""
+        return self._accumulate("sum", position_to_sum)
+
+    def min(self, position_to_min: int | str = 0) -> DataStream:
+        """The running minimum of a field; other fields keep their first value."""
+        return self._accumulate("min", position_to_min)
+
+    def max(self, position_to_max: int | str = 0) -> DataStream:
+        """The running maximum of a field; other fields keep their first value."""
+        return self._accumulate("max", position_to_max)
+
+    def min_by(self, position_to_min_by: int | str = 0) -> DataStream:
+        """The record with the smallest value of a field so far, the first one on ties."""
+        return self._accumulate("min_by", position_to_min_by)
+
+    def max_by(self, position_to_max_by: int | str = 0) -> DataStream:
+        """The record with the largest value of a field so far, the first one on ties."""
+        return self._accumulate("max_by", position_to_max_by)
+
+    def _accumulate(self, op: str, position: int | str) -> DataStream:
+        schema, final = self._schema, self._final_only
+        return self._step(f"{op.title().replace('_', '')}", lambda: RowAccumulate(schema, op, position, final_only=final), schema)
+
+    def aggregate(self, *expressions: Any, emit: Emit | None = None) -> DataStream:
+        """Running aggregates on columns, as a changelog. Beyond PyFlink.
+
+        expressions : aggregates, e.g. col("price").sum.alias("total")
+        emit : "record": +I for a key's first record, -U and +U for each that changes its results, as Flink does;
+            "batch": one change per key and batch, as Flink's mini-batch does; "final": one +I per key at the end of
+            a bounded input. By default as table.exec.mini-batch.enabled and the runtime mode say.
+        -> columns: the key's, then one per aggregate
+        """
+        split, names = self._plan(expressions)
+        schema, keys, calls = self._schema, self._key_schema, split.calls
+        emission = emit or self._emission()
+        inner = [result_name(i) for i in range(len(calls))] if not split.trivial else names
+        first = GroupAggregate(schema, keys, calls, inner, emission)
+        stream = self._step("GroupAggregate", lambda: GroupAggregate(schema, keys, calls, inner, emission),
+                            first.output_schema())
+        return stream if split.trivial else stream._project_results(split, keys.names)
+
+    def count(self, name: str = "count") -> DataStream:
+        """Running count of records per key, as a changelog of the key and `name`. Beyond PyFlink."""
+        from flinkcore.table.expressions import lit
+
+        return self.aggregate(lit(1).count.alias(name))
+
+    def _emission(self) -> Emit:
+        if self._final_only:
+            return "final"
+        return "batch" if self._env.get_configuration().get(options.MINI_BATCH) else "record"
+
+    def _plan(self, expressions: Sequence[Any]) -> tuple[AggregatePlan, list[str]]:
+        """The aggregates of a select list, and the names of its results."""
+        if not expressions:
+            raise ConfigurationError('aggregate needs expressions, e.g. aggregate(lit(1).count.alias("n"))')
+        split = plan(nodes_of(expressions, "aggregate"), self._schema, self._key_schema.names)
+        clash = [name for name in split.names if name in self._key_schema.names]
+        if clash:
+            raise SchemaError(f"the result '{clash[0]}' has the name of a key column; give it another alias")
+        return split, list(split.names)
+
+    def window(self, window_assigner: WindowAssigner[Any, Any]) -> WindowedStream:
+        """Windows per key."""
+        from flinkcore.datastream.windowed_stream import WindowedStream
+
+        return WindowedStream(self, window_assigner)
+
+    def count_window(self, size: int, slide: int = 0) -> WindowedStream:
+        """Windows of `size` records per key, one every `slide` records."""
+        return self.window(CountTumblingWindowAssigner.of(size) if slide == 0
+                           else CountSlidingWindowAssigner.of(size, slide))
+
+    # -- results ------------------------------------------------------------------------------------------
+
+    def sink_to(self, sink: Any) -> DataStreamSink:
+        return self._original.sink_to(sink)
+
+    add_sink = sink_to
+
+    def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
+        return self._original.assign_timestamps_and_watermarks(watermark_strategy)
+
+    def union(self, *streams: DataStream) -> DataStream:
+        return self._original.union(*streams)
+
+    def select(self, *expressions: Any) -> DataStream:
+        return self._original.select(*expressions)
+
+    def with_columns(self, *expressions: Any) -> DataStream:
+        return self._original.with_columns(*expressions)
+
+    def map_batches(self, func: Callable[[pa.RecordBatch], Any], output_schema: Any = None) -> DataStream:
+        return self._original.map_batches(func, output_schema)
+
+    def window_all(self, window_assigner: WindowAssigner[Any, Any]) -> AllWindowedStream:
+        return self._original.window_all(window_assigner)
+
+    def partition_custom(self, partitioner: Any, key_selector: Any) -> DataStream:
+        return self._original.partition_custom(partitioner, key_selector)
+
+    def _refuse(self, what: str) -> Any:
+        # FACTS of PyFlink: a keyed stream's partitioning is its key, and key_by is no operator to be configured.
+        raise ConfigurationError(f"{what} cannot be called on a KeyedStream: key_by is no operator of its own; "
+                                 f"call it on the stream before key_by or on the result of the keyed operation")
+
+    def name(self, name: str) -> Any:
+        return self._refuse("name")
+
+    def get_name(self) -> Any:
+        return self._refuse("get_name")
+
+    def uid(self, uid: str) -> Any:
+        return self._refuse("uid")
+
+    def set_uid_hash(self, uid_hash: str) -> Any:
+        return self._refuse("set_uid_hash")
+
+    def set_parallelism(self, parallelism: int) -> Any:
+        return self._refuse("set_parallelism")
+
+    def set_max_parallelism(self, max_parallelism: int) -> Any:
+        return self._refuse("set_max_parallelism")
+
+    def set_description(self, description: str) -> Any:
+        return self._refuse("set_description")
+
+    def force_non_parallel(self) -> Any:
+        return self._refuse("force_non_parallel")
+
+    def set_buffer_timeout(self, timeout_millis: int) -> Any:
+        return self._refuse("set_buffer_timeout")
+
+    def start_new_chain(self) -> Any:
+        return self._refuse("start_new_chain")
+
+    def disable_chaining(self) -> Any:
+        return self._refuse("disable_chaining")
+
+    def slot_sharing_group(self, slot_sharing_group: Any) -> Any:
+        return self._refuse("slot_sharing_group")
+
+    def get_side_output(self, output_tag: OutputTag | str) -> Any:
+        return self._refuse("get_side_output")
+
+    def _repartitioned(self, partitioning: Partitioning, partitioner: Partitioner | None = None) -> Any:
+        return self._refuse(partitioning.name.lower())
+
+
+class DataStreamSink(_Settings):
+    """The end of a stream."""
+
+    def __init__(self, stream: DataStream) -> None:
+        self._stream = stream
+
+    @property
+    def _transformation(self) -> Transformation:  # type: ignore[override]
+        return self._stream._transformation
+
+
+# -- what the methods above share ----------------------------------------------------------------------------
+
+
+def _output_schema(output_type: TypeInformation | None) -> Schema:
+    return Schema.of_objects() if output_type is None else schema_of(output_type)
+
+
+def _column_name(selector: Any) -> str:
+    if isinstance(selector, str):
+        return selector
+    node = selector.node
+    if isinstance(node, (FieldReference, Alias)) and isinstance(getattr(node, "arg", node), FieldReference):
+        return node.name
+    raise ConfigurationError(f"key_by takes columns, not {node}; compute it with with_columns first")
+
+
+def _named_key(schema: Schema) -> Schema:
+    """A key type's columns under names that a result can carry: a bare value is called key."""
+    return Schema(("key",), schema.types, "value") if schema.form == "value" else schema
+
+
+def _batches_schema(func: Callable[[pa.RecordBatch], Any], schema: Schema, declared: Any) -> Schema:
+    """What a map_batches function returns: as declared, or as it returns for a batch without rows."""
+    if isinstance(declared, pa.Schema):
+        return Schema.from_arrow(declared)
+    if isinstance(declared, TypeInformation):
+        return schema_of(declared)
+    if isinstance(declared, Schema):
+        return declared
+    if declared is not None:
+        raise ConfigurationError(f"output_schema is a pyarrow.Schema or type information, got {declared!r}")
+    try:
+        result = func(Batch.empty(schema).to_arrow())
+    except Exception as error:
+        raise ConfigurationError(f"map_batches({function_name(func)}) raised {type(error).__name__} for a batch without rows "
+                                 f"({error}); pass output_schema=pyarrow.schema([...]) to say what it returns") from error
+    if inspect.isgenerator(result):
+        result = next(result, None)
+    if isinstance(result, dict):
+        result = pa.RecordBatch.from_pydict(result)
+    if not isinstance(result, (pa.RecordBatch, pa.Table)):
+        raise ConfigurationError(f"map_batches({function_name(func)}) returned {type(result).__name__} for a batch without rows; "
+                                 f"pass output_schema=pyarrow.schema([...]) to say what it returns")
+    return Schema.from_arrow(result.schema)
+
+
+def _require_function(method: str, func: Any, base: type | None = None) -> None:
+    if not (callable(func) or isinstance(func, Function) or (base is not None and isinstance(func, base))):
+        raise ConfigurationError(f"{method.lower()} takes a function or a function object, got {type(func).__name__}: {func!r}")
+
+
+def _sink_context(context: OperatorContext, schema: Schema) -> SinkContext:
+    return SinkContext(
+        name=context.name, clock=context.clock, schema=schema, register_timer=context.timers.register,
+        config=context.config, metrics=context.metrics, subtask_index=context.subtask_index,
+        parallelism=context.parallelism)

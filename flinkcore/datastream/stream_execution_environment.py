@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""StreamExecutionEnvironment: where a program makes its streams and runs them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from flinkcore import options
+from flinkcore.columnar.arrow_types import schema_of
+from flinkcore.columnar.typeinfo import TypeInformation
+from flinkcore.common.configuration import Configuration
+from flinkcore.common.execution_config import ExecutionConfig
+from flinkcore.common.job_client import JobClient
+from flinkcore.common.job_execution_result import JobExecutionResult
+from flinkcore.common.watermark_strategy import WatermarkStrategy
+from flinkcore.connectors.arrow import ArrowSource
+from flinkcore.connectors.base import Source
+from flinkcore.connectors.collection import CollectionSource
+from flinkcore.connectors.sequence import NumberSequenceSource
+from flinkcore.datastream.checkpoint_config import CheckpointConfig
+from flinkcore.datastream.checkpointing_mode import CheckpointingMode
+from flinkcore.datastream.data_stream import DataStream
+from flinkcore.datastream.execution_mode import RuntimeExecutionMode
+from flinkcore.errors import ConfigurationError
+from flinkcore.graph.job_graph import JobGraph, build
+from flinkcore.graph.transformation import Transformation
+from flinkcore.runtime.job import JobRun
+from flinkcore.runtime.launch import launch
+
+DEFAULT_JOB_NAME = "Flink Streaming Job"
+
+#: Options that every environment of this process starts with; the command line sets them.
+defaults = Configuration()
+
+
+class StreamExecutionEnvironment:
+    """The context of a streaming program (PyFlink: the class of the same name).
+
+    Jobs run in threads of this process. Each execute() runs everything built since the last one.
+    """
+
+    def __init__(self, configuration: Configuration | None = None) -> None:
+        self._config = Configuration()
+        self._config.add_all(defaults)
+        if configuration is not None:
+            self._config.add_all(configuration)
+        self._ids = itertools.count(1)
+        self._transformations: list[Transformation] = []
+        environments.append(self)
+
+    @staticmethod
+    def get_execution_environment(configuration: Configuration | None = None) -> StreamExecutionEnvironment:
+        """A new environment; jobs run in this process."""
+        return StreamExecutionEnvironment(configuration)
+
+    # -- settings -----------------------------------------------------------------------------------------
+
+    def get_config(self) -> ExecutionConfig:
+        return ExecutionConfig(self._config)
+
+    def configure(self, configuration: Configuration) -> None:
+        """Sets options on top of those already set."""
+        self._config.add_all(configuration)
+
+    def get_configuration(self) -> Configuration:
+        """The options of this environment, live. Beyond PyFlink."""
+        return self._config
+
+    def set_parallelism(self, parallelism: int) -> StreamExecutionEnvironment:
+        """Subtasks of every operator that has none of its own; by default the number of processors."""
+        _require_positive("parallelism", parallelism)
+        self._config.set(options.PARALLELISM, parallelism)
+        return self
+
+    def get_parallelism(self) -> int:
+        parallelism = self._config.get(options.PARALLELISM)
+        return parallelism if parallelism is not None else _processors()
+
+    def set_max_parallelism(self, max_parallelism: int) -> StreamExecutionEnvironment:
+        """Key groups of keyed operators: the most subtasks that they can ever be scaled to, 1 to 32768."""
+        if not 0 < max_parallelism <= 32768:
+            raise ConfigurationError(f"max parallelism must be from 1 to 32768, got {max_parallelism}")
+        self._config.set(options.MAX_PARALLELISM, max_parallelism)
+        return self
+
+    def get_max_parallelism(self) -> int:
+        return self._config.get(options.MAX_PARALLELISM)
+
+    def set_runtime_mode(self, execution_mode: RuntimeExecutionMode) -> StreamExecutionEnvironment:
+        """STREAMING emits updates as they happen, BATCH only final results of a bounded input."""
+        self._config.set(options.RUNTIME_MODE, execution_mode.name)
+        return self
+
+    def set_buffer_timeout(self, timeout_millis: int) -> StreamExecutionEnvironment:
+        """The longest that a record waits in a batch that is not full; -1 waits for full batches."""
+        if timeout_millis < -1:
+            raise ConfigurationError(f"the buffer timeout must be -1 or more milliseconds, got {timeout_millis}")
+        self._config.set(options.BUFFER_TIMEOUT_ENABLED, timeout_millis >= 0)
+        if timeout_millis >= 0:
+            self._config.set(options.BUFFER_TIMEOUT, timeout_millis)
+        return self
+
+    def get_buffer_timeout(self) -> int:
+        return self._config.get(options.BUFFER_TIMEOUT) if self._config.get(options.BUFFER_TIMEOUT_ENABLED) else -1
+
+    def disable_operator_chaining(self) -> StreamExecutionEnvironment:
+        """Every operator gets tasks of its own."""
+        self._config.set(options.OPERATOR_CHAINING, False)
+        return self
+
+    def is_chaining_enabled(self) -> bool:
+        return self._config.get(options.OPERATOR_CHAINING)
+
+    # -- checkpoints --------------------------------------------------------------------------------------
+
+    def get_checkpoint_config(self) -> CheckpointConfig:
+        return CheckpointConfig(self._config)
+
+    def enable_checkpointing(self, interval: int, mode: CheckpointingMode | None = None) -> StreamExecutionEnvironment:
+        """Asks for a checkpoint every `interval` milliseconds."""
+        config = self.get_checkpoint_config()
+        config.set_checkpoint_interval(interval)
+        if mode is not None:
+            config.set_checkpointing_mode(mode)
+        return self
+
+    def get_checkpoint_interval(self) -> int:
+        return self.get_checkpoint_config().get_checkpoint_interval()
+
+    def get_checkpointing_mode(self) -> CheckpointingMode:
+        return self.get_checkpoint_config().get_checkpointing_mode()
+
+    def set_checkpoint_dir(self, path: str) -> StreamExecutionEnvironment:
+        """Where checkpoints go: execution.checkpointing.dir. PyFlink never had this method; old programs call it."""
+        self._config.set(options.CHECKPOINT_DIR, path)
+        return self
+
+    # -- sources ------------------------------------------------------------------------------------------
+
+    def from_collection(self, collection: Iterable[Any], type_info: TypeInformation | None = None) -> DataStream:
+        """The values of a collection, in order. Without `type_info` they stay the Python objects they are."""
+        if isinstance(collection, np.ndarray):
+            collection = collection.tolist()
+        schema = None if type_info is None else schema_of(type_info)
+        return self.add_transformation_source(CollectionSource(collection, schema), "Collection Source")
+
+    def from_arrow(self, data: Any, source_name: str = "Arrow Source") -> DataStream:
+        """The rows of anything that speaks Arrow, without a copy. Beyond PyFlink.
+
+        data : has __arrow_c_stream__ or __arrow_c_array__ (pyarrow, Polars, pandas, DuckDB), or is a dict of NumPy
+               arrays; a stream is read once, as the job runs
+        """
+        return self.add_transformation_source(ArrowSource(data), source_name)
+
+    def from_sequence(self, start: int, end: int) -> DataStream:
+        """The numbers from `start` to `end`, both included."""
+        return self.add_transformation_source(NumberSequenceSource(start, end), "Sequence Source")
+
+    def from_source(self, source: Any, watermark_strategy: WatermarkStrategy | None = None,
+                    source_name: str = "Source", type_info: TypeInformation | None = None) -> DataStream:
+        """A source, with watermarks made for each of its splits.
+
+        source : a flinkcore.connectors Source, or one of flinkcore.datastream.connectors
+        type_info : accepted as in PyFlink; the source knows its type
+        """
+        source = getattr(source, "get_source", lambda: source)()
+        if not isinstance(source, Source):
+            raise ConfigurationError(f"from_source takes a Source, got {type(source).__name__}; implement "
+                                     f"flinkcore.connectors.base.Source, or use one of flinkcore.datastream.connectors")
+        return self.add_transformation_source(source, source_name, watermark_strategy)
+
+    def read_text_file(self, path: str) -> DataStream:
+        """The lines of text files: a file, a folder or a glob."""
+        from flinkcore.connectors.files.source import text_source
+
+        return self.add_transformation_source(text_source(path), "Text File Source")
+
+    def socket_text_stream(self, host: str, port: int, delimiter: str = "\n") -> DataStream:
+        """The lines that a server on host:port sends. (Flink has it in Java; beyond PyFlink.)"""
+        from flinkcore.connectors.socket import SocketTextSource
+
+        return self.add_transformation_source(SocketTextSource(host, port, delimiter), "Socket Stream")
+
+    def add_transformation_source(self, source: Source, name: str,
+                                  watermark_strategy: WatermarkStrategy | None = None) -> DataStream:
+        """A stream of a source of the engine. For authors of connectors."""
+        transformation = Transformation(
+            id=self.next_id(), name=name, kind="Data Source", schema=source.schema, source=source,
+            watermarks=None if watermark_strategy is None else watermark_strategy.spec,
+            parallelism_max=source.parallelism_max)
+        return DataStream(self, ((transformation, None),), source.schema)
+
+    # -- running ------------------------------------------------------------------------------------------
+
+    def execute(self, job_name: str | None = None) -> JobExecutionResult:
+        """Runs everything built since the last execute and waits for its end.
+
+        JobExecutionError : the job failed; its text has the user's own traceback
+        """
+        job = self.launch(job_name)
+        try:
+            job.wait()
+        except KeyboardInterrupt:
+            job.cancel()
+            _wait_quietly(job)
+            raise
+        return JobExecutionResult.of_run(job)
+
+    def execute_async(self, job_name: str = DEFAULT_JOB_NAME) -> JobClient:
+        """Starts everything built since the last execute and returns at once."""
+        return JobClient.of_run(self.launch(job_name))
+
+    def get_execution_plan(self) -> str:
+        """The plan of everything built since the last execute, in Flink's JSON."""
+        return self.job_graph().to_json()
+
+    def launch(self, job_name: str | None = None, transformations: Sequence[Transformation] | None = None) -> JobRun:
+        """Starts the job of these transformations, or of everything built since the last execute."""
+        graph = self.job_graph(job_name, transformations)
+        if transformations is None:
+            self._transformations.clear()
+        else:
+            self._transformations = [t for t in self._transformations if t not in set(transformations)]
+        if self._config.get(options.CHECKPOINT_INTERVAL) is not None:
+            warnings.warn("checkpointing is configured, but this version does not write checkpoints yet: "
+                          "after a failure the job starts from the beginning", stacklevel=3)
+        return launch(graph)
+
+    def job_graph(self, job_name: str | None = None, transformations: Sequence[Transformation] | None = None) -> JobGraph:
+        """What launch would run. ConfigurationError when nothing was built."""
+        parts = self._transformations if transformations is None else transformations
+        if not parts:
+            raise ConfigurationError("No operators defined in streaming topology. Cannot execute.")
+        max_parallelism = self._config.get(options.MAX_PARALLELISM)
+        name = job_name or self._config.get(options.PIPELINE_NAME) or DEFAULT_JOB_NAME
+        return build(parts, self._config, name, self.get_parallelism(), max_parallelism if max_parallelism > 0 else None)
+
+    def close(self) -> None:
+        """Forgets what was built and not executed."""
+        self._transformations.clear()
+
+    def next_id(self) -> int:
+        return next(self._ids)
+
+    def add(self, transformation: Transformation) -> None:
+        """The next execute() runs this step."""
+        self._transformations.append(transformation)
+
+    @property
+    def has_unexecuted(self) -> bool:
+        """Whether something was built that no execute() has run."""
+        return bool(self._transformations)
+
+
+#: All environments of this process, for the command line: a program that executes nothing is told so.
+environments: list[StreamExecutionEnvironment] = []
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _require_positive(what: str, value: int) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{what} must be a whole number of at least 1, got {value!r}")
+
+
+def _wait_quietly(job: JobRun) -> None:
+    try:
+        job.wait()
+    except Exception:  # noqa: S110  the interrupt is what the user asked for and will see
+        pass
+
+
+__all__ = ["StreamExecutionEnvironment"]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AssignKeys: what key_by does to a batch. Keys are hashed here, once; everything after reads the hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from flinkcore._native.column import ARROW, OBJECT, Column
+from flinkcore._native.hash import hash_columns
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.faults import BadRecords, Policy
+from flinkcore.columnar.objects import encode_keys
+from flinkcore.columnar.rows import from_rows, to_rows
+from flinkcore.columnar.schema import Schema
+from flinkcore.errors import DataError, UserFunctionError
+from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
+
+
+def hash_keys(keys: Sequence[Column]) -> np.ndarray:
+    """uint64[n]: one hash per row of key columns; Python objects and nested values by their canonical bytes."""
+    plain = [encode_keys(key.to_pylist()) if key.kind in (OBJECT, ARROW) else key for key in keys]
+    return hash_columns(plain)
+
+
+class KeyByColumns(Operator):
+    """Keys are columns of the record.
+
+    on_null : "group" makes null a key like any other, as GROUP BY does; a policy of BadRecords otherwise
+        (Flink's DataStream API refuses null keys: "fail")
+    """
+
+    def __init__(self, schema: Schema, names: Sequence[str], on_null: Policy | str = "fail") -> None:
+        self.schema = schema
+        self.names = tuple(names)
+        self.indices = [schema.index_of(name) for name in names]
+        self.on_null = on_null
+
+    def open(self, context: OperatorContext, out: Output) -> None:
+        super().open(context, out)
+        self._faults = None if self.on_null == "group" else BadRecords(self.on_null, context.metrics, out.side)
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        keys = tuple(batch.column(i) for i in self.indices)
+        if self._faults is not None and any(key.null_count for key in keys):
+            batch = self._refuse_nulls(batch, keys)
+            if not batch.num_rows:
+                return
+            keys = tuple(batch.column(i) for i in self.indices)
+        self.out.batch(batch.with_keys(keys, hash_keys(keys)))
+
+    def _refuse_nulls(self, batch: Batch, keys: Sequence[Column]) -> Batch:
+        bad = np.zeros(batch.num_rows, bool)
+        for key in keys:
+            valid = key.valid_mask()
+            if valid is not None:
+                bad |= ~valid
+        rows = np.flatnonzero(bad)
+        name = next(name for name, key in zip(self.names, keys) if key.null_count)
+        assert self._faults is not None
+        if self._faults.fails:
+            raise DataError(f"operator '{self.context.name}': key column '{name}' is null at record {rows[0]} of its batch: "
+                            f"{batch.slice(int(rows[0]), 1).to_arrow().to_pylist()[0]}; filter such records before key_by, "
+                            f"or call key_by(..., on_null=\"group\" or \"drop\")")
+        self._faults.rows(batch.take(rows), f"key column '{name}' is null")
+        return batch.take(np.flatnonzero(~bad))
+
+    def output_schema(self) -> Schema:
+        return self.schema
+
+    def describe(self) -> OperatorDescription:
+        nested = [name for name, i in zip(self.names, self.indices) if self.schema.kinds[i] in (OBJECT, ARROW)]
+        reason = f"key column {', '.join(nested)} is nested and is hashed row by row" if nested else None
+        return OperatorDescription(not nested, f"by {', '.join(self.names)}", reason)
+
+
+class KeyByFunction(Operator):
+    """Keys are what a function of the user returns.
+
+    key_schema : columns of the declared key type; None for any Python object, compared as PyFlink compares
+        pickled keys (1, 1.0 and True are three keys)
+    """
+
+    def __init__(self, schema: Schema, selector: Callable[[Any], Any], key_schema: Schema | None, function_name: str) -> None:
+        self.schema = schema
+        self.selector = selector
+        self.key_schema = key_schema
+        self.function_name = function_name
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        selector = self.selector
+        found: list[Any] = []
+        rows = to_rows(batch)
+        try:
+            found.extend(map(selector, rows))
+        except Exception as error:
+            position = len(found)
+            raise UserFunctionError(self.context.name, self.function_name, error, rows[position], position) from error
+        if self.key_schema is None:
+            keys: tuple[Column, ...] = (Column.from_objects(found),)
+        else:
+            keys = from_rows(found, self.key_schema, what=f"key of operator '{self.context.name}'")
+        self.out.batch(batch.with_keys(keys, hash_keys(keys)))
+
+    def output_schema(self) -> Schema:
+        return self.schema
+
+    def describe(self) -> OperatorDescription:
+        return OperatorDescription(False, f"by {self.function_name}", f"{self.function_name} is called for each record")
+
+
+class KeyByNothing(Operator):
+    """One key for all records, for windows over a whole stream."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        keys = (Column.from_numpy(np.zeros(batch.num_rows, np.int64)),)
+        self.out.batch(batch.with_keys(keys, hash_columns(keys)))
+
+    def output_schema(self) -> Schema:
+        return self.schema
