@@ -3,20 +3,19 @@
 
 #include <string.h>
 
+#include "fc_group_slot.h"
 #include "fc_hash.h"
 #include "fc_serde.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-/* Rows of one turn through the stages; 64 to 256 made no consistent difference. */
+/* Rows of one turn through the stages: 64 cost 10-20 % at 1e6 keys, 256 gained nothing. */
 #define BLOCK_ROWS 128
 
-/* Above this many bytes of table and keys the stages prefetch; below, a plain loop is 10-15 % faster at 1e3
- * keys and the same at 1e5, while beyond L2 the stages win 1.5-2.0x (Zen 5, L2 1 MB). */
+/* Above this many bytes of table and keys the stages prefetch. M rows/s, plain against staged: int64 keys
+ * 332 / 285 at 1e3, 171 / 189 at 1e5, 44 / 116 at 1e6, 30 / 77 at 1e7; 40-byte strings 190 / 144 at 1e3,
+ * 48 / 101 at 1e5, 12 / 58 at 1e6 (Zen 5, one thread, L2 1 MB). */
 #define PREFETCH_BYTES (INT64_C(1) << 20)
 
 #define PACKED_COLUMNS_MAX 8    /* beyond, WORDS rows outgrow their cache line and ROWS does as well */
-#define SHORT_BYTES_MAX 12      /* a key of so many bytes lies in its slot whole */
 #define GARBAGE_BYTES_MIN 4096
 
 /* The key rows of one block, as their form compares them. */
@@ -28,54 +27,6 @@ typedef struct {
     bool valid[BLOCK_ROWS];
     uint64_t packed[BLOCK_ROWS * (PACKED_COLUMNS_MAX + 1)];
 } key_block;
-
-INLINE uint64_t *slot_of(const fc_group *group, int32_t id) {
-    return (uint64_t *)group->slots.data + (int64_t)id * group->slot_words;
-}
-
-static inline uint64_t load_u64(const uint8_t *p) {
-    uint64_t value;
-    memcpy(&value, p, 8);
-    return value;
-}
-
-static inline uint64_t load_u32(const uint8_t *p) {
-    uint32_t value;
-    memcpy(&value, p, 4);
-    return value;
-}
-
-/* Length and first 4 bytes: the first word of a BYTES slot, for short and long keys alike. */
-INLINE uint64_t bytes_head(const uint8_t *data, int32_t length) {
-    uint64_t prefix = 0;
-    if (length >= 4) {
-        prefix = load_u32(data);
-    } else if (length > 0) {
-        prefix = data[0] | (uint64_t)data[length >> 1] << 8 * (length >> 1)
-                 | (uint64_t)data[length - 1] << 8 * (length - 1);
-    }
-    return prefix << 32 | (uint32_t)length;
-}
-
-/* Bytes 4 to 11 of a short key, zeros behind it: the second word of its slot. */
-INLINE uint64_t short_tail(const uint8_t *data, int32_t length) {
-    if (length >= 8) return load_u32(data + 4) | load_u32(data + length - 4) << 8 * (length - 8);
-    if (length > 4) return load_u32(data + length - 4) >> 8 * (8 - length);
-    return 0;
-}
-
-/* More than SHORT_BYTES_MAX bytes; the last load overlaps the one before. */
-INLINE bool same_long_bytes(const uint8_t *a, const uint8_t *b, int32_t length) {
-    for (int32_t i = 0; i < length - 8; i += 8)
-        if (load_u64(a + i) != load_u64(b + i)) return false;
-    return load_u64(a + length - 8) == load_u64(b + length - 8);
-}
-
-INLINE int32_t slot_length(const uint64_t *slot) { return (int32_t)(uint32_t)slot[0]; }
-
-static inline const uint8_t *slot_bytes(const fc_group *group, const uint64_t *slot) {
-    return slot_length(slot) <= SHORT_BYTES_MAX ? (const uint8_t *)slot + 4 : group->arena.data + slot[1];
-}
 
 INLINE bool same_key(const fc_group *group, int32_t id, const key_block *block, int64_t i, fc_group_form form) {
     if (form == FC_GROUP_WORD) return ((const uint64_t *)group->slots.data)[id] == block->words[i];
@@ -413,94 +364,4 @@ fc_status fc_group_release(fc_group *group, const int32_t *ids, int64_t n) {
     if (group->arena_garbage > GARBAGE_BYTES_MIN && group->arena_garbage > group->arena_used / 2)
         compact_arena(group);
     return FC_OK;
-}
-
-/* A key's value in one column. */
-INLINE fc_field key_field(const fc_group *group, int32_t id, int column) {
-    const uint64_t *slot = slot_of(group, id);
-    fc_field field = {.valid = id != group->null_id};
-    switch (group->form) {
-    case FC_GROUP_WORD:
-        field.word = slot[0];
-        break;
-    case FC_GROUP_WORDS:
-        field.valid = !(slot[0] >> column & 1);
-        field.word = slot[1 + column];
-        break;
-    case FC_GROUP_BYTES:
-        field.data = slot_bytes(group, slot);
-        field.length = slot_length(slot);
-        break;
-    case FC_GROUP_ROWS: {
-        fc_field *fields = (fc_field *)group->fields.data;
-        int64_t bytes_read;
-        fc_serde_read(slot_bytes(group, slot), slot_length(slot), (const fc_kind *)group->kinds.data, column + 1,
-                      fields, &bytes_read);
-        return fields[column];
-    }
-    }
-    return field;
-}
-
-void fc_group_hashes(const fc_group *group, const int32_t *ids, int64_t n, uint64_t *hashes) {
-    const fc_kind *kinds = (const fc_kind *)group->kinds.data;
-    int last = group->column_count - 1;
-    for (int64_t i = 0; i < n; i++) {
-        if (i + 16 < n) __builtin_prefetch(slot_of(group, ids[i + 16]));
-        const fc_field *fields = (const fc_field *)group->fields.data;
-        fc_field field = key_field(group, ids[i], last);    /* ROWS: decodes the columns before it, too */
-        uint64_t hash = FC_HASH_SEED;
-        for (int c = 0; c <= last; c++) {
-            if (group->form == FC_GROUP_WORDS) field = key_field(group, ids[i], c);
-            if (group->form == FC_GROUP_ROWS) field = fields[c];
-            if (!field.valid) hash = fc_hash_word(FC_HASH_NULL, hash);
-            else if (kinds[c] == FC_BYTES) hash = fc_hash_bytes(field.data, field.length, hash);
-            else hash = fc_hash_word(field.word, hash);
-        }
-        hashes[i] = hash;
-    }
-}
-
-int64_t fc_group_key_validity(const fc_group *group, int column, const int32_t *ids, int64_t n, uint8_t *bits) {
-    int64_t valid_count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        bool valid = key_field(group, ids[i], column).valid;
-        bits[i >> 3] |= (uint8_t)(valid << (i & 7));
-        valid_count += valid;
-    }
-    return valid_count;
-}
-
-void fc_group_key_words(const fc_group *group, int column, const int32_t *ids, int64_t n, uint64_t *words) {
-    if (group->form == FC_GROUP_WORD) {    /* what most jobs emit by */
-        const uint64_t *slots = (const uint64_t *)group->slots.data;
-        for (int64_t i = 0; i < n; i++) words[i] = slots[ids[i]];
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) words[i] = key_field(group, ids[i], column).word;
-}
-
-void fc_group_key_bits(const fc_group *group, int column, const int32_t *ids, int64_t n, uint8_t *bits) {
-    for (int64_t i = 0; i < n; i++)
-        bits[i >> 3] |= (uint8_t)(key_field(group, ids[i], column).word << (i & 7));
-}
-
-fc_status fc_group_key_offsets(const fc_group *group, int column, const int32_t *ids, int64_t n,
-                               int32_t *offsets) {
-    int64_t end = 0;
-    offsets[0] = 0;
-    for (int64_t i = 0; i < n; i++) {
-        end += key_field(group, ids[i], column).length;
-        if (end > INT32_MAX) return FC_ERR_CAPACITY;
-        offsets[i + 1] = (int32_t)end;
-    }
-    return FC_OK;
-}
-
-void fc_group_key_bytes(const fc_group *group, int column, const int32_t *ids, int64_t n,
-                        const int32_t *offsets, uint8_t *data) {
-    for (int64_t i = 0; i < n; i++) {
-        fc_field field = key_field(group, ids[i], column);
-        if (field.length > 0) memcpy(data + offsets[i], field.data, (size_t)field.length);
-    }
 }

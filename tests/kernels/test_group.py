@@ -105,7 +105,7 @@ VALUES = {
     BOOL: [False, True, None],
     TEXT: ["", "\0", "a", "a\0", "abcd", "abcd\0", "abcdefgh", "abcdefghijkl", "abcdefghijklm",
            "日本語", "日本語" * 9, "x" * 300, None],
-    BINARY: [b"", *(bytes([i]) * n for n in (1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 16, 17, 40) for i in (0, 65)),
+    BINARY: [b"", *(bytes([i]) * n for n in (1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 17, 40) for i in (0, 65)),
              None],
 }
 
