@@ -217,6 +217,7 @@ class KernelInput:
     args: tuple[Typed, ...]
     encoding: decimals.Encoding | None = None
     distinct: bool = False
+    signed: str = ""        # "value": times the row's sign;  "presence": the sign where there is a value
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,13 @@ class Presence:
         return Column.from_numpy(np.zeros(len(column), np.int64), valid=column.valid_mask())
 
 
+def _signed(column: Column | None, signs: np.ndarray, what: str) -> Column:
+    valid = None if column is None else column.valid_mask()
+    if what == "presence" or column is None:
+        return Column.from_numpy(signs, valid=valid)
+    return Column.from_numpy(column.to_numpy() * signs, valid=valid)
+
+
 def _null_but(column: Column, rows: np.ndarray) -> Column:
     valid = column.valid_mask()
     return Column.from_numpy(column.to_numpy(), column.type, rows if valid is None else rows & valid)
@@ -241,11 +249,17 @@ class Aggregation:
 
     kernels : (op, kind, flags) for Accumulators; calls share accumulators where they can (AVG is SUM and COUNT)
     types, names : of the results, in the order of the calls
+    retracts : rows can be taken back: arguments(..., signs) counts a row as +1 or -1, and `update` serves for both
     distinct : argument of DISTINCT calls -> the kernels it feeds. Who runs the kernels must pass, through
         `arguments(batch, counted)`, which rows bring a value that its group did not have
     """
 
-    def __init__(self, calls: Sequence[AggregateCall], now_ms: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, calls: Sequence[AggregateCall], now_ms: Callable[[], int] | None = None, retracts: bool = False
+    ) -> None:
+        self.retracts = retracts
+        if retracts and not all(call.retractable for call in calls):
+            raise ExpressionError("no kernel takes rows back from " + next(c.text for c in calls if not c.retractable))
         self.calls = tuple(calls)
         self.types: tuple[pa.DataType, ...] = tuple(call.result_type for call in calls)
         self.names = tuple(call.alias for call in calls)
@@ -267,11 +281,13 @@ class Aggregation:
         return dict(zip(self._slot, self._projection.project(batch)))
 
     def arguments(self, batch: Batch, counted: dict[Typed, np.ndarray] | None = None,
-                  values: dict[Typed, Column] | None = None) -> list[tuple[Column, ...]]:
+                  values: dict[Typed, Column] | None = None,
+                  signs: np.ndarray | None = None) -> list[tuple[Column, ...]]:
         """The columns of each kernel, as Accumulators.update takes them.
 
         counted : bool[n] per argument of DISTINCT calls: rows that count; required when `distinct` is not empty
         values : what `values(batch)` gave, when it was called before
+        signs : int64[n], 1 for a row added and -1 for one taken back; required with `retracts`
         """
         values = values or self.values(batch)
         done: dict[KernelInput, tuple[Column, ...]] = {}
@@ -283,6 +299,9 @@ class Aggregation:
                 if each.distinct:
                     assert counted is not None
                     columns = (_null_but(columns[0], counted[each.args[0]]),)
+                if each.signed:
+                    assert signs is not None
+                    columns = (_signed(columns[0] if columns else None, signs, each.signed),)
                 done[each] = columns
         return [done[each] for each in self._inputs]
 
@@ -294,8 +313,14 @@ class Aggregation:
 
     def _kernel(self, op: str, call: AggregateCall, flags: int = 0, encoding: decimals.Encoding | None = None) -> int:
         """The position of a kernel, shared by calls that ask for the same."""
-        source = KernelInput(call.args, encoding, call.distinct)
+        signed = ""
+        if self.retracts:
+            signed = "presence" if op in ("count", "count_star") else "value"
+            op = "sum0"
+        source = KernelInput(call.args, encoding, call.distinct, signed)
         kind = encoding.kind if encoding else physical_kind(call.args[0].type) if call.args else I64
+        if signed == "presence":
+            kind = I64
         spec = (op, kind, flags)
         for i, (other_spec, other_source) in enumerate(zip(self.kernels, self._inputs)):
             if other_spec == spec and other_source == source:
@@ -318,6 +343,10 @@ class Aggregation:
         if call.op in ("sum", "sum0", "avg") and logical.is_decimal(source):
             limbs = [self._kernel(call.op.replace("avg", "sum"), call, encoding=encoding)
                      for encoding in decimals.limbs_of(source)]
+            if call.op == "sum" and self.retracts:
+                counted = self._count(call)
+                return lambda physical: decimals.from_limbs(
+                    [_null_at_zero(physical[i], physical[counted]) for i in limbs], type)
             if call.op != "avg":
                 return lambda physical: decimals.from_limbs([physical[i] for i in limbs], type)
             count = self._count(call)
@@ -327,6 +356,9 @@ class Aggregation:
             return lambda physical: _average(physical[total], physical[count], type)
         if call.op in ("sum", "sum0"):
             at = self._kernel(call.op, call, ROUND_TO_FLOAT if type == logical.FLOAT else 0)
+            if call.op == "sum" and self.retracts:
+                counted = self._count(call)
+                return lambda physical: _narrowed(_null_at_zero(physical[at], physical[counted]), type)
             return lambda physical: _narrowed(physical[at], type)
         if physical_kind(source) == ARROW:
             encoding = decimals.Ordered(source)
@@ -341,6 +373,12 @@ def _narrowed(column: Column, type: pa.DataType) -> Column:
     if not logical.is_integer(type) or type.bit_width == 64:
         return column.with_type(type)
     return Column.from_numpy(narrow(column.to_numpy(), type), type, column.valid_mask())
+
+
+def _null_at_zero(column: Column, count: Column) -> Column:
+    """A sum is null when every value that went into it was taken back."""
+    present = count.to_numpy() > 0
+    return column if present.all() else Column.from_numpy(column.to_numpy(), column.type, present)
 
 
 def _average(total: Column, count: Column, type: pa.DataType) -> Column:

@@ -6,7 +6,7 @@ The name is Flink's, as `str()` of an expression shows it; `names` are further o
 
 from __future__ import annotations
 
-from flinkcore.expr import arithmetic, logic, logical, signatures, strings, temporal
+from flinkcore.expr import arithmetic, logic, logical, nested, signatures, strings, temporal
 from flinkcore.expr.typed import Function
 
 F = Function
@@ -123,6 +123,12 @@ FUNCTIONS: tuple[Function, ...] = (
     _rows("sha384", "S -> S", strings.digest("sha384")),
     _rows("sha512", "S -> S", strings.digest("sha512")),
     _rows("sha2", "S I -> S", strings.sha2, nullable="always"),
+    # rows, arrays, maps
+    F("row", nested.row_signature, nested.make_row),
+    F("array", nested.array_signature, nested.make_array),
+    F("get", nested.get_signature, nested.get_field),
+    F("at", nested.at_signature, nested.element_at, per_row=True),
+    F("cardinality", "A -> I", nested.cardinality, per_row=True),
     # time
     F("extract", "S T -> L", temporal.extract),
     F("timestampDiff", "S T T -> I", temporal.timestamp_diff, per_row=True),

@@ -68,3 +68,41 @@ def unknown_field(name: str, schema: Schema) -> SchemaError:
     if schema.form == "object":
         schema.arrow     # noqa: B018  raises with the remedy
     return SchemaError(f"Cannot resolve field [{name}], input field list:[{', '.join(schema.names)}].")
+
+
+def expand(exprs: Sequence[Expr], names: Sequence[str]) -> list[Expr]:
+    """The expressions with `*`, withColumns(...), withoutColumns(...) and rangeTo(...) as the columns they mean."""
+    result: list[Expr] = []
+    for expr in exprs:
+        if isinstance(expr, FieldReference) and expr.name == "*":
+            result += map(FieldReference, names)
+        elif isinstance(expr, Call) and expr.name in ("withColumns", "withoutColumns"):
+            chosen = [name for arg in expr.args for name in _columns(arg, names)]
+            if expr.name == "withoutColumns":
+                chosen = [name for name in names if name not in chosen]
+            result += map(FieldReference, chosen)
+        elif isinstance(expr, Call) and expr.name == "rangeTo":
+            result += map(FieldReference, _columns(expr, names))
+        else:
+            result.append(expr)
+    return result
+
+
+def _columns(node: Expr, names: Sequence[str]) -> Sequence[str]:
+    match node:
+        case FieldReference("*"):
+            return names
+        case FieldReference(name):
+            if name not in names:
+                raise unknown_field(name, Schema(names, [None] * len(names)))
+            return (name,)
+        case Literal(int() as position, _):
+            if not 1 <= position <= len(names):
+                raise ExpressionError(f"column {position} does not exist; columns count from 1 to {len(names)}")
+            return (names[position - 1],)
+        case Call("rangeTo", (first, last)):
+            start, end = names.index(_columns(first, names)[0]), names.index(_columns(last, names)[0])
+            if start > end:
+                raise ExpressionError(f"{node}: the range ends before it starts")
+            return names[start : end + 1]
+    raise ExpressionError(f"{node} is no column; expected a name, a position from 1 or range_(...)")

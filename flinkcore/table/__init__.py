@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Table API with PyFlink's names: environments, tables, types, windows. Names load when they are first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "DataTypes": "types",
+    "EnvironmentSettings": "environment_settings",
+    "Expression": "expression",
+    "GroupWindowedTable": "table",
+    "GroupedTable": "table",
+    "ResultKind": "result_kind",
+    "StreamTableEnvironment": "table_environment",
+    "Table": "table",
+    "TableConfig": "table_config",
+    "TableEnvironment": "table_environment",
+    "TableResult": "table_result",
+    "TableSchema": "table_schema",
+    "WindowGroupedTable": "table",
+}
+
+if TYPE_CHECKING:
+    from flinkcore.columnar.row import Row, RowKind
+    from flinkcore.table.environment_settings import EnvironmentSettings
+    from flinkcore.table.expression import Expression
+    from flinkcore.table.result_kind import ResultKind
+    from flinkcore.table.table import GroupedTable, GroupWindowedTable, Table, WindowGroupedTable
+    from flinkcore.table.table_config import TableConfig
+    from flinkcore.table.table_environment import StreamTableEnvironment, TableEnvironment
+    from flinkcore.table.table_result import TableResult
+    from flinkcore.table.table_schema import TableSchema
+    from flinkcore.table.types import DataTypes
+
+__all__ = [
+    "DataTypes", "EnvironmentSettings", "Expression", "GroupWindowedTable", "GroupedTable", "ResultKind", "Row", "RowKind",
+    "StreamTableEnvironment", "Table", "TableConfig", "TableEnvironment", "TableResult", "TableSchema",
+    "WindowGroupedTable",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Row", "RowKind"):
+        return getattr(importlib.import_module("flinkcore.columnar.row"), name)
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'flinkcore.table' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"flinkcore.table.{home}"), name)
