@@ -314,10 +314,12 @@ class DataStream(_Settings):
     def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
         """The records that the last step sent to a side output."""
         tag = output_tag.tag_id if isinstance(output_tag, OutputTag) else output_tag
-        declared = self._transformation.side_schemas.get(tag)
+        step = self._transformation
+        maker = step.factory() if step.factory is not None else step.source
+        declared = maker.side_schema(tag) if maker is not None else None
         if declared is None:
             declared = output_tag.schema if isinstance(output_tag, OutputTag) else Schema.of_objects()
-        return DataStream(self._env, ((self._transformation, tag),), declared)
+        return DataStream(self._env, ((step, tag),), declared)
 
     # -- partitioning -------------------------------------------------------------------------------------
 
@@ -414,12 +416,11 @@ class DataStream(_Settings):
                      for transformation, side in self._origins)
 
     def _step(self, name: str, factory: Callable[[], Operator], schema: Schema, *, kind: str = "Operator",
-              hidden: bool = False, parallelism_max: int | None = None,
-              side_schemas: dict[str, Schema] | None = None) -> DataStream:
+              hidden: bool = False, parallelism_max: int | None = None) -> DataStream:
         """The stream that a new step makes of this one."""
         transformation = Transformation(
             id=self._env.next_id(), name=name, kind=kind, schema=schema, inputs=self._edges(), factory=factory,
-            hidden=hidden, parallelism_max=parallelism_max, side_schemas=side_schemas or {})
+            hidden=hidden, parallelism_max=parallelism_max)
         if hidden and self._origins[0][0].parallelism is not None:
             transformation.parallelism = self._origins[0][0].parallelism
         self._env.add(transformation)
@@ -486,8 +487,8 @@ class KeyedStream(DataStream):
     def reduce(self, func: Any) -> DataStream:
         """Each record combined with all before it of its key: one result per record, of the stream's own type."""
         _require_function("reduce", func)
-        schema, final = self._schema, self._final_only
-        return self._step("Reduce", lambda: RowReduce(schema, func, final_only=final), schema)
+        schema, keys, final = self._schema, self._key_schema, self._final_only
+        return self._step("Reduce", lambda: RowReduce(schema, func, None, final, keys), schema)
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
         """The running sum of a field; other fields keep their first value."""

@@ -129,20 +129,13 @@ class WindowedStream:
 
     def _row_step(self, name: str, schema_out: Schema, **functions: Any) -> DataStream:
         stream = self._stream
-        if self._late_tag is not None and self._late_tag.schema.form == "object":
-            late_schema = stream.schema
-        else:
-            late_schema = stream.schema if self._late_tag is None else self._late_tag.schema
         settings = dict(assigner=self._assigner, trigger=self._trigger, evictor=self._evictor,
                         lateness_ms=self._lateness_ms, late_tag=self._late_tag)
         schema, keys, is_all = stream.schema, stream._key_schema, self._all
         return stream._step(
             f"Window({type(self._assigner).__name__}, {name})",
             lambda: RowWindow(schema, schema_out, key_schema=keys, is_all=is_all, **settings, **functions),
-            schema_out, parallelism_max=1 if self._all else None, side_schemas=self._late_schemas(late_schema))
-
-    def _late_schemas(self, schema: Schema) -> dict[str, Schema]:
-        return {} if self._late_tag is None else {self._late_tag.tag_id: schema}
+            schema_out, parallelism_max=1 if self._all else None)
 
     # -- columns ------------------------------------------------------------------------------------------
 
@@ -155,7 +148,7 @@ class WindowedStream:
         first = make()
         assert isinstance(first, WindowedAggregate)
         result = stream._step(f"Window({first.window_text()})", make, first.output_schema(),
-                              parallelism_max=1 if self._all else None, side_schemas=self._late_schemas(stream.schema))
+                              parallelism_max=1 if self._all else None)
         kept = [*keys.names, *([WINDOW_START, WINDOW_END] if first.has_bounds else [])]
         return result if split.trivial else result._project_results(split, kept)
 

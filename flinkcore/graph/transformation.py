@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -63,7 +63,6 @@ class Transformation:
     factory: OperatorFactory | None = None
     source: Source | None = None
     watermarks: WatermarkStrategySpec | None = None
-    side_schemas: dict[str, Schema] = field(default_factory=dict)
     parallelism: int | None = None
     parallelism_max: int | None = None
     max_parallelism: int | None = None

@@ -11,7 +11,7 @@ import numpy as np
 from flinkcore._native.column import ARROW, OBJECT, Column
 from flinkcore._native.hash import hash_columns
 from flinkcore.columnar.batch import Batch
-from flinkcore.columnar.faults import BadRecords, Policy
+from flinkcore.columnar.faults import BAD_RECORD_SCHEMA, BadRecords, Policy
 from flinkcore.columnar.objects import encode_keys
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
@@ -50,6 +50,9 @@ class KeyByColumns(Operator):
                 return
             keys = tuple(batch.column(i) for i in self.indices)
         self.out.batch(batch.with_keys(keys, hash_keys(keys)))
+
+    def side_schema(self, tag: str) -> Schema | None:
+        return BAD_RECORD_SCHEMA if tag == getattr(self.on_null, "tag_id", self.on_null) else None
 
     def _refuse_nulls(self, batch: Batch, keys: Sequence[Column]) -> Batch:
         bad = np.zeros(batch.num_rows, bool)
