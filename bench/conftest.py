@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import pytest
 
-
 RATES = pytest.StashKey[list[tuple[str, float, float]]]()
 
 

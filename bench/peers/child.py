@@ -15,7 +15,7 @@ import time
 
 import pyarrow as pa
 
-from bench.workloads import WORKLOADS, checksum
+from bench.workloads import WORKLOADS, base, checksum
 
 
 def measure(engine: str, job: str, rows: int, threads: int, warmups: int) -> dict[str, object]:
@@ -23,13 +23,10 @@ def measure(engine: str, job: str, rows: int, threads: int, warmups: int) -> dic
         module = importlib.import_module(f"bench.peers.with_{engine}")
     except ImportError as error:
         return {"missing": str(error)}
-    table = WORKLOADS[job].table(rows).combine_chunks()
+    table = WORKLOADS[base(job)].table(rows).combine_chunks()
     if engine != "flinkcore":
         pa.set_cpu_count(threads)
-    prepared = module.prepare(job, table, threads)
-    if prepared is None:
-        return {"unsupported": True}
-    run, arrow = prepared
+    run, arrow = module.prepare(job, table, threads)
     del table
     for _ in range(warmups):
         run()

@@ -29,10 +29,8 @@ from bytewax.operators.windowing import (
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
 
-from bench.workloads import OUT_OF_ORDERNESS_MS, SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS
+from bench.workloads import OUT_OF_ORDERNESS_MS, SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base
 
-ROWS_MAX = 100_000
-THREADED = False  # its threads share the GIL: one is its best
 BATCH_ROWS = 1_000
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -155,7 +153,7 @@ KEYED = {"W1", "W2", "W3", "W6"}
 
 def items_of(job: str, table: pa.Table) -> Items:
     columns = [column.to_pylist() for column in table.columns]
-    if job in KEYED:  # (key, (value, time))
+    if base(job) in KEYED:  # (key, (value, time))
         keys, values, times = columns
         return list(zip(map(str, keys), zip(values, (time.replace(tzinfo=timezone.utc) for time in times))))
     return list(zip(*columns))
@@ -169,11 +167,11 @@ def prepare(
     def run() -> Items:
         results: Items = []
         flow = Dataflow(job)
-        op.output("out", FLOWS[job](op.input("in", flow, ItemSource(items))), ListSink(results))
+        op.output("out", FLOWS[base(job)](op.input("in", flow, ItemSource(items))), ListSink(results))
         run_main(flow)
         return results
 
-    return run, lambda results: pa.table(COLUMNS[job](results))
+    return run, lambda results: pa.table(COLUMNS[base(job)](results))
 
 
 def ms(time: datetime) -> int:

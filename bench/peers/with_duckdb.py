@@ -9,10 +9,7 @@ from collections.abc import Callable
 import duckdb
 import pyarrow as pa
 
-from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS
-
-ROWS_MAX = None
-THREADED = True
+from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base
 
 QUERIES = {
     "W1": f"""SELECT key, epoch_ms(date_time) // {WINDOW_MS} * {WINDOW_MS} AS window_start,
@@ -43,7 +40,7 @@ def version() -> str:
 
 def prepare(
     job: str, table: pa.Table, threads: int, on_arrow: bool = False
-) -> tuple[Callable[[], pa.Table], Callable[[pa.Table], pa.Table]] | None:
+) -> tuple[Callable[[], pa.Table], Callable[[pa.Table], pa.Table]]:
     connection = duckdb.connect(config={"threads": threads, "preserve_insertion_order": False})
     connection.register("arrow_input" if not on_arrow else "input", table)
     if not on_arrow:
@@ -57,4 +54,4 @@ def prepare(
             else result.set_column(times, "date_time", result["date_time"].cast("timestamp[ms]"))
         )
 
-    return lambda: connection.sql(QUERIES[job]).to_arrow_table(), arrow
+    return lambda: connection.sql(QUERIES[base(job)]).to_arrow_table(), arrow

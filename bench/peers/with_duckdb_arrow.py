@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from bench.peers.with_duckdb import ROWS_MAX, THREADED, version
 from bench.peers.with_duckdb import prepare as prepare_duckdb
+from bench.peers.with_duckdb import version
 
-__all__ = ["ROWS_MAX", "THREADED", "prepare", "version"]
+__all__ = ["prepare", "version"]
 
 
 def prepare(job, table, threads):

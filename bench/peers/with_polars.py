@@ -9,10 +9,8 @@ from collections.abc import Callable
 import polars as pl
 import pyarrow as pa
 
-from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS
+from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base
 
-ROWS_MAX = None
-THREADED = True
 ENGINE = "in-memory"  # with_polars_streaming runs the same queries on the other one
 
 
@@ -83,14 +81,14 @@ QUERIES = {
 
 def prepare(
     job: str, table: pa.Table, threads: int, engine: str = ENGINE
-) -> tuple[Callable[[], pl.DataFrame], Callable[[pl.DataFrame], pa.Table]] | None:
+) -> tuple[Callable[[], pl.DataFrame], Callable[[pl.DataFrame], pa.Table]]:
     if pl.thread_pool_size() != threads:
         raise RuntimeError(
             f"Polars has {pl.thread_pool_size()} threads, expected {threads}: set POLARS_MAX_THREADS"
         )
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
-    query = QUERIES[job](frame.rechunk().lazy())
+    query = QUERIES[base(job)](frame.rechunk().lazy())
 
     def arrow(result: pl.DataFrame) -> pa.Table:
         return result.drop("n", strict=False).to_arrow()

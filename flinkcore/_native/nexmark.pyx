@@ -89,6 +89,13 @@ cdef class NexmarkGenerator:
                 "Nexmark generator: expected rates, ratios and the sum of the proportions in 1 .. 2^31 - 1 and "
                 f"sizes in 0 .. 1,000,000, got {self.config}")
 
+    def proportion(self, str stream):
+        """(a, b): of every b events in order of their ids, a belong to the stream."""
+        config = self.config
+        parts = {"persons": config.person_proportion, "auctions": config.auction_proportion, "bids": config.bid_proportion}
+        cycle = sum(parts.values())
+        return parts.get(stream, cycle), cycle
+
     def columns(self, str stream, names, int64_t first, int64_t count):
         """The named columns of those events of a stream whose numbers are in [first, first + count).
 

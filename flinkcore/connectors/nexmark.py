@@ -24,7 +24,7 @@ from flinkcore.errors import ConfigurationError, SchemaError
 
 # Parallel splits take turns in blocks of so many events, so that their event times stay close together.
 BLOCK_EVENTS = 65_536
-SCAN_EVENTS_MAX = 1 << 20    # events looked at in one read, when most are of another kind
+SCAN_EVENTS_MAX = 1 << 20  # events looked at in one read, when most are of another kind
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,16 @@ class NexmarkSource(Source):
     ConfigurationError : a setting out of its range;  SchemaError : a column that the stream does not have
     """
 
-    def __init__(self, stream: Literal["bids", "auctions", "persons", "events"] = "bids",
-                 columns: Sequence[str] | None = None, *, event_count: int | None = None, first_event: int = 0,
-                 emit_per_second: int | None = None, **settings: int) -> None:
+    def __init__(
+        self,
+        stream: Literal["bids", "auctions", "persons", "events"] = "bids",
+        columns: Sequence[str] | None = None,
+        *,
+        event_count: int | None = None,
+        first_event: int = 0,
+        emit_per_second: int | None = None,
+        **settings: int,
+    ) -> None:
         if stream not in STREAMS:
             raise ConfigurationError(f"Nexmark has the streams {', '.join(STREAMS)}, not {stream!r}")
         types = STREAMS[stream]
@@ -79,8 +86,10 @@ class NexmarkSource(Source):
                 raise SchemaError(f"Nexmark {stream} have no column '{name}'; they have {', '.join(types)}")
         end = EVENT_MAX if event_count is None else first_event + event_count
         if not 0 <= first_event <= end <= EVENT_MAX:
-            raise ConfigurationError(f"Nexmark events are numbered 0 to {EVENT_MAX}; first_event={first_event} and "
-                                     f"event_count={event_count} leave that range")
+            raise ConfigurationError(
+                f"Nexmark events are numbered 0 to {EVENT_MAX}; first_event={first_event} and "
+                f"event_count={event_count} leave that range"
+            )
         if emit_per_second is not None and emit_per_second <= 0:
             raise ConfigurationError(f"emit_per_second must be positive, got {emit_per_second}")
         try:
@@ -97,10 +106,12 @@ class NexmarkSource(Source):
 
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:
         block_events = BLOCK_EVENTS
-        if self.emit_per_second is not None:        # a turn of at most 10 ms, or the others would stand still
+        if self.emit_per_second is not None:  # a turn of at most 10 ms, or the others would stand still
             block_events = min(block_events, max(1, self.emit_per_second // 100))
-        return SplitQueue(NexmarkSplit(f"nexmark-{index}", index, parallelism, block_events, self.first_event, self.end)
-                          for index in range(parallelism))
+        return SplitQueue(
+            NexmarkSplit(f"nexmark-{index}", index, parallelism, block_events, self.first_event, self.end)
+            for index in range(parallelism)
+        )
 
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         assert isinstance(split, NexmarkSplit)
@@ -134,7 +145,9 @@ class NexmarkReader(SourceReader):
         own, cycle = self.generator.proportion(self.source.stream)
         if own == 0:
             return SCAN_EVENTS_MAX
-        if self.source.settings.get("out_of_order_group", 1) > 1:    # a shuffled range may hold more than its share
+        if (
+            self.source.settings.get("out_of_order_group", 1) > 1
+        ):  # a shuffled range may hold more than its share
             return max_rows
         return max(max_rows, min(SCAN_EVENTS_MAX, max_rows // own * cycle))
 

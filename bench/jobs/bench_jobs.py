@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole jobs, through the public API, from an Arrow table to batches in memory."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from bench.jobs.collect import final_table, run
+from bench.jobs.pipelines import PIPELINES
+from bench.workloads import WORKLOADS, base, checksum
+
+
+@pytest.mark.parametrize("parallelism", sorted({1, min(2, os.cpu_count() or 1)}))
+@pytest.mark.parametrize("job", list(PIPELINES))
+def bench_job(timed, size, job, parallelism):
+    workload = WORKLOADS[base(job)]
+    rows = size(smoke=20_000, full=workload.rows_full)
+    table = workload.table(rows)
+    kept = timed(run, PIPELINES[job], table, parallelism, rows=rows, bytes=table.nbytes)
+    assert checksum(final_table(job, kept)) == checksum(workload.answer(table))

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole jobs in flinkcore, as a user writes them: public API, watermarks and lateness included.
+
+A job is a function from an environment and its input to a stream. Variants of a job have a suffix:
+W3 and W8 emit what changed once per batch (W3, W8.batch), for every record (W3.record) or once at the end of
+the input (W3.final, W8); W4 splits lines in Arrow (W4) or in a Python function called per row (W4.rows).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from flinkcore.datastream.window import (
+    EventTimeSessionWindows,
+    SlidingEventTimeWindows,
+    TumblingEventTimeWindows,
+)
+
+from bench.workloads import OUT_OF_ORDERNESS_MS, SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS
+from flinkcore.common import Duration, Row, Time, Types, WatermarkStrategy
+from flinkcore.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
+from flinkcore.table.expressions import col, lit
+
+Job = Callable[[StreamExecutionEnvironment, pa.Table], DataStream]
+
+
+def keyed_with_time(env: StreamExecutionEnvironment, table: pa.Table) -> KeyedStream:
+    strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(OUT_OF_ORDERNESS_MS))
+    events = env.from_arrow(table)
+    timed = events.assign_timestamps_and_watermarks(strategy.with_timestamp_column("date_time"))
+    return timed.key_by("key")
+
+
+def tumbling(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+    windows = keyed_with_time(env, table).window(TumblingEventTimeWindows.of(Time.milliseconds(WINDOW_MS)))
+    return windows.aggregate(
+        lit(1).count.alias("count"), col("value").sum.alias("sum"), col("value").max.alias("max")
+    )
+
+
+def sliding(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+    assigner = SlidingEventTimeWindows.of(Time.milliseconds(WINDOW_MS), Time.milliseconds(SLIDE_MS))
+    return keyed_with_time(env, table).window(assigner).aggregate(lit(1).count.alias("count"))
+
+
+def sessions(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+    assigner = EventTimeSessionWindows.with_gap(Time.milliseconds(SESSION_GAP_MS))
+    return keyed_with_time(env, table).window(assigner).aggregate(lit(1).count.alias("count"))
+
+
+def running(emit: str) -> Job:
+    def job(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+        keyed = env.from_arrow(table).key_by("key")
+        return keyed.aggregate(col("value").sum.alias("sum"), lit(1).count.alias("count"), emit=emit)
+
+    return job
+
+
+def url_count(emit: str) -> Job:
+    def job(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+        return env.from_arrow(table).key_by("url").aggregate(lit(1).count.alias("count"), emit=emit)
+
+    return job
+
+
+def words_of(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return pa.record_batch({"word": pc.list_flatten(pc.split_pattern(batch["line"], " "))})
+
+
+def word_count(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+    words = env.from_arrow(table).map_batches(words_of)
+    return words.key_by("word").aggregate(lit(1).count.alias("count"), emit="final")
+
+
+def split_row(row: Row) -> list[Row]:
+    return [Row(word=word) for word in row["line"].split(" ")]
+
+
+def word_count_by_rows(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+    words = env.from_arrow(table).flat_map(split_row, output_type=Types.ROW_NAMED(["word"], [Types.STRING()]))
+    return words.key_by("word").aggregate(lit(1).count.alias("count"), emit="final")
+
+
+def filtered(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+    kept = env.from_arrow(table).filter(col("value") >= VALUE_MIN)
+    return kept.select(col("key"), (col("value") * 3 + 1).alias("amount"), col("date_time"))
+
+
+PIPELINES: dict[str, Job] = {
+    "W1": tumbling,
+    "W2": sliding,
+    "W3": running("batch"),
+    "W3.record": running("record"),
+    "W3.final": running("final"),
+    "W4": word_count,
+    "W4.rows": word_count_by_rows,
+    "W5": filtered,
+    "W6": sessions,
+    "W8": url_count("final"),
+    "W8.batch": url_count("batch"),
+}

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the Nexmark queries must give, computed by NumPy and pyarrow from the same events."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flinkcore._native.nexmark import NexmarkGenerator
+
+SLIDE_MS, SIZE_MS, GAP_MS = 2_000, 10_000, 10_000
+
+
+def bids(events: int, *columns: str) -> dict[str, np.ndarray]:
+    made = NexmarkGenerator().columns("bids", columns, 0, events)
+    return {name: column.to_numpy() for name, column in zip(columns, made)}
+
+
+def q0(events: int) -> dict[str, int]:
+    columns = bids(events, "auction", "bidder", "price", "date_time")
+    return {"rows": len(columns["price"]), **{name: int(values.sum()) for name, values in columns.items()}}
+
+
+def q2(events: int) -> dict[str, int]:
+    columns = bids(events, "auction", "price")
+    kept = columns["auction"] % 123 == 0
+    return {"rows": int(kept.sum()), "price": int(columns["price"][kept].sum())}
+
+
+def q5(events: int) -> dict[str, int]:
+    columns = bids(events, "auction", "date_time")
+    panes = pa.table({"auction": columns["auction"], "start": columns["date_time"] // SLIDE_MS * SLIDE_MS})
+    counted = panes.group_by(["auction", "start"]).aggregate([([], "count_all")])
+    starts = counted["start"].to_numpy()
+    shifted = [
+        counted.set_column(counted.column_names.index("start"), "start", pa.array(starts - shift))
+        for shift in range(0, SIZE_MS, SLIDE_MS)
+    ]
+    windows = pa.concat_tables(shifted).group_by(["auction", "start"]).aggregate([("count_all", "sum")])
+    top = windows.group_by("start").aggregate([("count_all_sum", "max"), ("auction", "count")])
+    return {
+        "rows": top.num_rows,
+        "num": pc.sum(top["count_all_sum_max"]).as_py(),
+        "auctions": pc.sum(top["auction_count"]).as_py(),
+    }
+
+
+def q7(events: int) -> dict[str, int]:
+    columns = bids(events, "price", "date_time")
+    windows = pa.table({"start": columns["date_time"] // SIZE_MS, "price": columns["price"]})
+    top = windows.group_by("start").aggregate([("price", "max")])
+    return {"rows": top.num_rows, "price": pc.sum(top["price_max"]).as_py()}
+
+
+def q11(events: int) -> dict[str, int]:
+    columns = bids(events, "bidder", "date_time")
+    order = np.lexsort((columns["date_time"], columns["bidder"]))
+    bidders, times = columns["bidder"][order], columns["date_time"][order]
+    ends = (bidders[1:] != bidders[:-1]) | (times[1:] - times[:-1] > GAP_MS)
+    return {"rows": int(ends.sum()) + 1, "bid_count": len(bidders)}
+
+
+def q12(events: int) -> dict[str, int]:
+    return {"bid_count": len(bids(events, "bidder")["bidder"])}
