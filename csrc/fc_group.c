@@ -28,7 +28,8 @@ typedef struct {
     uint64_t packed[BLOCK_ROWS * (PACKED_COLUMNS_MAX + 1)];
 } key_block;
 
-INLINE bool same_key(const fc_group *group, int32_t id, const key_block *block, int64_t i, fc_group_form form) {
+INLINE bool same_key(const fc_group *group, int32_t id, const key_block *block, int64_t i,
+                     fc_group_form form) {
     if (form == FC_GROUP_WORD) return ((const uint64_t *)group->slots.data)[id] == block->words[i];
     if (form == FC_GROUP_WORDS) {
         const uint64_t *slot = slot_of(group, id), *words = block->words + i * group->slot_words;
@@ -225,7 +226,8 @@ INLINE fc_status resolve_rows(fc_group *group, const fc_column *columns, const u
         if (columns[c].length != n) return FC_ERR_INVALID;
     }
     key_block block;
-    block.nullable = (group->form == FC_GROUP_WORD || group->form == FC_GROUP_BYTES) && columns->validity != NULL;
+    bool null_has_id = group->form == FC_GROUP_WORD || group->form == FC_GROUP_BYTES;
+    block.nullable = null_has_id && columns->validity != NULL;
     for (int64_t start = 0; start < n; start += BLOCK_ROWS) {
         int64_t rows = n - start < BLOCK_ROWS ? n - start : BLOCK_ROWS;
         fc_status status = insert ? make_room(group, rows) : FC_OK;
@@ -234,9 +236,15 @@ INLINE fc_status resolve_rows(fc_group *group, const fc_column *columns, const u
         const uint64_t *h = hashes + start;
         int32_t *out = ids + start;
         switch (group->form) {
-        case FC_GROUP_WORD: status = resolve_block(group, &block, h, rows, out, FC_GROUP_WORD, insert); break;
-        case FC_GROUP_WORDS: status = resolve_block(group, &block, h, rows, out, FC_GROUP_WORDS, insert); break;
-        default: status = resolve_block(group, &block, h, rows, out, FC_GROUP_BYTES, insert); break;
+        case FC_GROUP_WORD:
+            status = resolve_block(group, &block, h, rows, out, FC_GROUP_WORD, insert);
+            break;
+        case FC_GROUP_WORDS:
+            status = resolve_block(group, &block, h, rows, out, FC_GROUP_WORDS, insert);
+            break;
+        default:
+            status = resolve_block(group, &block, h, rows, out, FC_GROUP_BYTES, insert);
+            break;
         }
         if (status != FC_OK) return status;
     }
@@ -263,7 +271,8 @@ fc_status fc_group_init(fc_group *group, const fc_kind *kinds, int column_count,
     }
     if (column_count == 1) group->form = fixed ? FC_GROUP_WORD : FC_GROUP_BYTES;
     else group->form = fixed && column_count <= PACKED_COLUMNS_MAX ? FC_GROUP_WORDS : FC_GROUP_ROWS;
-    group->slot_words = group->form == FC_GROUP_WORD ? 1 : group->form == FC_GROUP_WORDS ? 1 + column_count : 2;
+    bool words = group->form == FC_GROUP_WORDS;
+    group->slot_words = group->form == FC_GROUP_WORD ? 1 : words ? 1 + column_count : 2;
 
     fc_status status = fc_buffer_reserve(&group->kinds, column_count * (int64_t)sizeof *kinds);
     if (status == FC_OK && group->form == FC_GROUP_ROWS) {
@@ -348,8 +357,10 @@ fc_status fc_group_release(fc_group *group, const int32_t *ids, int64_t n) {
     for (int64_t start = 0; start < n; start += BLOCK_ROWS) {
         int64_t rows = n - start < BLOCK_ROWS ? n - start : BLOCK_ROWS;
         fc_group_hashes(group, ids + start, rows, hashes);
-        for (int64_t i = 0; i < rows; i++)
-            __builtin_prefetch(&group->table.entries[fc_table_home(&group->table, fc_table_tag(hashes[i]))], 1);
+        for (int64_t i = 0; i < rows; i++) {
+            uint64_t home = fc_table_home(&group->table, fc_table_tag(hashes[i]));
+            __builtin_prefetch(&group->table.entries[home], 1);
+        }
         for (int64_t i = 0; i < rows; i++) {
             int32_t id = ids[start + i];
             uint64_t *slot = slot_of(group, id);

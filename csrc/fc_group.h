@@ -91,7 +91,8 @@ void fc_group_hashes(const fc_group *group, const int32_t *ids, int64_t n, uint6
 /* Keys back, one column at a time. Bitmaps are caller-allocated and zeroed, (n + 7) / 8 bytes. */
 
 /* Bit i set where the key of ids[i] is not null in `column`; returns how many are. */
-int64_t fc_group_key_validity(const fc_group *group, int column, const int32_t *ids, int64_t n, uint8_t *bits);
+int64_t fc_group_key_validity(const fc_group *group, int column, const int32_t *ids, int64_t n,
+                              uint8_t *bits);
 
 /* FC_I64, FC_F64: the values, 0 where null. */
 void fc_group_key_words(const fc_group *group, int column, const int32_t *ids, int64_t n, uint64_t *words);

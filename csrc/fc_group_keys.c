@@ -28,8 +28,8 @@ INLINE fc_field key_field(const fc_group *group, int32_t id, int column) {
     case FC_GROUP_ROWS: {
         fc_field *fields = (fc_field *)group->fields.data;
         int64_t bytes_read;
-        fc_serde_read(slot_bytes(group, slot), slot_length(slot), (const fc_kind *)group->kinds.data, column + 1,
-                      fields, &bytes_read);
+        const fc_kind *kinds = (const fc_kind *)group->kinds.data;
+        fc_serde_read(slot_bytes(group, slot), slot_length(slot), kinds, column + 1, fields, &bytes_read);
         return fields[column];
     }
     }
@@ -55,7 +55,8 @@ void fc_group_hashes(const fc_group *group, const int32_t *ids, int64_t n, uint6
     }
 }
 
-int64_t fc_group_key_validity(const fc_group *group, int column, const int32_t *ids, int64_t n, uint8_t *bits) {
+int64_t fc_group_key_validity(const fc_group *group, int column, const int32_t *ids, int64_t n,
+                              uint8_t *bits) {
     int64_t valid_count = 0;
     for (int64_t i = 0; i < n; i++) {
         bool valid = key_field(group, ids[i], column).valid;

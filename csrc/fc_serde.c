@@ -11,7 +11,8 @@ static inline int32_t bytes_length(const fc_column *column, int64_t i) {
     return column->offsets[i + 1] - column->offsets[i];
 }
 
-void fc_serde_offsets(const fc_column *columns, int column_count, int64_t start, int64_t n, int64_t *offsets) {
+void fc_serde_offsets(const fc_column *columns, int column_count, int64_t start, int64_t n,
+                      int64_t *offsets) {
     offsets[0] = 0;
     for (int64_t i = 0; i < n; i++) {
         int64_t bytes = column_count;
@@ -40,7 +41,8 @@ void fc_serde_write(const fc_column *columns, int column_count, int64_t start, i
             if (column->kind == FC_BYTES) {
                 int32_t length = bytes_length(column, row);
                 memcpy(to, &length, 4);
-                if (length > 0) memcpy(to + 4, (const uint8_t *)column->values + column->offsets[row], (size_t)length);
+                const uint8_t *data = column->values;
+                if (length > 0) memcpy(to + 4, data + column->offsets[row], (size_t)length);
                 to += 4 + length;
             } else if (column->kind == FC_BOOL) {
                 *to++ = fc_bit(column->values, column->bit_offset + row);

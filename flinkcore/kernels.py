@@ -33,8 +33,8 @@ def hash_columns(*columns: Any) -> npt.NDArray[np.uint64]:
     """One 64-bit hash per row over one or several columns, in their order.
 
     Integers hash by value whatever their width; all NaNs alike, -0.0 and 0.0 apart (Java's Double.equals);
-    null has a hash of its own; a text hashes alike as string, binary or dictionary. The values are stable: the
-    same on every machine, and changed only together with the state format.
+    null has a hash of its own; a text hashes alike as string, binary or dictionary. The values are stable:
+    the same on every machine, and changed only together with the state format.
 
     -> uint64[n]
     TypeError : a column of nested values or objects;  ValueError : no columns, or of several lengths

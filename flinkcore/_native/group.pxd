@@ -30,7 +30,8 @@ cdef extern from "fc_group.h":
                                   uint8_t *bits) nogil
     void fc_group_key_words(const fc_group *group, int column, const int32_t *ids, int64_t n,
                             uint64_t *words) nogil
-    void fc_group_key_bits(const fc_group *group, int column, const int32_t *ids, int64_t n, uint8_t *bits) nogil
+    void fc_group_key_bits(const fc_group *group, int column, const int32_t *ids, int64_t n,
+                           uint8_t *bits) nogil
     fc_status fc_group_key_offsets(const fc_group *group, int column, const int32_t *ids, int64_t n,
                                    int32_t *offsets) nogil
     void fc_group_key_bytes(const fc_group *group, int column, const int32_t *ids, int64_t n,

@@ -16,9 +16,9 @@ from flinkcore._native.status cimport check
 cdef class GroupIndex:
     """Dense int32 ids for the distinct keys of one keyed operator subtask.
 
-    Ids are given in order of first appearance, whatever the batches were; a released id is given again before a
-    new one. Keys compare exactly: NaN equals NaN, -0.0 differs from 0.0, null equals null. One thread at a time;
-    a second one gets a RuntimeError.
+    Ids are given in order of first appearance, whatever the batches were; a released id is given again
+    before a new one. Keys compare exactly: NaN equals NaN, -0.0 differs from 0.0, null equals null. One
+    thread at a time; a second one gets a RuntimeError.
     """
 
     def __init__(self, kinds, int64_t ids_max=FC_GROUP_IDS_MAX):
@@ -37,8 +37,8 @@ cdef class GroupIndex:
             raise ValueError(f"GroupIndex: ids_max is {ids_max}, expected 1 to {FC_GROUP_IDS_MAX}")
         for c, kind in enumerate(kinds):
             if kind not in (1, 2, 3, 4):
-                raise TypeError(f"GroupIndex: key column {c} is of kind {KIND_NAMES.get(kind, kind)}, expected int64, "
-                                "float64, bool, string or binary")
+                raise TypeError(f"GroupIndex: key column {c} holds {KIND_NAMES.get(kind, kind)}, "
+                                "expected int64, float64, bool, string or binary")
         cdef int count = <int>len(kinds), i
         cdef fc_kind *c_kinds = <fc_kind *>malloc(count * sizeof(fc_kind))
         cdef fc_status status
@@ -94,8 +94,8 @@ cdef class GroupIndex:
         keys : Columns of n rows, of the kinds of the index;  hashes : uint64[n], hash_columns(keys)
         -> int32[n]
         TypeError : other kinds;  ValueError : other lengths, or not as many columns
-        OverflowError : more than ids_max keys;  MemoryError. After these two the index holds the keys before the
-        one that failed, and can be used on.
+        OverflowError : more than ids_max keys;  MemoryError. After these two the index holds the keys before
+        the one that failed, and can be used on.
         """
         return self.resolve(keys, hashes, True)
 
@@ -185,7 +185,10 @@ cdef class GroupIndex:
         return result
 
     def hashes(self, const int32_t[::1] ids):
-        """The hash of the key of each id, as hash_columns gives it: uint64[m]. ValueError : an id has no key."""
+        """The hash of the key of each id, as hash_columns gives it: uint64[m].
+
+        ValueError : an id has no key
+        """
         cdef int64_t n = ids.shape[0]
         result = np.empty(n, np.uint64)
         cdef uint64_t[::1] hashes = result
@@ -259,5 +262,5 @@ cdef class GroupIndex:
             if n:
                 with nogil:
                     fc_group_key_words(&self.group, column, &ids[0], n, &words[0])
-        return column_of(kind, n, values, first_offset, NULL if valid_count == n else &validity[0], n - valid_count,
-                         (value_array, offset_array, valid_array), normal_type(type))
+        return column_of(kind, n, values, first_offset, NULL if valid_count == n else &validity[0],
+                         n - valid_count, (value_array, offset_array, valid_array), normal_type(type))

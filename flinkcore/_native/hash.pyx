@@ -9,7 +9,9 @@ from libc.stdlib cimport free, malloc
 from flinkcore._native.column cimport Column, fc_column, fc_status
 from flinkcore._native.status cimport check
 
-KIND_NAMES = {1: "int64", 2: "float64", 3: "bool", 4: "string or binary", 5: "Python objects", 6: "nested Arrow values"}
+KIND_NAMES = {
+    1: "int64", 2: "float64", 3: "bool", 4: "string or binary", 5: "Python objects", 6: "nested Arrow values"
+}
 
 
 cdef fc_column *key_views(tuple columns, str what) except NULL:
@@ -24,8 +26,8 @@ cdef fc_column *key_views(tuple columns, str what) except NULL:
         column = <Column>columns[c]
         if not 1 <= column.kind <= 4:
             raise TypeError(
-                f"{what}: key column {c} holds {KIND_NAMES[column.kind]}, expected int64, float64, bool, string or "
-                "binary; key by a field of it, or declare a key type"
+                f"{what}: key column {c} holds {KIND_NAMES[column.kind]}, expected int64, float64, bool, "
+                "string or binary; key by a field of it, or declare a key type"
             )
         if column.view.length != n:
             raise ValueError(f"{what}: key column {c} has {column.view.length} rows, column 0 has {n}")
@@ -40,9 +42,10 @@ cdef fc_column *key_views(tuple columns, str what) except NULL:
 def hash_columns(columns):
     """One hash per row over one or several key columns, in their order.
 
-    columns : Columns of equal length, each int64, float64, bool, string or binary (narrower types were widened)
-    -> uint64[n]. Integers hash by value whatever their width was; every NaN is equal, -0.0 and 0.0 differ (Java's
-       Double.equals); null has a hash of its own; the same text hashes alike as string and as binary.
+    columns : Columns of equal length, each int64, float64, bool, string or binary (narrower types were
+              widened)
+    -> uint64[n]. Integers hash by value whatever their width was; every NaN is equal, -0.0 and 0.0 differ
+       (Java's Double.equals); null has a hash of its own; a text hashes alike as string and as binary.
     TypeError : a column of Python objects or nested values;  ValueError : no columns, or of several lengths
     """
     columns = tuple(columns)

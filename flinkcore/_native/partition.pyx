@@ -43,7 +43,8 @@ def subtasks(const uint64_t[::1] hashes, int32_t max_parallelism, int32_t parall
     cdef int32_t[::1] owners
     cdef fc_status status
     if not 1 <= parallelism <= max_parallelism:
-        raise ValueError(f"subtasks: parallelism is {parallelism}, expected 1 to max_parallelism ({max_parallelism})")
+        raise ValueError(f"subtasks: parallelism is {parallelism}, "
+                         f"expected 1 to max_parallelism ({max_parallelism})")
     result = np.empty(n, np.int32)
     if n == 0:
         return result
