@@ -3,8 +3,8 @@
 
 The queries are those of github.com/nexmark/nexmark (queries/q*.sql), with watermarks 4 s behind as there.
 What is not the same: q1 makes the price a double, not a decimal; q5 gives the highest count of a window and
-how many auctions it compared, q7 the highest price, both without the auctions and bids that have it. Those need a
-join, which comes later, as does q8.
+how many auctions it compared, q7 the highest price, both without the auctions and bids that have it. Those
+need a join, which comes later, as does q8.
 """
 
 from __future__ import annotations

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One operator at a time, fed batches directly: kernels, state and its own Python, no runtime around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bench import data, workloads
+from bench.kernels.batches import BATCH_ROWS
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.schema import Schema
+from flinkcore.config import Configuration
+from flinkcore.expr.aggregate import AggregateCall, aggregate_call
+from flinkcore.operators.base import Operator, OperatorContext
+from flinkcore.operators.batches import Filter, Project
+from flinkcore.operators.group_aggregate import GroupAggregate
+from flinkcore.operators.key import KeyByColumns
+from flinkcore.operators.pane_window import PaneWindow
+from flinkcore.operators.session_window import SessionWindow
+from flinkcore.table.expression import to_node
+from flinkcore.table.expressions import col, lit
+from flinkcore.testing.harness import CollectedOutput, ManualTimers
+from flinkcore.time import MAX_WATERMARK
+from flinkcore.time.clock import ManualClock
+
+KEY = Schema(["key"], [pa.int64()], "value")
+ROWS = {"smoke": 20_000, "full": 10_000_000}
+
+
+def batches_of(table: pa.Table) -> list[Batch]:
+    batches = [Batch.from_arrow(part) for part in table.combine_chunks().to_batches(BATCH_ROWS)]
+    return [batch.with_timestamps(batch.column("date_time").to_numpy()) for batch in batches]
+
+
+def feed(operator: Operator, batches: list[Batch]) -> list[Batch]:
+    """Batches with a watermark 5 s behind after each, and the end of the input; what comes out."""
+    out = CollectedOutput()
+    operator.open(OperatorContext("bench", ManualClock(), ManualTimers(), Configuration()), out)
+    highest_ms = -(2**62)
+    for batch in batches:
+        operator.process_batch(batch)
+        highest_ms = max(highest_ms, int(batch.timestamps_ms.max()))
+        operator.process_watermark(highest_ms - workloads.OUT_OF_ORDERNESS_MS - 1)
+    operator.process_watermark(MAX_WATERMARK)
+    operator.end_input()
+    operator.close()
+    return out.batches
+
+
+def keyed(batches: list[Batch]) -> list[Batch]:
+    return feed(KeyByColumns(batches[0].schema, ["key"]), batches)
+
+
+def calls(*expressions: object) -> tuple[list[AggregateCall], list[str]]:
+    schema = Schema.from_arrow(data.events(0, 1).schema)
+    made = [aggregate_call(to_node(expression), schema) for expression in expressions]
+    return made, [call.alias for call in made]
+
+
+COUNT = [lit(1).count.alias("count")]
+COUNT_SUM_MAX = [*COUNT, col("value").sum.alias("sum"), col("value").max.alias("max")]
+
+
+def measure(timed, make: Callable[[], Operator], batches: list[Batch], table: pa.Table) -> pa.Table:
+    made = timed(lambda: feed(make(), batches), rows=table.num_rows, bytes=table.nbytes)
+    return pa.Table.from_batches([batch.to_arrow() for batch in made])
+
+
+def assert_answer(found: pa.Table, job: str, table: pa.Table) -> None:
+    answer = workloads.WORKLOADS[job].answer(table)
+    assert workloads.checksum(found.select(answer.column_names)) == workloads.checksum(answer)
+
+
+def bench_filter(timed, size):
+    table = data.events(size(**ROWS), 1_000)
+    batches = batches_of(table)
+    condition = to_node(col("value") >= workloads.VALUE_MIN)
+    found = measure(timed, lambda: Filter(batches[0].schema, condition), batches, table)
+    assert found.num_rows == np.count_nonzero(table["value"].to_numpy() >= workloads.VALUE_MIN)
+
+
+def bench_project(timed, size):
+    table = data.events(size(**ROWS), 1_000)
+    batches = batches_of(table)
+    nodes = [to_node(col("key")), to_node((col("value") * 3 + 1).alias("amount"))]
+    found = measure(timed, lambda: Project(batches[0].schema, nodes), batches, table)
+    np.testing.assert_array_equal(found["amount"].to_numpy(), table["value"].to_numpy() * 3 + 1)
+
+
+def bench_key_by(timed, size):
+    table = data.events(size(**ROWS), 1_000)
+    batches = batches_of(table)
+    found = timed(lambda: keyed(batches), rows=table.num_rows, bytes=8 * table.num_rows)
+    assert len(np.unique(np.concatenate([batch.key_hashes for batch in found]))) == 1_000
+
+
+@pytest.mark.parametrize("emit", ["record", "batch", "final"])
+@pytest.mark.parametrize("keys", [1_000, 1_000_000])
+def bench_group_aggregate(timed, size, keys, emit):
+    table = data.events(size(**ROWS), keys)
+    batches = keyed(batches_of(table))
+    aggregates, names = calls(col("value").sum.alias("sum"), *COUNT)
+    operator = lambda: GroupAggregate(batches[0].schema, KEY, aggregates, names, emit)  # noqa: E731
+    made = timed(lambda: feed(operator(), batches), rows=table.num_rows, bytes=table.nbytes)
+    signs = np.concatenate([np.where(np.isin(batch.kinds(), (0, 2)), 1, -1) for batch in made])
+    sums = np.concatenate([batch.column("sum").to_numpy() for batch in made])
+    counts = np.concatenate([batch.column("count").to_numpy() for batch in made])
+    assert (signs * sums).sum() == table["value"].to_numpy().sum()
+    assert (signs * counts).sum() == table.num_rows
+    assert signs.sum() == len(np.unique(table["key"].to_numpy()))
+
+
+@pytest.mark.parametrize("keys", [1_000, 100_000, 1_000_000])
+def bench_tumbling_window(timed, size, keys):
+    table = data.events(size(**ROWS), keys)
+    batches = keyed(batches_of(table))
+    aggregates, names = calls(*COUNT_SUM_MAX)
+
+    def make() -> Operator:
+        return PaneWindow(batches[0].schema, KEY, aggregates, names, workloads.WINDOW_MS)
+
+    assert_answer(measure(timed, make, batches, table), "W1", table)
+
+
+@pytest.mark.parametrize("keys", [1_000, 100_000])
+def bench_sliding_window(timed, size, keys):
+    table = data.events(size(**ROWS), keys)
+    batches = keyed(batches_of(table))
+    aggregates, names = calls(*COUNT)
+
+    def make() -> Operator:
+        return PaneWindow(batches[0].schema, KEY, aggregates, names, workloads.WINDOW_MS, workloads.SLIDE_MS)
+
+    assert_answer(measure(timed, make, batches, table), "W2", table)
+
+
+@pytest.mark.parametrize("keys", [1_000, 1_000_000])
+def bench_session_window(timed, size, keys):
+    table = data.events(size(**ROWS), keys)
+    batches = keyed(batches_of(table))
+    aggregates, names = calls(*COUNT)
+
+    def make() -> Operator:
+        return SessionWindow(batches[0].schema, KEY, aggregates, names, workloads.SESSION_GAP_MS)
+
+    assert_answer(measure(timed, make, batches, table), "W6", table)
