@@ -511,8 +511,10 @@ class KeyedStream(DataStream):
         return self._accumulate("max_by", position_to_max_by)
 
     def _accumulate(self, op: str, position: int | str) -> DataStream:
-        schema, final = self._schema, self._final_only
-        return self._step(f"{op.title().replace('_', '')}", lambda: RowAccumulate(schema, op, position, final_only=final), schema)
+        schema, keys, final = self._schema, self._key_schema, self._final_only
+        RowAccumulate(schema, op, position)              # a field that does not exist is said here
+        return self._step(op.title().replace("_", ""), lambda: RowAccumulate(schema, op, position, None, final, keys),
+                          schema)
 
     def aggregate(self, *expressions: Any, emit: Emit | None = None) -> DataStream:
         """Running aggregates on columns, as a changelog. Beyond PyFlink.

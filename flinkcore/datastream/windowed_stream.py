@@ -121,21 +121,21 @@ class WindowedStream:
 
     def apply(self, window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
         """A function of (key, window, records of the window) that gives any number of results."""
-        return self._row_step("Apply", _out(output_type), apply=window_function)
+        return self._row_step("Apply", _out(output_type), window_function=window_function)
 
     def process(self, process_window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
         """A ProcessWindowFunction: the records of a window with its context and state."""
-        return self._row_step("Process", _out(output_type), process=process_window_function)
+        return self._row_step("Process", _out(output_type), window_function=process_window_function)
 
     def _row_step(self, name: str, schema_out: Schema, **functions: Any) -> DataStream:
-        stream = self._stream
-        settings = dict(assigner=self._assigner, trigger=self._trigger, evictor=self._evictor,
-                        lateness_ms=self._lateness_ms, late_tag=self._late_tag)
-        schema, keys, is_all = stream.schema, stream._key_schema, self._all
-        return stream._step(
-            f"Window({type(self._assigner).__name__}, {name})",
-            lambda: RowWindow(schema, schema_out, key_schema=keys, is_all=is_all, **settings, **functions),
-            schema_out, parallelism_max=1 if self._all else None)
+        stream, assigner = self._stream, self._assigner
+        settings = dict(trigger=self._trigger, evictor=self._evictor, allowed_lateness_ms=self._lateness_ms,
+                        late_tag=self._late_tag, key_schema=stream._key_schema, **functions)
+        schema = stream.schema
+        RowWindow(schema, assigner, schema_out, **settings)           # what does not fit is said here
+        return stream._step(f"Window({type(assigner).__name__}, {name})",
+                            lambda: RowWindow(schema, assigner, schema_out, **settings), schema_out,
+                            parallelism_max=1 if self._all else None)
 
     # -- columns ------------------------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class WindowedStream:
         if isinstance(assigner, assigners._StaticSession):
             return lambda: SessionWindow(schema, keys, calls, names, assigner.gap_ms, None, **common)
         if isinstance(assigner, assigners._DynamicSession):
-            return lambda: SessionWindow(schema, keys, calls, names, None, assigner.extract, **common)
+            return lambda: SessionWindow(schema, keys, calls, names, None, assigner._extract, **common)
         if isinstance(assigner, assigners.CountTumblingWindowAssigner):
             return lambda: CountWindows(schema, keys, calls, names, assigner.window_size)
         raise ConfigurationError(f"columnar aggregates take tumbling, sliding, session and count windows, not {assigner!r}; "
