@@ -36,7 +36,7 @@ class Program:
             what = "is a folder" if os.path.isdir(name) else "does not exist"
             return f"the program '{name}' {what}; expected a Python file's path, or -m and a module's name"
         folder = os.path.dirname(os.path.realpath(name))
-        return Program(name, tuple(arguments), folder, lambda: (_compile(name), name, None))
+        return Program(name, tuple(arguments), folder, lambda: _load_file(name))
 
     def run(self) -> None:
         """Runs it in this interpreter, `pyflink` being flinkcore; raises what it raises."""
@@ -45,7 +45,8 @@ class Program:
         sys.path.insert(0, self.folder)     # in front of what the `flinkcore` script itself put there
         sys.argv = [self.name, *self.arguments]
         code, path, spec = self.load()
-        sys.argv[0] = path
+        if spec is not None:
+            sys.argv[0] = path
         module = ModuleType("__main__")
         module.__dict__.update(__file__=path, __builtins__=builtins, __spec__=spec, __cached__=None,
                                __package__=None if spec is None else spec.parent,
@@ -54,9 +55,10 @@ class Program:
         exec(code, module.__dict__)
 
 
-def _compile(path: str) -> CodeType:
+def _load_file(name: str) -> tuple[CodeType, str, None]:
+    path = os.path.abspath(name)
     with open(path, "rb") as file:
-        return compile(file.read(), path, "exec", dont_inherit=True)
+        return compile(file.read(), path, "exec", dont_inherit=True), path, None
 
 
 def _load_module(name: str) -> tuple[CodeType, str, ModuleSpec | None]:
