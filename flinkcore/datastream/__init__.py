@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DataStream API, with PyFlink's names (pyflink.datastream)."""
+
+from flinkcore.datastream.checkpoint_config import CheckpointConfig
+from flinkcore.datastream.checkpointing_mode import CheckpointingMode
+from flinkcore.datastream.collect import CloseableIterator
+from flinkcore.datastream.data_stream import DataStream, DataStreamSink, KeyedStream
+from flinkcore.datastream.execution_mode import RuntimeExecutionMode
+from flinkcore.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
+from flinkcore.datastream.functions import (
+    AggregateFunction,
+    FilterFunction,
+    FlatMapFunction,
+    Function,
+    KeyedProcessFunction,
+    KeySelector,
+    MapFunction,
+    Partitioner,
+    ProcessAllWindowFunction,
+    ProcessFunction,
+    ProcessWindowFunction,
+    ReduceFunction,
+    RuntimeContext,
+    WindowFunction,
+)
+from flinkcore.datastream.output_tag import OutputTag
+from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
+from flinkcore.datastream.timerservice import TimerService
+from flinkcore.datastream.window import (
+    CountWindow,
+    GlobalWindow,
+    MergingWindowAssigner,
+    TimeWindow,
+    Trigger,
+    TriggerResult,
+    Window,
+    WindowAssigner,
+)
+from flinkcore.datastream.windowed_stream import AllWindowedStream, WindowedStream
+
+__all__ = [
+    "AggregateFunction", "AllWindowedStream", "CheckpointConfig", "CheckpointingMode", "CloseableIterator", "CountWindow",
+    "DataStream", "DataStreamSink", "ExternalizedCheckpointRetention", "FilterFunction", "FlatMapFunction", "Function",
+    "GlobalWindow", "KeySelector", "KeyedProcessFunction", "KeyedStream", "MapFunction", "MergingWindowAssigner", "OutputTag",
+    "Partitioner", "ProcessAllWindowFunction", "ProcessFunction", "ProcessWindowFunction", "ReduceFunction", "RuntimeContext",
+    "RuntimeExecutionMode", "StreamExecutionEnvironment", "TimeWindow", "TimerService", "Trigger", "TriggerResult", "Window",
+    "WindowAssigner", "WindowFunction", "WindowedStream",
+]
