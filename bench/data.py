@@ -11,7 +11,7 @@ import os
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -95,11 +95,21 @@ def urls(rows: int, keys: int, distribution: Distribution = "uniform") -> pa.Tab
     """url: string of 43 bytes, `keys` distinct ones."""
 
     def make() -> pa.Table:
-        digits = np.char.mod("%014x", sparse(np.arange(keys)).view(np.uint64) >> np.uint64(8))
+        used, position = np.unique(key_positions(rows, keys, distribution), return_inverse=True)
+        digits = np.char.mod("%014x", sparse(used).view(np.uint64) >> np.uint64(8))
         distinct = pc.binary_join_element_wise("https://www.example.com/item/", pa.array(digits), "")
-        return pa.table({"url": distinct.take(pa.array(key_positions(rows, keys, distribution)))})
+        return pa.table({"url": distinct.take(pa.array(position))})
 
     return kept(f"urls-{distribution}-{keys}", rows, make)
+
+
+def text_files(root: Path) -> Iterator[Path]:
+    """Sources and notes under a folder, but for installed packages, in the order of their names."""
+    for entry in sorted(root.iterdir()):
+        if entry.is_dir() and entry.name != "site-packages":
+            yield from text_files(entry)
+        elif entry.suffix in (".py", ".txt", ".rst"):
+            yield entry
 
 
 def lines(rows: int) -> pa.Table:
@@ -110,13 +120,10 @@ def lines(rows: int) -> pa.Table:
     """
 
     def make() -> pa.Table:
-        root = Path(sysconfig.get_paths()["stdlib"])
         found: list[str] = []
-        for path in sorted(path for kind in ("py", "txt", "rst") for path in root.rglob(f"*.{kind}")):
+        for path in text_files(Path(sysconfig.get_paths()["stdlib"])):
             if len(found) >= rows:
                 break
-            if "site-packages" in path.parts:
-                continue
             text = path.read_text(encoding="utf-8", errors="ignore")
             found += [line for line in (" ".join(line.split()) for line in text.splitlines()) if line]
         text = pa.array(found[:rows], pa.string())

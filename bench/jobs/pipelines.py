@@ -12,15 +12,15 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from bench.workloads import OUT_OF_ORDERNESS_MS, SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS
+from flinkcore.common import Duration, Row, Time, Types, WatermarkStrategy
+from flinkcore.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
 from flinkcore.datastream.window import (
     EventTimeSessionWindows,
     SlidingEventTimeWindows,
     TumblingEventTimeWindows,
 )
-
-from bench.workloads import OUT_OF_ORDERNESS_MS, SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS
-from flinkcore.common import Duration, Row, Time, Types, WatermarkStrategy
-from flinkcore.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
 from flinkcore.table.expressions import col, lit
 
 Job = Callable[[StreamExecutionEnvironment, pa.Table], DataStream]

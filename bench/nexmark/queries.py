@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from flinkcore.common import Duration, Time, WatermarkStrategy
+from flinkcore.connectors.nexmark import NexmarkSource
+from flinkcore.datastream import DataStream, StreamExecutionEnvironment
 from flinkcore.datastream.window import (
     EventTimeSessionWindows,
     SlidingEventTimeWindows,
     TumblingEventTimeWindows,
     TumblingProcessingTimeWindows,
 )
-
-from flinkcore.common import Duration, Time, WatermarkStrategy
-from flinkcore.connectors.nexmark import NexmarkSource
-from flinkcore.datastream import DataStream, StreamExecutionEnvironment
 from flinkcore.table.expressions import col, lit
 
 Query = Callable[[StreamExecutionEnvironment, int], DataStream]

@@ -19,10 +19,7 @@ from bench.workloads import WORKLOADS, base, checksum
 
 
 def measure(engine: str, job: str, rows: int, threads: int, warmups: int) -> dict[str, object]:
-    try:
-        module = importlib.import_module(f"bench.peers.with_{engine}")
-    except ImportError as error:
-        return {"missing": str(error)}
+    module = importlib.import_module(f"bench.peers.with_{engine}")
     table = WORKLOADS[base(job)].table(rows).combine_chunks()
     if engine != "flinkcore":
         pa.set_cpu_count(threads)
