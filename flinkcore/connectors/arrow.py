@@ -29,18 +29,18 @@ from flinkcore.connectors.base import (
 from flinkcore.connectors.collection import IteratorSplit
 from flinkcore.errors import ConnectorError, JobCancelledError, SchemaError
 
-# Rows of one split when several subtasks share a table. Small enough that all of them read about the same place,
-# so that event time advances together; large enough that a split costs nothing.
+# Rows of one split when several subtasks share a table. Small enough that all of them read about the same
+# place, so that event time advances together; large enough that a split costs nothing.
 SPLIT_ROWS_MAX = 1 << 18
 
 
 class ArrowSource(Source):
-    """Anything that speaks Arrow, without a copy: a pyarrow Table or RecordBatch, a Polars or pandas data frame, a
-    DuckDB relation, a dict of NumPy arrays, a reader of record batches.
+    """Anything that speaks Arrow, without a copy: a pyarrow Table or RecordBatch, a Polars or pandas data
+    frame, a DuckDB relation, a dict of NumPy arrays, a reader of record batches.
 
     What lies in memory is cut into ranges of rows for parallel subtasks and can be read again from any row. A
-    stream (a RecordBatchReader, or an unknown object with __arrow_c_stream__) is read batch by batch as the job
-    runs, by one subtask and once.
+    stream (a RecordBatchReader, or an unknown object with __arrow_c_stream__) is read batch by batch as the
+    job runs, by one subtask and once.
 
     SchemaError : `data` does not speak Arrow, or is a single array
     """
@@ -51,8 +51,8 @@ class ArrowSource(Source):
         if isinstance(found, pa.RecordBatchReader):
             self.stream = found
             self.parallelism_max = 1
-            self.not_replayable = (f"a stream of Arrow batches ({type(data).__name__}) can be read once; pass a table "
-                                   f"to be able to go back")
+            self.not_replayable = (f"a stream of Arrow batches ({type(data).__name__}) can be read once; "
+                                   f"pass a table to be able to go back")
             self.schema = Schema.from_arrow(found.schema)
         else:
             self.schema = Schema.from_arrow(found.schema)
@@ -65,15 +65,19 @@ class ArrowSource(Source):
         if self.stream is not None:
             return SplitQueue([IteratorSplit("stream", 0)])
         rows = self.ends[-1] if self.ends else 0
-        step = max(rows, 1) if parallelism == 1 else min(SPLIT_ROWS_MAX, max(1, -(-rows // (4 * parallelism))))
-        return SplitQueue(RangeSplit(f"rows-{start}", start, min(start + step, rows)) for start in range(0, rows, step))
+        if parallelism == 1:
+            return SplitQueue([RangeSplit("rows", 0, rows)])
+        step = min(SPLIT_ROWS_MAX, max(1, -(-rows // (4 * parallelism))))
+        return SplitQueue(RangeSplit(f"rows-{start}", start, min(start + step, rows))
+                          for start in range(0, rows, step))
 
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         if isinstance(split, RangeSplit):
             return TableReader(self, split)
         assert isinstance(split, IteratorSplit) and self.stream is not None
         if split.rows_read:
-            raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: {self.not_replayable}")
+            raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: "
+                                 f"{self.not_replayable}")
         return StreamReader(self.stream, self.schema, split)
 
 
@@ -86,7 +90,8 @@ def tables_of(data: Any) -> pa.Table | pa.RecordBatchReader:
     if isinstance(data, Mapping):
         return table_of_columns(data)
     if isinstance(data, (pa.Array, pa.ChunkedArray)):
-        raise SchemaError(f"expected a table, got one column ({data.type}); give it a name: {{'value': array}}")
+        raise SchemaError(f"expected a table, got one column ({data.type}); give it a name: "
+                          f"{{'value': array}}")
     library = type(data).__module__.split(".")[0]
     try:
         if library == "pandas" and type(data).__name__ == "DataFrame":
@@ -97,14 +102,17 @@ def tables_of(data: Any) -> pa.Table | pa.RecordBatchReader:
         if hasattr(data, "__arrow_c_array__"):
             return pa.Table.from_batches([pa.record_batch(data)])
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise SchemaError(f"{library}'s {type(data).__name__} cannot be read as an Arrow table: {error}") from error
-    raise SchemaError(f"expected a pyarrow Table, RecordBatch or RecordBatchReader, a Polars or pandas DataFrame, a "
-                      f"DuckDB relation, a dict of NumPy arrays or anything with __arrow_c_stream__ or "
-                      f"__arrow_c_array__; got {type(data).__name__}. For Python values use from_collection")
+        raise SchemaError(f"{library}'s {type(data).__name__} cannot be read as an Arrow table: "
+                          f"{error}") from error
+    raise SchemaError("expected a pyarrow Table, RecordBatch or RecordBatchReader, a Polars or pandas "
+                      "DataFrame, a DuckDB relation, a dict of NumPy arrays or anything with "
+                      f"__arrow_c_stream__ or __arrow_c_array__; got {type(data).__name__}. For Python "
+                      "values use from_collection")
 
 
 def table_of_columns(columns: Mapping[str, Any]) -> pa.Table:
-    """A dict of equally long NumPy arrays, pyarrow arrays or lists as a table, NumPy numbers without a copy."""
+    """A dict of equally long NumPy arrays, pyarrow arrays or lists as a table, NumPy numbers without a
+    copy."""
     arrays: dict[str, Any] = {}
     for name, values in columns.items():
         if getattr(values, "ndim", 1) != 1:
@@ -112,7 +120,8 @@ def table_of_columns(columns: Mapping[str, Any]) -> pa.Table:
         try:
             arrays[name] = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values)
         except (pa.ArrowException, TypeError, ValueError) as error:
-            raise SchemaError(f"column '{name}' ({type(values).__name__}) cannot be an Arrow column: {error}") from error
+            raise SchemaError(f"column '{name}' ({type(values).__name__}) cannot be an Arrow column: "
+                              f"{error}") from error
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise SchemaError("columns must be equally long, got "
@@ -168,8 +177,8 @@ class StreamReader(SourceReader):
 class ArrowCollectSink(Sink):
     """Hands batches to a reader in the same process, holding back the job when the reader is slow.
 
-    Iterating gives the batches of all subtasks as they come, until finish() or fail(). A reader that stops early
-    calls cancel(), and the job's next write ends it with JobCancelledError.
+    Iterating gives the batches of all subtasks as they come, until finish() or fail(). A reader that stops
+    early calls cancel(), and the job's next write ends it with JobCancelledError.
 
     capacity : batches that may wait; None: any number (for a reader that starts after the job has ended)
     """
@@ -186,7 +195,8 @@ class ArrowCollectSink(Sink):
         return ArrowCollectWriter(self)
 
     def put(self, batch: Batch) -> None:
-        """Adds a batch, waiting for room. JobCancelledError once the reader has gone, or the job has failed."""
+        """Adds a batch, waiting for room. JobCancelledError once the reader has gone, or the job has
+        failed."""
         with self.changed:
             self.changed.wait_for(lambda: self.cancelled or self.finished or self.capacity is None
                                   or len(self.waiting) < self.capacity)

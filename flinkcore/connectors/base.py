@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface of sources and sinks. Beyond PyFlink: what Flink offers to Java, in Python and in batches.
 
-A source is cut into splits (a byte range, a partition, a range of numbers). One enumerator per job hands splits
-out; a subtask that has nothing to read asks for the next one and opens a reader on it. A reader's position is
-itself a split, the one that would continue from there: that is all a checkpoint needs.
+A source is cut into splits (a byte range, a partition, a range of numbers). One enumerator per job hands
+splits out; a subtask that has nothing to read asks for the next one and opens a reader on it. A reader's
+position is itself a split, the one that would continue from there: that is all a checkpoint needs.
 
     class Countdown(Source):
         schema = Schema(["n"], [pa.int64()], "value")
@@ -14,9 +14,9 @@ itself a split, the one that would continue from there: that is all a checkpoint
         def create_reader(self, split, context):
             return CountdownReader(split)
 
-A sink has one writer per subtask and, when its results only become visible later, a committer: what the writers'
-prepare_commit() returned is stored in the checkpoint, and committed once that checkpoint is complete. A committer
-may be handed the same committable again after a failure and must then do nothing.
+A sink has one writer per subtask and, when its results only become visible later, a committer: what the
+writers' prepare_commit() returned is stored in the checkpoint, and committed once that checkpoint is
+complete. A committer may be handed the same committable again after a failure and must then do nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import pyarrow as pa
 from flinkcore._native.column import normal_type
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.faults import BadRecords
-from flinkcore.columnar.rows import from_rows, to_rows
+from flinkcore.columnar.rows import from_rows, row_kinds_of, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
 from flinkcore.errors import SchemaError, UnsupportedOperationError
@@ -88,9 +88,10 @@ class SplitEnumerator(ABC):
 
     @abstractmethod
     def snapshot(self) -> Any:
-        """What Source.restore_enumerator needs to go on, as plain data: splits not handed out, what was seen."""
+        """What Source.restore_enumerator needs to go on, as plain data: splits not handed out, what was
+        seen."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most have nothing to release
         """Releases what the enumerator holds."""
 
 
@@ -113,6 +114,27 @@ class SplitQueue(SplitEnumerator):
         return tuple(self.splits)
 
 
+class AssignedSplits(SplitQueue):
+    """Hands the i-th split to subtask i modulo the parallelism: for sources whose splits never end."""
+
+    def __init__(self, splits: Iterable[SourceSplit], parallelism: int) -> None:
+        super().__init__(splits)
+        self.parallelism = parallelism
+        self.owners = {split.split_id: i % parallelism for i, split in enumerate(self.splits)}
+
+    def next_split(self, subtask_index: int) -> SourceSplit | None:
+        for split in self.splits:
+            if self.owners[split.split_id] == subtask_index:
+                self.splits.remove(split)
+                return split
+        return None
+
+    def add_back(self, splits: Iterable[SourceSplit]) -> None:
+        for split in splits:
+            self.owners.setdefault(split.split_id, len(self.owners) % self.parallelism)
+            self.splits.append(split)
+
+
 # What a reader may return: see SourceReader.read.
 Rows = Batch | pa.RecordBatch | pa.Table | list
 
@@ -124,19 +146,20 @@ class SourceReader(ABC):
     def read(self, max_rows: int, timeout_ms: int) -> Rows | None:
         """The next rows of the split, at most `max_rows`.
 
-        -> a Batch, a pyarrow RecordBatch or Table with the columns of the source's schema, or a list of Python
-           values as the schema describes them (Row, tuple, bare value, any object); without rows when there are
-           none now; None when the split is finished
+        -> a Batch, a pyarrow RecordBatch or Table with the columns of the source's schema, or a list of
+           Python values as the schema describes them (Row, tuple, bare value, any object); without rows when
+           there are none now; None when the split is finished
 
         May wait for the first row, `timeout_ms` at most (0: not at all), and returns as soon as it has one.
-        A Batch may carry timestamps_ms; else a record has no timestamp until a watermark strategy assigns one.
+        A Batch may carry timestamps_ms; else a record has no timestamp until a watermark strategy assigns
+        one.
         """
 
     @abstractmethod
     def position(self) -> SourceSplit:
         """The split that continues exactly after the rows returned so far, under the same split_id."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most have nothing to release
         """Releases files and connections. Called once, also after a failure."""
 
 
@@ -171,15 +194,18 @@ class Source(ABC):
 
     boundedness : BOUNDED when the source ends by itself
     schema : columns and form of the rows; one source has one schema
-    not_replayable : why rows that were read cannot be read again from a position, in words; None when they can.
-        A job with checkpoints refuses a source that cannot be replayed, with these words.
+    not_replayable : why rows that were read cannot be read again from a position, in words; None when they
+        can. A job with checkpoints refuses a source that cannot be replayed, with these words.
     parallelism_max : the largest useful number of readers; None: as many as there are splits
+    splits_at_once : how many splits a subtask reads in turn; None: one after the other when the source is
+        bounded, else all that it is handed, as partitions of a log are read
     """
 
     boundedness: Boundedness = Boundedness.BOUNDED
     schema: Schema
     not_replayable: str | None = None
     parallelism_max: int | None = None
+    splits_at_once: int | None = None
 
     @abstractmethod
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:
@@ -189,8 +215,9 @@ class Source(ABC):
         """The enumerator that goes on from SplitEnumerator.snapshot(). The default suits a SplitQueue."""
         if not isinstance(state, tuple) or not all(isinstance(split, SourceSplit) for split in state):
             raise UnsupportedOperationError(
-                f"{type(self).__name__} has an enumerator with a snapshot of its own ({type(state).__name__}); "
-                f"it must override restore_enumerator to be restored from a checkpoint")
+                f"{type(self).__name__} has an enumerator with a snapshot of its own "
+                f"({type(state).__name__}); it must override restore_enumerator to be restored from a "
+                "checkpoint")
         return SplitQueue(state)
 
     @abstractmethod
@@ -210,9 +237,16 @@ class Source(ABC):
         if isinstance(rows, pa.RecordBatch):
             return Batch.from_arrow(fit(rows, schema, type(self).__name__), schema)
         if isinstance(rows, list):
-            return from_rows(rows, schema, what=type(self).__name__)
-        raise SchemaError(f"the reader of {type(self).__name__} returned {type(rows).__name__}; read() returns a Batch, "
-                          f"a pyarrow RecordBatch or Table, a list, or None at the end of the split")
+            return batch_of_values(rows, schema, type(self).__name__)
+        raise SchemaError(f"the reader of {type(self).__name__} returned {type(rows).__name__}; read() "
+                          "returns a Batch, a pyarrow RecordBatch or Table, a list, or None at the end of "
+                          "the split")
+
+
+def batch_of_values(values: list[Any], schema: Schema, what: str) -> Batch:
+    """Python values, as the schema's form describes them, as a Batch; SchemaError for one that does not
+    fit."""
+    return Batch(schema, from_rows(values, schema, what), len(values), row_kinds=row_kinds_of(values))
 
 
 def record_batch_of(table: pa.Table) -> pa.RecordBatch:
@@ -229,8 +263,8 @@ def fit(data: pa.RecordBatch, schema: Schema, what: str) -> pa.RecordBatch:
     SchemaError : a column is missing, or holds a value that its type in the schema cannot
     """
     if schema.form == "object":
-        raise SchemaError(f"{what}: read() returned Arrow data, but its schema says Python objects; return a list, or "
-                          f"give the source a schema with {', '.join(data.schema.names)}")
+        raise SchemaError(f"{what}: read() returned Arrow data, but its schema says Python objects; return a "
+                          f"list, or give the source a schema with {', '.join(data.schema.names)}")
     if tuple(data.schema.names) == schema.names and data.schema.types == schema.arrow.types:
         return data
     arrays = []
@@ -243,8 +277,9 @@ def fit(data: pa.RecordBatch, schema: Schema, what: str) -> pa.RecordBatch:
         try:
             arrays.append(array if normal_type(array.type) == type else array.cast(type))
         except pa.ArrowException as error:
-            raise SchemaError(f"{what}: column '{name}' is {array.type} and cannot become {type} without changing "
-                              f"values ({error}); declare the column as {array.type} or convert the data") from error
+            raise SchemaError(f"{what}: column '{name}' is {array.type} and cannot become {type} without "
+                              f"changing values ({error}); declare the column as {array.type} or convert the "
+                              "data") from error
     return pa.RecordBatch.from_arrays(arrays, names=list(schema.names))
 
 
@@ -319,7 +354,8 @@ class SinkWriter:
         """Processing time reached a time asked for with SinkContext.register_timer."""
 
     def flush(self, end_of_input: bool) -> None:
-        """Hands on everything that is held back. Called before each checkpoint, and at the end of the input."""
+        """Hands on everything that is held back. Called before each checkpoint, and at the end of the
+        input."""
 
     def prepare_commit(self) -> list[Any]:
         """Everything written since the last call, as committables (plain data) for Sink.create_committer's
@@ -327,9 +363,9 @@ class SinkWriter:
         return []
 
     def take_finished(self) -> list[Any]:
-        """Committables that are complete already. Called only in a job without checkpoints, which commits them at
-        once, so that a job that never ends shows results. Each committable is returned once, here or by
-        prepare_commit."""
+        """Committables that are complete already. Called only in a job without checkpoints, which commits
+        them at once, so that a job that never ends shows results. Each committable is returned once, here or
+        by prepare_commit."""
         return []
 
     def close(self) -> None:
@@ -341,10 +377,11 @@ class Committer(ABC):
 
     @abstractmethod
     def commit(self, committables: list[Any]) -> None:
-        """Commits each. A committable that was committed before is skipped; after a failure in between, all come
-        again. Raises when one can never be committed: its data is lost, and that must not pass silently."""
+        """Commits each. A committable that was committed before is skipped; after a failure in between, all
+        come again. Raises when one can never be committed: its data is lost, and that must not pass
+        silently."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most have nothing to release
         """Releases what the committer holds."""
 
 
@@ -353,7 +390,8 @@ class Sink(ABC):
 
     @abstractmethod
     def create_writer(self, context: SinkContext) -> SinkWriter:
-        """The writer of one subtask. A sink that cannot be written says so here, before any record arrives."""
+        """The writer of one subtask. A sink that cannot be written says so here, before any record
+        arrives."""
 
     def create_committer(self) -> Committer | None:
         """The committer; None when what is written is visible at once."""

@@ -9,7 +9,6 @@ from itertools import islice
 from typing import Any
 
 from flinkcore.columnar.batch import Batch
-from flinkcore.columnar.rows import from_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.base import (
     RangeSplit,
@@ -19,6 +18,7 @@ from flinkcore.connectors.base import (
     SourceSplit,
     SplitEnumerator,
     SplitQueue,
+    batch_of_values,
 )
 from flinkcore.errors import ConnectorError
 
@@ -38,10 +38,11 @@ class CollectionSource(Source):
         self.iterator: Iterator[Any] | None = None
         if isinstance(values, Iterator):
             self.iterator = values
-            self.not_replayable = f"a {type(values).__name__} gives its values once; pass a list to be able to go back"
+            self.not_replayable = (f"a {type(values).__name__} gives its values once; pass a list to be "
+                                   "able to go back")
         else:
-            self.data = from_rows(values if isinstance(values, list) else list(values), self.schema,
-                                  what="from_collection")
+            self.data = batch_of_values(values if isinstance(values, list) else list(values), self.schema,
+                                        "from_collection")
 
     @staticmethod
     def of_batches(batches: Sequence[Batch]) -> CollectionSource:
@@ -62,7 +63,8 @@ class CollectionSource(Source):
             return BatchReader(self.data, split)
         assert isinstance(split, IteratorSplit) and self.iterator is not None
         if split.rows_read:
-            raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: {self.not_replayable}")
+            raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: "
+                                 f"{self.not_replayable}")
         return IteratorReader(self.iterator, split)
 
 

@@ -26,7 +26,8 @@ LONG_MAX = 2**63 - 1
 
 
 class NumberSequenceSource(Source):
-    """The integers from `start` to `end`, both included; parallel subtasks read neighbouring parts, each in order.
+    """The integers from `start` to `end`, both included; parallel subtasks read neighbouring parts, each in
+    order.
 
     ConfigurationError : start > end, or a bound outside int64
     """

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Generated records: a function of a number, or columns of random values and sequences; at a given rate.
+
+Row i is a function of i and the seed alone, so a position is a number, and any number of subtasks make the
+same rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from flinkcore._native.column import Column
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.schema import Schema
+from flinkcore.connectors.base import (
+    AssignedSplits,
+    Boundedness,
+    Source,
+    SourceContext,
+    SourceReader,
+    SourceSplit,
+    SplitEnumerator,
+    batch_of_values,
+)
+from flinkcore.errors import ConfigurationError, SchemaError, UserFunctionError
+
+ENDLESS = 2**63 - 1
+
+
+class GeneratedColumn(Protocol):
+    """One column of generated rows."""
+
+    type: pa.DataType
+
+    def values(self, indices: np.ndarray, seed: int) -> Column:
+        """The column's values in the rows of these numbers, int64[n]."""
+
+
+@dataclass(frozen=True)
+class SequenceColumn:
+    """start, start + 1, ... in the order of rows; `end` is the last value and ends the source."""
+
+    start: int = 0
+    end: int | None = None
+    type: pa.DataType = field(default_factory=pa.int64)
+
+    def values(self, indices: np.ndarray, seed: int) -> Column:
+        return Column.from_arrow(pa.array(indices + self.start, self.type))
+
+
+@dataclass(frozen=True)
+class RandomColumn:
+    """Values drawn uniformly from [lower, upper] for integers and times, [lower, upper) for floats; booleans;
+    or texts of `length` hexadecimal digits, as Flink's datagen connector makes them.
+
+    null_rate : the share of nulls
+    """
+
+    type: pa.DataType
+    lower: float = 0
+    upper: float = 1
+    length: int = 100
+    null_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        t = pa.types
+        known = (t.is_integer(self.type) or t.is_floating(self.type) or t.is_boolean(self.type)
+                 or t.is_string(self.type) or t.is_timestamp(self.type))
+        if not known:
+            raise SchemaError("random values are integers, floats, booleans, strings or timestamps, not "
+                              f"{self.type}; use a generator function")
+        if self.lower > self.upper or not 0 <= self.null_rate <= 1 or self.length < 0:
+            raise ConfigurationError("a random column needs lower <= upper, 0 <= null_rate <= 1 and length "
+                                     f">= 0, got {self}")
+
+    def values(self, indices: np.ndarray, seed: int) -> Column:
+        bits = random_bits(indices, seed)
+        valid = None
+        if self.null_rate:
+            valid = unit_floats(random_bits(indices, seed + 1)) >= self.null_rate
+        if pa.types.is_boolean(self.type):
+            values = pa.array((bits >> np.uint64(63)).astype(bool))
+        elif pa.types.is_floating(self.type):
+            values = pa.array(self.lower + unit_floats(bits) * (self.upper - self.lower)).cast(self.type)
+        elif pa.types.is_string(self.type):
+            values = self._texts(indices, seed)
+        else:
+            span = np.uint64(int(self.upper) - int(self.lower) + 1 & 2**64 - 1)
+            drawn = bits % span if span else bits
+            values = pa.array((drawn + np.uint64(int(self.lower) & 2**64 - 1)).view(np.int64)).cast(self.type)
+        if valid is None:
+            return Column.from_arrow(values)
+        return Column.from_arrow(pa.compute.if_else(pa.array(valid), values, pa.scalar(None, self.type)))
+
+    def _texts(self, indices: np.ndarray, seed: int) -> pa.Array:
+        words = -(-self.length // 16)
+        if not words:
+            return pa.array([""] * len(indices), pa.string())
+        bits = np.stack([random_bits(indices, seed + 2 + word) for word in range(words)], axis=1)
+        nibbles = bits.view(np.uint8).reshape(len(indices), -1)
+        digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+        texts = digits[np.stack([nibbles >> 4, nibbles & 15], axis=2)].reshape(len(indices), -1)
+        texts = np.ascontiguousarray(texts[:, : self.length])
+        offsets = np.arange(len(indices) + 1, dtype=np.int32) * self.length
+        return pa.StringArray.from_buffers(len(indices), pa.py_buffer(offsets), pa.py_buffer(texts))
+
+
+def random_bits(indices: np.ndarray, seed: int) -> np.ndarray:
+    """uint64[n]: 64 random bits for each row number and seed, the same wherever they are made
+    (SplitMix64)."""
+    with np.errstate(over="ignore"):
+        x = indices.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 & 2**64 - 1)
+        x = x * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def unit_floats(bits: np.ndarray) -> np.ndarray:
+    """float64[n] in [0, 1) from the upper 53 bits."""
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+@dataclass(frozen=True)
+class GeneratorSplit(SourceSplit):
+    """Row numbers index, index + step, ... below end."""
+
+    index: int
+    step: int
+    end: int
+
+
+class DataGeneratorSource(Source):
+    """Rows made from their number, as Flink's DataGeneratorSource and datagen connector.
+
+    generator : a function from the row's number to a value; or {name: SequenceColumn(...) or
+        RandomColumn(...)}; or, with `batches`, a function from int64[n] row numbers to a RecordBatch or a
+        dict of arrays
+    count : number of rows; None for ever
+    rate_per_second : rows per second of the clock, all subtasks together; None as fast as they are taken
+    schema : of a function's values; without it they are Python objects (columns know theirs)
+    """
+
+    def __init__(self, generator: Callable[[Any], Any] | Mapping[str, GeneratedColumn],
+                 count: int | None = None, rate_per_second: float | None = None, schema: Schema | None = None, *,
+                 batches: bool = False, seed: int = 42) -> None:
+        if count is not None and count < 0:
+            raise ConfigurationError(f"the number of rows cannot be negative, got {count}")
+        if rate_per_second is not None and rate_per_second <= 0:
+            raise ConfigurationError("the rate is a positive number of rows per second, got "
+                                     f"{rate_per_second}")
+        if batches and schema is None:
+            raise ConfigurationError("a generator of batches needs a schema, since rows are made only when "
+                                     "the job runs")
+        self.generator = generator
+        self.batches = batches
+        self.rate_per_second = rate_per_second
+        self.seed = seed
+        self.count = ENDLESS if count is None else count
+        if isinstance(generator, Mapping):
+            self.schema = Schema(list(generator), [column.type for column in generator.values()])
+            for column in generator.values():
+                if isinstance(column, SequenceColumn) and column.end is not None:
+                    self.count = min(self.count, max(0, column.end - column.start + 1))
+        else:
+            self.schema = schema or Schema.of_objects()
+        if self.count == ENDLESS:
+            self.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
+
+    def create_enumerator(self, parallelism: int) -> SplitEnumerator:
+        return AssignedSplits((GeneratorSplit(f"rows-{i}-of-{parallelism}", i, parallelism, self.count)
+                               for i in range(parallelism)), parallelism)
+
+    def restore_enumerator(self, parallelism: int, state: Any) -> SplitEnumerator:
+        return AssignedSplits(state, parallelism)
+
+    def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
+        assert isinstance(split, GeneratorSplit)
+        return GeneratorReader(self, split, context)
+
+    def rows_of(self, indices: np.ndarray) -> Batch:
+        """The rows of these numbers, int64[n]."""
+        generator = self.generator
+        if isinstance(generator, Mapping):
+            columns = [column.values(indices, self.seed + (position << 32))
+                       for position, column in enumerate(generator.values())]
+            return Batch(self.schema, columns, len(indices))
+        if self.batches:
+            made = generator(indices)
+            return self.batch_of(pa.RecordBatch.from_pydict(made) if isinstance(made, Mapping) else made)
+        values = []
+        for position, index in enumerate(indices.tolist()):
+            try:
+                values.append(generator(index))
+            except Exception as error:
+                name = getattr(generator, "__qualname__", type(generator).__name__)
+                raise UserFunctionError("DataGeneratorSource", name, error, index, position) from error
+        return batch_of_values(values, self.schema, "DataGeneratorSource")
+
+
+class GeneratorReader(SourceReader):
+    """Rows of one split, no earlier than the rate allows, counted from the reader's first read."""
+
+    def __init__(self, source: DataGeneratorSource, split: GeneratorSplit, context: SourceContext) -> None:
+        self.source = source
+        self.split = split
+        self.clock = context.clock
+        self.started_ns: int | None = None
+        self.made = 0
+
+    def read(self, max_rows: int, timeout_ms: int) -> Batch | list[Any] | None:
+        split = self.split
+        if split.index >= split.end:
+            return None
+        count = min(max_rows, -(-(split.end - split.index) // split.step))
+        if self.source.rate_per_second is not None:
+            count = min(count, self._allowed(timeout_ms))
+            if count <= 0:
+                return []
+        self.made += count
+        self.split = replace(split, index=split.index + count * split.step)
+        return self.source.rows_of(split.index + np.arange(count) * split.step)
+
+    def position(self) -> SourceSplit:
+        return self.split
+
+    def _allowed(self, timeout_ms: int) -> int:
+        """Rows that are due, after waiting at most timeout_ms for one. The first is due at once."""
+        assert self.source.rate_per_second is not None
+        rate = self.source.rate_per_second / self.split.step
+        if self.started_ns is None:
+            self.started_ns = self.clock.now_ns()
+        due = int((self.clock.now_ns() - self.started_ns) * rate / 1e9) + 1 - self.made
+        if due <= 0 and timeout_ms > 0:
+            wait_s = (self.made / rate) - (self.clock.now_ns() - self.started_ns) / 1e9
+            time.sleep(min(max(wait_s, 0.0), timeout_ms / 1000))
+            due = int((self.clock.now_ns() - self.started_ns) * rate / 1e9) + 1 - self.made
+        return due

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FileSink: a stream as part files that become visible only when they are complete.
+
+A writer appends to hidden files, `.<part>.inprogress.<uid>`; closing one prepares it, and the committer's
+rename gives it its name, `<prefix>-<run>-<subtask>-<counter><suffix>`. The run's id keeps the names of two
+runs apart (Flink's writers have a random uid there). Whoever reads the folder, as our own FileSource does,
+passes over hidden files, so it sees each part once and whole. What a crashed run left behind stays hidden;
+the next run reports it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.connectors.base import Committer, Sink, SinkContext, SinkWriter
+from flinkcore.connectors.files.buckets import BasePathBuckets, BucketAssigner
+from flinkcore.connectors.files.format import FileEncoder, WriterFormat
+from flinkcore.connectors.files.paths import CODECS, PathLike, first_line, resolve
+from flinkcore.errors import ConfigurationError, ConnectorError
+
+log = logging.getLogger(__name__)
+
+IN_PROGRESS = ".inprogress."
+
+
+@dataclass(frozen=True)
+class RollingPolicy:
+    """When a part file is closed and the next one begun; beyond this, at each checkpoint and at the end.
+    None: never.
+
+    part_size : bytes written; a file may exceed it by one batch
+    rollover_interval_ms, inactivity_interval_ms : processing time since the file was begun, and since its
+        last record
+    """
+
+    part_size: int | None = 128 << 20
+    rollover_interval_ms: int | None = 60_000
+    inactivity_interval_ms: int | None = 60_000
+
+    def __post_init__(self) -> None:
+        for what, value in (("part_size", self.part_size), ("rollover_interval", self.rollover_interval_ms),
+                            ("inactivity_interval", self.inactivity_interval_ms)):
+            if value is not None and value <= 0:
+                raise ConfigurationError(f"{what} of a rolling policy must be positive, got {value}")
+
+    def is_full(self, size: int) -> bool:
+        return self.part_size is not None and size >= self.part_size
+
+    def is_due(self, begun_ms: int, written_ms: int, now_ms: int) -> bool:
+        return _has_passed(self.rollover_interval_ms, now_ms - begun_ms) or _has_passed(
+            self.inactivity_interval_ms, now_ms - written_ms)
+
+
+def _has_passed(interval_ms: int | None, elapsed_ms: int) -> bool:
+    return interval_ms is not None and elapsed_ms >= interval_ms
+
+
+@dataclass(frozen=True)
+class PendingFile:
+    """A committable: a complete hidden file and the name that commit gives it."""
+
+    hidden: str
+    path: str
+
+
+class FileSink(Sink):
+    """Writes records to part files below a folder.
+
+    base_path : a folder, local or a URI of a pyarrow file system; made when it is missing
+    format : a WriterFormat, e.g. CsvWriter(header=True), JsonWriter(), ParquetWriter()
+    rolling : when to close a part file
+    buckets : which folder below base_path a record goes to
+    part_prefix, part_suffix : of the files' names; the suffix is the format's unless it is given
+    compression : "gzip", "zstd", "bz2" or "lz4" for files of lines; its suffix is added to the name
+    check_interval_ms : how often the policy's intervals are looked at
+    """
+
+    def __init__(self, base_path: PathLike, format: WriterFormat, *, rolling: RollingPolicy | None = None,
+                 buckets: BucketAssigner | None = None, part_prefix: str = "part",
+                 part_suffix: str | None = None, compression: str | None = None,
+                 check_interval_ms: int = 60_000, filesystem: pafs.FileSystem | None = None) -> None:
+        if compression is not None and (compression not in CODECS.values() or not format.compressible):
+            raise ConfigurationError("compression of a file sink is gzip, zstd, bz2 or lz4, for text, CSV "
+                                     f"and JSON; got {compression!r} for {format.name}, see the format's own "
+                                     "options")
+        if not part_prefix or part_prefix.startswith((".", "_")) or "/" in part_prefix:
+            raise ConfigurationError("part files' prefix must not be empty, begin with . or _ (readers pass "
+                                     f"over such files) or hold a /, got {part_prefix!r}")
+        if check_interval_ms <= 0:
+            raise ConfigurationError("the check interval of a file sink must be positive, got "
+                                     f"{check_interval_ms} ms")
+        self.base_path = os.fspath(base_path)
+        self.format = format
+        self.rolling = rolling or RollingPolicy()
+        self.buckets = buckets or BasePathBuckets()
+        self.part_prefix = part_prefix
+        ending = {"gzip": ".gz", "zstd": ".zst", "bz2": ".bz2", "lz4": ".lz4"}.get(compression or "", "")
+        self.part_suffix = (format.suffix if part_suffix is None else part_suffix) + ending
+        self.compression = compression
+        self.check_interval_ms = check_interval_ms
+        self.filesystem, self.folder = resolve(base_path, filesystem)
+        self.folder = self.folder.rstrip("/") or "/"
+
+    def create_writer(self, context: SinkContext) -> SinkWriter:
+        self.format.bind(context.schema)
+        self.buckets.bind(context.schema)
+        self._check_writable(context)
+        if context.subtask_index == 0:
+            self._report_leftovers(context)
+        return FileWriter(self, context)
+
+    def create_committer(self) -> Committer:
+        return FileCommitter(self)
+
+    def _check_writable(self, context: SinkContext) -> None:
+        probe = f"{self.folder}/.{self.part_prefix}-{context.run_id}-{context.subtask_index}.probe"
+        with writing(self.base_path):
+            self.filesystem.create_dir(self.folder, recursive=True)
+            self.filesystem.open_output_stream(probe).close()
+            self.filesystem.delete_file(probe)
+
+    def _report_leftovers(self, context: SinkContext) -> None:
+        """Names hidden files of earlier runs. They are not removed: another job may write to the same
+        folder."""
+        left = [path for path in self._hidden_files(self.folder) if not path.endswith(context.run_id)]
+        if left:
+            context.metrics.count("leftover_files", len(left))
+            log.warning("%d part files in '%s' were left unfinished by an earlier run, the first is '%s'. "
+                        "They are hidden from readers, and can be removed when no other job writes there.",
+                        len(left), self.base_path, left[0])
+
+    def _hidden_files(self, folder: str) -> Iterator[str]:
+        for info in self.filesystem.get_file_info(pafs.FileSelector(folder, recursive=True)):
+            if info.base_name.startswith(f".{self.part_prefix}-") and IN_PROGRESS in info.base_name:
+                yield info.path
+
+
+class writing:
+    """Turns what pyarrow raises while a file is written into one error that names the path and what to do."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (OSError, pa.ArrowException)) and not isinstance(error, ConnectorError):
+            text = first_line(error)
+            raise ConnectorError(f"cannot write to '{self.path}': {text}; give a folder that this process "
+                                 f"may write to, on a disk with room") from error
+
+
+class PartFile:
+    """One file that is being written."""
+
+    def __init__(self, sink: FileSink, context: SinkContext, bucket: str, number: int, now_ms: int) -> None:
+        folder = f"{sink.folder}/{bucket}" if bucket else sink.folder
+        uid = context.run_id[:8]
+        part = f"{sink.part_prefix}-{uid}-{context.subtask_index}-{number}{sink.part_suffix}"
+        self.pending = PendingFile(f"{folder}/.{part}{IN_PROGRESS}{context.run_id}", f"{folder}/{part}")
+        self.sink = sink
+        self.begun_ms = now_ms
+        self.written_ms = now_ms
+        with writing(self.pending.hidden):
+            sink.filesystem.create_dir(folder, recursive=True)
+            self.raw = sink.filesystem.open_output_stream(self.pending.hidden)
+            self.stream = self.raw
+            if sink.compression:
+                self.stream = pa.CompressedOutputStream(self.raw, sink.compression)
+            self.encoder: FileEncoder = sink.format.open(self.stream, context.schema)
+
+    def write(self, batch: Batch, now_ms: int) -> None:
+        with writing(self.pending.hidden):
+            self.encoder.write(batch)
+        self.written_ms = now_ms
+
+    def size(self) -> int:
+        return self.raw.tell()
+
+    def finish(self) -> PendingFile:
+        """Completes the file, still hidden, and on a local disk waits until it is there."""
+        with writing(self.pending.hidden):
+            self.encoder.finish()
+            self.stream.close()
+            self.raw.close()
+            if isinstance(self.sink.filesystem, pafs.LocalFileSystem):
+                sync(self.pending.hidden)
+        return self.pending
+
+    def abandon(self) -> None:
+        """Closes and removes the file, as far as that can be done."""
+        try:
+            self.stream.close()
+            self.raw.close()
+            self.sink.filesystem.delete_file(self.pending.hidden)
+        except (OSError, pa.ArrowException) as error:
+            log.warning("cannot remove the unfinished '%s': %s; it is hidden from "
+                        "readers", self.pending.hidden, error)
+
+
+def sync(path: str) -> None:
+    """Waits until the operating system has a file or folder on its disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class FileWriter(SinkWriter):
+    """The part files of one subtask: at most one open in each bucket."""
+
+    def __init__(self, sink: FileSink, context: SinkContext) -> None:
+        self.sink = sink
+        self.context = context
+        self.parts: dict[str, PartFile] = {}
+        self.finished: list[PendingFile] = []
+        self.count = 0
+        self.next_check_ms: int | None = None
+
+    def write_batch(self, batch: Batch) -> None:
+        now_ms = self.context.clock.now_ms()
+        for bucket, rows in self.sink.buckets.buckets(batch, now_ms):
+            if not rows.num_rows:
+                continue
+            part = self.parts.get(bucket)
+            if part is None:
+                part = self.parts[bucket] = PartFile(self.sink, self.context, bucket, self.count, now_ms)
+                self.count += 1
+            part.write(rows, now_ms)
+            if self.sink.rolling.is_full(part.size()):
+                self.finished.append(self.parts.pop(bucket).finish())
+        self._ask_for_check(now_ms)
+
+    def on_timer(self, now_ms: int) -> None:
+        self.next_check_ms = None
+        for bucket, part in list(self.parts.items()):
+            if self.sink.rolling.is_due(part.begun_ms, part.written_ms, now_ms):
+                self.finished.append(self.parts.pop(bucket).finish())
+        self._ask_for_check(now_ms)
+
+    def prepare_commit(self) -> list[PendingFile]:
+        for bucket in list(self.parts):
+            self.finished.append(self.parts.pop(bucket).finish())
+        return self.take_finished()
+
+    def take_finished(self) -> list[PendingFile]:
+        finished, self.finished = self.finished, []
+        return finished
+
+    def close(self) -> None:
+        for part in self.parts.values():
+            part.abandon()
+        self.parts.clear()
+        for pending in self.take_finished():      # handed to no one, so no checkpoint has them
+            self.sink.filesystem.delete_file(pending.hidden)
+
+    def _ask_for_check(self, now_ms: int) -> None:
+        if self.parts and self.next_check_ms is None:
+            self.next_check_ms = now_ms + self.sink.check_interval_ms
+            self.context.register_timer(self.next_check_ms)
+
+
+class FileCommitter(Committer):
+    """Gives complete files their names. On a local disk, and wherever else a rename is one step, a reader
+    sees all of a file or nothing."""
+
+    def __init__(self, sink: FileSink) -> None:
+        self.sink = sink
+
+    def commit(self, committables: list[PendingFile]) -> None:
+        filesystem = self.sink.filesystem
+        for pending in committables:
+            with writing(pending.path):
+                hidden, path = filesystem.get_file_info([pending.hidden, pending.path])
+                if hidden.type == pafs.FileType.File:
+                    filesystem.move(pending.hidden, pending.path)
+                elif path.type != pafs.FileType.File:
+                    raise ConnectorError(f"cannot commit '{pending.path}': its data, '{pending.hidden}', is "
+                                         "gone. Records are lost; restore the file, or go back to an "
+                                         "earlier checkpoint")
+        if isinstance(filesystem, pafs.LocalFileSystem):
+            for folder in {os.path.dirname(pending.path) for pending in committables}:
+                sync(folder)
