@@ -148,8 +148,8 @@ class DataGeneratorSource(Source):
     """
 
     def __init__(self, generator: Callable[[Any], Any] | Mapping[str, GeneratedColumn],
-                 count: int | None = None, rate_per_second: float | None = None, schema: Schema | None = None, *,
-                 batches: bool = False, seed: int = 42) -> None:
+                 count: int | None = None, rate_per_second: float | None = None,
+                 schema: Schema | None = None, *, batches: bool = False, seed: int = 42) -> None:
         if count is not None and count < 0:
             raise ConfigurationError(f"the number of rows cannot be negative, got {count}")
         if rate_per_second is not None and rate_per_second <= 0:

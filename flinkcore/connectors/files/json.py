@@ -140,7 +140,8 @@ def _nested_readable(type: pa.DataType) -> bool:
     t = pa.types
     if t.is_list(type) or t.is_struct(type):
         return _readable(type)
-    scalars = (t.is_integer, t.is_floating, t.is_boolean, t.is_string, t.is_binary, t.is_timestamp, t.is_decimal)
+    scalars = (t.is_integer, t.is_floating, t.is_boolean, t.is_string, t.is_binary, t.is_timestamp,
+               t.is_decimal)
     return any(is_type(type) for is_type in scalars)
 
 

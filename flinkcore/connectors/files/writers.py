@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flinkcore.columnar.batch import Batch
-from flinkcore.columnar.format import java_texts
+from flinkcore.columnar.format import java_lines
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.files.format import FileEncoder, WriterFormat
 from flinkcore.connectors.files.texts import json_object_texts, list_texts, scalar_texts
@@ -42,24 +42,39 @@ class LineEncoder(FileEncoder):
             self.stream.write(lines.buffers()[2].slice(offsets[start], offsets[end] - offsets[start]))
 
 
+class BytesEncoder(FileEncoder):
+    """Writes what a function makes of each batch."""
+
+    def __init__(self, stream: pa.NativeFile, encode: Callable[[Batch], bytes]) -> None:
+        self.stream = stream
+        self.encode = encode
+
+    def write(self, batch: Batch) -> None:
+        self.stream.write(self.encode(batch))
+
+
+def text_lines(batch: Batch) -> bytes:
+    """The text form of each record, as DataStream.print has it, and a newline."""
+    return "".join(line + "\n" for line in java_lines(batch)).encode()
+
+
 @dataclass
 class TextWriter(WriterFormat):
     """Each record's text form and a newline, as Flink's SimpleStringEncoder; a string is written as it is.
 
-    texts : other text forms of a batch's records
+    encode : another function from a batch to the bytes of its records
     """
 
-    texts: Callable[[Batch], list[str]] | None = field(default=None, repr=False)
+    encode: Callable[[Batch], bytes] | None = field(default=None, repr=False)
     name = "text"
 
     def bind(self, schema: Schema) -> None:
         pass
 
     def open(self, stream: pa.NativeFile, schema: Schema) -> FileEncoder:
-        texts = self.texts or java_texts
-        if schema.form == "value" and schema.types[0] == pa.string() and self.texts is None:
+        if self.encode is None and schema.form == "value" and schema.types[0] == pa.string():
             return LineEncoder(stream, lambda batch: pc.fill_null(batch.column(0).to_arrow(), "null"))
-        return LineEncoder(stream, lambda batch: pa.array(texts(batch), pa.string()))
+        return BytesEncoder(stream, self.encode or text_lines)
 
 
 @dataclass
