@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from flinkcore._native.column cimport fc_status
+
+
+cdef extern from "fc_buffer.h":
+    ctypedef struct fc_buffer:
+        uint8_t *data
+        int64_t bytes
+        void *block
+
+    void fc_buffer_free(fc_buffer *buffer) nogil
+
+
+cdef extern from "fc_window.h":
+    fc_status fc_pane_starts_checked(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t offset_ms,
+                                     int64_t *starts) nogil
+    fc_status fc_pane_index(const int64_t *starts, int64_t n, int32_t *pane_of_row, fc_buffer *panes,
+                            int64_t *pane_count) nogil
+    fc_status fc_sliding_bounds(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t slide_ms,
+                                int64_t offset_ms, int64_t *bounds) nogil
+    void fc_sliding_starts(const int64_t *ts_ms, int64_t n, int64_t slide_ms, int64_t offset_ms,
+                           const int64_t *bounds, int64_t *starts) nogil
+
+    ctypedef struct fc_session_index:
+        fc_buffer merges
+        int64_t merge_count
+        int64_t live_count
+
+    void fc_session_init(fc_session_index *index) nogil
+    void fc_session_free(fc_session_index *index) nogil
+    fc_status fc_session_assign(fc_session_index *index, const int32_t *ids, const int64_t *ts_ms, int64_t n,
+                                const int64_t *gaps_ms, int64_t gap_ms, int64_t watermark_ms,
+                                int64_t lateness_ms, int32_t *sessions) nogil
+    fc_status fc_session_expired(fc_session_index *index, int64_t watermark_ms, fc_buffer *slots,
+                                 int64_t *count) nogil
+    fc_status fc_session_purgeable(fc_session_index *index, int64_t watermark_ms, int64_t lateness_ms,
+                                   fc_buffer *slots, int64_t *count) nogil
+    fc_status fc_session_get(const fc_session_index *index, const int32_t *slots, int64_t n, int64_t *starts_ms,
+                             int64_t *ends_ms, int32_t *group_ids) nogil
+    fc_status fc_session_fired(const fc_session_index *index, const int32_t *slots, int64_t n,
+                               uint8_t *fired) nogil
+    fc_status fc_session_mark_fired(fc_session_index *index, const int32_t *slots, int64_t n) nogil
+    fc_status fc_session_release(fc_session_index *index, const int32_t *slots, int64_t n) nogil
+    fc_status fc_session_groups(const fc_session_index *index, const int32_t *ids, int64_t n, uint8_t *has) nogil
+    void fc_session_slots(const fc_session_index *index, int32_t *slots) nogil
+    int64_t fc_session_memory_bytes(const fc_session_index *index) nogil
+
+
+cdef class SessionIndex:
+    cdef fc_session_index index
+    cdef object until(self, int64_t watermark_ms, int64_t lateness_ms)
+    cdef object get(self, object slots, int what)
