@@ -218,7 +218,8 @@ class PaneWindow(WindowedAggregate):
         used = np.zeros(self.index.id_bound, bool)
         for pane in self.panes.values():
             used[pane.used_ids()] = True
-        self.index.release(np.setdiff1d(self.index.live_ids(), np.flatnonzero(used)).astype(np.int32))
+        live = self.index.live_ids()
+        self.index.release(live[~used[live]])
         self._sweep_at = 2 * self.index.live_count + SWEEP_KEYS_MIN
 
     # -- words --------------------------------------------------------------------------------------------

@@ -62,8 +62,8 @@ class SessionWindow(WindowedAggregate):
             self._register_timer()
 
     def _may_fire_again(self, times: np.ndarray) -> bool:
-        """Whether a record of the batch may join a session that has fired: then order within the batch shows."""
-        return self.sessions.fired_count > 0 or bool(times.min() <= self.time_ms)
+        """Whether a record of the batch may join a session and leave it due: then order within the batch shows."""
+        return bool(times.min() <= self.time_ms)
 
     def _add(self, batch: Batch, times: np.ndarray) -> None:
         assert batch.keys is not None
@@ -147,8 +147,9 @@ class SessionWindow(WindowedAggregate):
 
     def _release(self, groups: np.ndarray) -> None:
         """Gives back the ids of keys that have no session left."""
-        groups = np.unique(groups)
-        self.index.release(groups[~self.sessions.group_has_sessions(groups)])
+        gone = np.sort(groups[~self.sessions.group_has_sessions(groups)])
+        if len(gone):
+            self.index.release(gone[np.concatenate([[True], gone[1:] != gone[:-1]])])
 
     # -- words --------------------------------------------------------------------------------------------
 
