@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions that a user writes (PyFlink: pyflink.datastream.functions); flinkcore.datastream re-exports them.
+"""The functions that a user writes (PyFlink: pyflink.datastream.functions), shared with flinkcore.datastream.
 
-Functions are called for each record, with Python values. One instance is copied for each subtask, so that what a
-function keeps in itself is its own.
+Functions are called for each record, with Python values. Each subtask has a copy of the instance, so that
+what a function keeps in itself is its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from flinkcore.errors import ConfigurationError
@@ -24,12 +26,34 @@ from flinkcore.state.interfaces import KeyedStateStore
 from flinkcore.time.timers import TimeDomain
 
 __all__ = [
-    "AggregateFunction", "AllWindowFunction", "BaseBroadcastProcessFunction", "BroadcastProcessFunction",
-    "CoFlatMapFunction", "CoMapFunction", "CoProcessFunction", "FilterFunction", "FlatMapFunction", "Function",
-    "KeySelector", "KeyedBroadcastProcessFunction", "KeyedCoProcessFunction", "KeyedProcessFunction",
-    "KeyedStateStore", "MapFunction", "Partitioner", "ProcessAllWindowFunction", "ProcessFunction",
-    "ProcessWindowFunction", "ReduceFunction", "ReduceFunctionWrapper", "RuntimeContext", "TimerService",
-    "WindowFunction", "as_reduce_function", "function_name", "own_copy",
+    "AggregateFunction",
+    "AllWindowFunction",
+    "BaseBroadcastProcessFunction",
+    "BroadcastProcessFunction",
+    "CoFlatMapFunction",
+    "CoMapFunction",
+    "CoProcessFunction",
+    "FilterFunction",
+    "FlatMapFunction",
+    "Function",
+    "KeySelector",
+    "KeyedBroadcastProcessFunction",
+    "KeyedCoProcessFunction",
+    "KeyedProcessFunction",
+    "KeyedStateStore",
+    "MapFunction",
+    "Partitioner",
+    "ProcessAllWindowFunction",
+    "ProcessFunction",
+    "ProcessWindowFunction",
+    "ReduceFunction",
+    "ReduceFunctionWrapper",
+    "RuntimeContext",
+    "TimerService",
+    "WindowFunction",
+    "as_reduce_function",
+    "function_name",
+    "own_copy",
 ]
 
 
@@ -261,7 +285,7 @@ class ProcessWindowFunction(Function):
     @abstractmethod
     def process(self, key: Any, context: ProcessWindowFunction.Context, elements: Iterable[Any]) -> Any: ...
 
-    def clear(self, context: ProcessWindowFunction.Context) -> None:  # noqa: B027
+    def clear(self, context: ProcessWindowFunction.Context) -> None:
         """The window is going away: clear what window_state() holds."""
 
 
@@ -274,7 +298,7 @@ class ProcessAllWindowFunction(Function):
     @abstractmethod
     def process(self, context: ProcessAllWindowFunction.Context, elements: Iterable[Any]) -> Any: ...
 
-    def clear(self, context: ProcessAllWindowFunction.Context) -> None:  # noqa: B027
+    def clear(self, context: ProcessAllWindowFunction.Context) -> None:
         """The window is going away: clear what window_state() holds."""
 
 
@@ -316,7 +340,9 @@ class BroadcastProcessFunction(BaseBroadcastProcessFunction):
         """For the records of the other stream."""
 
     @abstractmethod
-    def process_element(self, value: Any, ctx: BroadcastProcessFunction.ReadOnlyContext) -> Iterable[Any] | None: ...
+    def process_element(
+        self, value: Any, ctx: BroadcastProcessFunction.ReadOnlyContext
+    ) -> Iterable[Any] | None: ...
 
     @abstractmethod
     def process_broadcast_element(self, value: Any, ctx: BroadcastProcessFunction.Context) -> Any: ...
@@ -352,7 +378,9 @@ class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction):
     @abstractmethod
     def process_broadcast_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.Context) -> Any: ...
 
-    def on_timer(self, timestamp: int, ctx: KeyedBroadcastProcessFunction.OnTimerContext) -> Iterable[Any] | None:
+    def on_timer(
+        self, timestamp: int, ctx: KeyedBroadcastProcessFunction.OnTimerContext
+    ) -> Iterable[Any] | None:
         """A timer of the key fired."""
 
 
@@ -362,16 +390,20 @@ def function_name(function: Any) -> str:
     return name.rpartition("<locals>.")[2]
 
 
+_SHARED = (type, FunctionType, BuiltinFunctionType, MethodType, partial)
+
+
 def own_copy(function: Any) -> Any:
-    """A copy of a user's function object for one subtask; plain functions are shared, having no fields.
+    """A copy of a user's object for one subtask: functions, triggers, assigners; plain functions are shared.
 
     ConfigurationError : it holds something that cannot be copied
     """
-    if not isinstance(function, Function):
+    if function is None or isinstance(function, _SHARED):
         return function
     try:
         return copy.deepcopy(function)
     except Exception as error:
         raise ConfigurationError(
-            f"{function_name(function)} cannot be copied for a subtask ({type(error).__name__}: {error}); make "
-            "connections, locks and files in its open() instead of in __init__") from error
+            f"{function_name(function)} cannot be copied for a subtask ({type(error).__name__}: {error}); "
+            "make connections, locks and files in its open() instead of in __init__"
+        ) from error

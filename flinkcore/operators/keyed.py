@@ -53,7 +53,7 @@ class KeyedTimers:
             self._state.let_go(self._state.current)
 
     def fire_event(self, watermark_ms: int, fire: Callable[[int, Any], None]) -> None:
-        """The watermark advanced: calls fire(timestamp_ms, namespace) for each timer due, with its key current."""
+        """The watermark advanced: calls fire(timestamp_ms, namespace) for each timer due, its key current."""
         self.watermark_ms = watermark_ms
         self._fire(self.event, watermark_ms, fire)
 
@@ -130,14 +130,18 @@ class UnkeyedTimerService(TimerService):
         self._refuse("Deleting")
 
     def _refuse(self, what: str) -> None:
-        raise UnsupportedOperationError(f"operator '{self._context.name}': {what} timers is only supported on keyed streams; "
-                                        "call key_by before process and use a KeyedProcessFunction")
+        raise UnsupportedOperationError(
+            f"operator '{self._context.name}': {what} timers is only supported on keyed streams; "
+            "call key_by before process and use a KeyedProcessFunction"
+        )
 
 
 def _milliseconds(timestamp: Any) -> int:
     """Checks a timer's timestamp and clamps it to int64, in which Flink's timers live."""
     if type(timestamp) is not int:
         if isinstance(timestamp, float) or not hasattr(timestamp, "__index__"):
-            raise TypeError(f"a timer's timestamp is int milliseconds, got {timestamp!r} ({type(timestamp).__name__})")
+            raise TypeError(
+                f"a timer's timestamp is int milliseconds, got {timestamp!r} ({type(timestamp).__name__})"
+            )
         timestamp = timestamp.__index__()
     return max(MIN_TIMESTAMP, min(MAX_WATERMARK, timestamp))

@@ -33,7 +33,9 @@ class OutputTag:
         return schema_of(self.type_info)
 
     def get_java_output_tag(self) -> None:
-        raise UnsupportedOperationError(f"OutputTag('{self.tag_id}') has no Java counterpart: there is no JVM here")
+        raise UnsupportedOperationError(
+            f"OutputTag('{self.tag_id}') has no Java counterpart: there is no JVM here"
+        )
 
     def __repr__(self) -> str:
         return f"OutputTag({self.tag_id!r}, {self.type_info})"

@@ -40,10 +40,16 @@ class RowOperator(Operator):
     """
 
     method = "map"
-    needs_state = False               # whether there is keyed state even for a plain callable
+    needs_state = False  # whether there is keyed state even for a plain callable
 
-    def __init__(self, schema: Schema, function: Any, schema_out: Schema, keyed: bool = False,
-                 key_schema: Schema | None = None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        function: Any,
+        schema_out: Schema,
+        keyed: bool = False,
+        key_schema: Schema | None = None,
+    ) -> None:
         self.schema = schema
         self.function = function
         self.schema_out = schema_out
@@ -71,7 +77,9 @@ class RowOperator(Operator):
         return self.schema_out
 
     def describe(self) -> OperatorDescription:
-        return OperatorDescription(False, self.function_name, f"{self.function_name} is called for each record")
+        return OperatorDescription(
+            False, self.function_name, f"{self.function_name} is called for each record"
+        )
 
     def _ids(self, batch: Batch) -> list[int] | None:
         """Group id of each record; None when there is no state."""
@@ -89,7 +97,7 @@ class RowOperator(Operator):
             raise UserFunctionError(self.context.name, f"{self.function_name}.{method}", error) from error
 
     def _failed(self, error: Exception, row: Any, position: int) -> Exception:
-        """The error to raise for a record. Ours that come through a user's function already say what is wrong."""
+        """The error to raise for a record that a function failed on."""
         return UserFunctionError(self.context.name, self.function_name, error, row, position)
 
 
@@ -112,8 +120,15 @@ class MapRows(RowOperator):
             raise self._failed(error, rows[len(found)], len(found)) from error
         if self.state is not None:
             self.state.release_unused()
-        self.out.batch(Batch(self.schema_out, from_rows(found, self.schema_out, self._what), len(found),
-                             batch.timestamps_ms, row_kinds_of(found)))
+        self.out.batch(
+            Batch(
+                self.schema_out,
+                from_rows(found, self.schema_out, self._what),
+                len(found),
+                batch.timestamps_ms,
+                row_kinds_of(found),
+            )
+        )
 
 
 class FilterRows(RowOperator):
@@ -121,7 +136,9 @@ class FilterRows(RowOperator):
 
     method = "filter"
 
-    def __init__(self, schema: Schema, function: Any, keyed: bool = False, key_schema: Schema | None = None) -> None:
+    def __init__(
+        self, schema: Schema, function: Any, keyed: bool = False, key_schema: Schema | None = None
+    ) -> None:
         super().__init__(schema, function, schema, keyed, key_schema)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
@@ -173,8 +190,15 @@ class FlatMapRows(RowOperator):
         timestamps = batch.timestamps_ms
         if timestamps is not None:
             timestamps = np.repeat(timestamps, np.diff(np.array(ends, np.int64), prepend=0))
-        self.out.batch(Batch(self.schema_out, from_rows(found, self.schema_out, self._what), len(found), timestamps,
-                             row_kinds_of(found)))
+        self.out.batch(
+            Batch(
+                self.schema_out,
+                from_rows(found, self.schema_out, self._what),
+                len(found),
+                timestamps,
+                row_kinds_of(found),
+            )
+        )
 
 
 class _RecordContext(ProcessFunction.Context):
@@ -265,9 +289,13 @@ class ProcessRows(RowOperator):
         try:
             self._emitted.emit(self._function.on_timer(timestamp_ms, self._record), timestamp_ms)
         except Exception as error:
-            timer = (f"timer {timestamp_ms} ({self._record.domain.name.lower().replace('_', ' ')}) "
-                     f"of key {self._record.get_current_key()!r}")
-            raise UserFunctionError(self.context.name, f"{self.function_name}.on_timer, {timer}", error) from error
+            timer = (
+                f"timer {timestamp_ms} ({self._record.domain.name.lower().replace('_', ' ')}) "
+                f"of key {self._record.get_current_key()!r}"
+            )
+            raise UserFunctionError(
+                self.context.name, f"{self.function_name}.on_timer, {timer}", error
+            ) from error
         self._emitted.flush_when_full()
 
 
@@ -276,5 +304,7 @@ class KeyedProcessRows(ProcessRows):
 
     needs_state = True
 
-    def __init__(self, schema: Schema, function: Any, schema_out: Schema, key_schema: Schema | None = None) -> None:
+    def __init__(
+        self, schema: Schema, function: Any, schema_out: Schema, key_schema: Schema | None = None
+    ) -> None:
         super().__init__(schema, function, schema_out, True, key_schema)

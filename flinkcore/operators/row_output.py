@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RowOutput: the rows that a user's function emits, gathered into batches of the main and the side outputs."""
+"""RowOutput: the rows that a user's function emits, gathered into batches of main and side outputs."""
 
 from __future__ import annotations
 
@@ -65,15 +65,22 @@ class RowOutput:
         if self._sides:
             sides, self._sides = self._sides, {}
             for tag, rows, timestamps in sides.values():
-                self._out.side(tag.tag_id, rows_batch(rows, timestamps, tag.schema, f"{self._what}: side output "
-                                                                                   f"'{tag.tag_id}'"))
+                self._out.side(
+                    tag.tag_id,
+                    rows_batch(rows, timestamps, tag.schema, f"{self._what}: side output '{tag.tag_id}'"),
+                )
 
 
 def rows_batch(rows: list[Any], timestamps: list[int], schema: Schema, what: str) -> Batch:
     """Rows as a batch; timestamps are MIN_TIMESTAMP for rows without one, and absent when no row has one."""
     stamps = np.array(timestamps, np.int64)
-    return Batch(schema, from_rows(rows, schema, what), len(rows),
-                 stamps if (stamps != MIN_TIMESTAMP).any() else None, row_kinds_of(rows))
+    return Batch(
+        schema,
+        from_rows(rows, schema, what),
+        len(rows),
+        stamps if (stamps != MIN_TIMESTAMP).any() else None,
+        row_kinds_of(rows),
+    )
 
 
 def timestamps_of(batch: Batch) -> list[int]:

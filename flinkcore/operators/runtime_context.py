@@ -66,5 +66,7 @@ class OperatorRuntimeContext(RuntimeContext):
         return self._state
 
     def _refuse(self, descriptor: Any) -> NoReturn:
-        raise UnsupportedOperationError(f"operator '{self._context.name}': keyed state ({descriptor!r}) can only be used on "
-                                        "a keyed stream; call key_by before this function")
+        raise UnsupportedOperationError(
+            f"operator '{self._context.name}': keyed state ({descriptor!r}) can only be used on "
+            "a keyed stream; call key_by before this function"
+        )

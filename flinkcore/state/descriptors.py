@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user says about a state: its name, kind, type and time to live (PyFlink: pyflink.datastream.state)."""
+"""What a user says about a state: name, kind, type and time to live (PyFlink: pyflink.datastream.state)."""
 
 from __future__ import annotations
 
@@ -90,8 +90,9 @@ class AggregatingStateDescriptor(StateDescriptor):
     def __init__(self, name: str, agg_function: AggregateFunction, state_type_info: Any) -> None:
         super().__init__(name, state_type_info)
         if not isinstance(agg_function, AggregateFunction):
-            raise TypeError("The input must be a flinkcore.datastream.functions.AggregateFunction, "
-                            f"not {agg_function!r}")
+            raise TypeError(
+                f"The input must be a flinkcore.datastream.functions.AggregateFunction, not {agg_function!r}"
+            )
         self._agg_function = agg_function
 
     def get_agg_function(self) -> AggregateFunction:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """State with a time to live: every value, list element and map entry carries when it was last touched.
 
-Flink's rules: processing time; expired once touched + ttl <= now; the first read of an expired value removes it,
-and returns it only under ReturnExpiredIfNotCleanedUp. What is never read again is found by looking at a few more
-keys at each access (incremental cleanup), so that state does not grow for ever.
+Flink's rules: processing time; expired once touched + ttl <= now; the first read of an expired value removes
+it, and returns it only under ReturnExpiredIfNotCleanedUp. What is never read again is found by looking at a
+few more keys at each access (incremental cleanup), so that state does not grow for ever.
 Source: Flink, TtlStateContext, TtlListState, TtlMapState, TtlIncrementalCleanup
 """
 
@@ -116,7 +116,9 @@ class ExpiringValueState(_ExpiringOne, ValueState[Any]):
 class ExpiringReducingState(_ExpiringOne, ReducingState[Any]):
     """A reducing state with a time to live."""
 
-    def __init__(self, manager: StateManager, table: Table, convert: Convert, expiry: Expiry, function: Any) -> None:
+    def __init__(
+        self, manager: StateManager, table: Table, convert: Convert, expiry: Expiry, function: Any
+    ) -> None:
         super().__init__(manager, table, convert, expiry)
         self._reduce = function.reduce
 
@@ -131,7 +133,9 @@ class ExpiringReducingState(_ExpiringOne, ReducingState[Any]):
 class ExpiringAggregatingState(_ExpiringOne, AggregatingState[Any, Any]):
     """An aggregating state with a time to live."""
 
-    def __init__(self, manager: StateManager, table: Table, convert: Convert, expiry: Expiry, function: Any) -> None:
+    def __init__(
+        self, manager: StateManager, table: Table, convert: Convert, expiry: Expiry, function: Any
+    ) -> None:
         super().__init__(manager, table, convert, expiry)
         self._function = function
 
@@ -189,8 +193,9 @@ class ExpiringListState(_ExpiringState, ListState[Any]):
 class ExpiringMapState(_ExpiringState, MapState[Any, Any]):
     """A map whose entries expire one by one."""
 
-    def __init__(self, manager: StateManager, table: Table, convert: Convert, expiry: Expiry,
-                 convert_key: Convert) -> None:
+    def __init__(
+        self, manager: StateManager, table: Table, convert: Convert, expiry: Expiry, convert_key: Convert
+    ) -> None:
         super().__init__(manager, table, convert, expiry)
         self._convert_key = convert_key
 
@@ -234,7 +239,11 @@ class ExpiringMapState(_ExpiringState, MapState[Any, Any]):
 
     def contains(self, key: Any) -> bool:
         content, key = self._get(), self._key(key)
-        return content is not None and key in content and not self._expiry.is_over(content[key], self._expiry.now_ms())
+        return (
+            content is not None
+            and key in content
+            and not self._expiry.is_over(content[key], self._expiry.now_ms())
+        )
 
     def items(self) -> list[tuple[Any, Any]]:
         self._clean_some()
@@ -248,7 +257,9 @@ class ExpiringMapState(_ExpiringState, MapState[Any, Any]):
         elif self._expiry.prolonged_by_reads:
             for key, stamped in content.items():
                 content[key] = (stamped[0], now_ms)
-        return found if self._expiry.shows_expired else [(key, stamped[0]) for key, stamped in content.items()]
+        return (
+            found if self._expiry.shows_expired else [(key, stamped[0]) for key, stamped in content.items()]
+        )
 
     def keys(self) -> list[Any]:
         return [key for key, _ in self.items()]
@@ -260,8 +271,9 @@ class ExpiringMapState(_ExpiringState, MapState[Any, Any]):
         return not self.items()
 
 
-def make_expiring(manager: StateManager, table: Table, descriptor: StateDescriptor, convert: Convert,
-                  expiry: Expiry) -> HeapState:
+def make_expiring(
+    manager: StateManager, table: Table, descriptor: StateDescriptor, convert: Convert, expiry: Expiry
+) -> HeapState:
     """The state of a descriptor that has a time to live."""
     if isinstance(descriptor, ValueStateDescriptor):
         return ExpiringValueState(manager, table, convert, expiry)

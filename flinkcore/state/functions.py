@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user functions that state itself calls: reduce and aggregate (PyFlink: pyflink.datastream.functions)."""
+"""The user functions that state itself calls (PyFlink: pyflink.datastream.functions)."""
 
 from __future__ import annotations
 

@@ -144,7 +144,9 @@ class HeapMapState(HeapState, MapState[Any, Any]):
 class HeapReducingState(HeapState, ReducingState[Any]):
     """One value that each added value is reduced into."""
 
-    def __init__(self, manager: StateManager, table: Table, convert: Convert, function: ReduceFunction) -> None:
+    def __init__(
+        self, manager: StateManager, table: Table, convert: Convert, function: ReduceFunction
+    ) -> None:
         super().__init__(manager, table, convert)
         self._reduce = function.reduce
 
@@ -170,7 +172,9 @@ class HeapReducingState(HeapState, ReducingState[Any]):
 class HeapAggregatingState(HeapState, AggregatingState[Any, Any]):
     """One accumulator that each value is added to."""
 
-    def __init__(self, manager: StateManager, table: Table, convert: Convert, function: AggregateFunction) -> None:
+    def __init__(
+        self, manager: StateManager, table: Table, convert: Convert, function: AggregateFunction
+    ) -> None:
         super().__init__(manager, table, convert)
         self._function = function
 

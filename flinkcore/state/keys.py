@@ -21,8 +21,8 @@ _UNKNOWN: Any = object()
 class KeyIndex:
     """Interns the keys of batches in a GroupIndex and remembers the object that a user calls the key.
 
-    Python objects and nested values are interned by their canonical bytes, so that keys that Python calls equal
-    but Flink does not (1, 1.0, True) stay apart.
+    Python objects and nested values are interned by their canonical bytes, so that keys that Python calls
+    equal but Flink does not (1, 1.0, True) stay apart.
     key_schema : how the key looks to a user; None: the value of its only column, or a tuple of all
     """
 
@@ -33,13 +33,13 @@ class KeyIndex:
             key_schema = Schema(names, [key.type for key in keys], form)
         self._schema = key_schema
         self._groups = GroupIndex([key.kind for key in _plain(keys)])
-        self._objects: list[Any] = []               # by id
+        self._objects: list[Any] = []  # by id
         self._live = 0
 
     def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> list[int]:
         """Group id of each row, found or made."""
         ids: list[int] = self._groups.intern(_plain(keys), hashes).tolist()
-        if self._groups.live_count != self._live:   # there are new keys: learn their objects together
+        if self._groups.live_count != self._live:  # there are new keys: learn their objects together
             self._live = self._groups.live_count
             self._learn(keys, ids)
         return ids

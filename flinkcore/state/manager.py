@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,14 @@ from flinkcore.state.heap import (
     HeapState,
     HeapValueState,
 )
-from flinkcore.state.interfaces import AggregatingState, KeyedStateStore, ListState, MapState, ReducingState, ValueState
+from flinkcore.state.interfaces import (
+    AggregatingState,
+    KeyedStateStore,
+    ListState,
+    MapState,
+    ReducingState,
+    ValueState,
+)
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.table import Table
 from flinkcore.state.types import converter
@@ -37,21 +44,21 @@ from flinkcore.state.types import converter
 class StateManager(KeyedStateStore):
     """Owns the keys and the state tables of one keyed operator in one subtask.
 
-    The operator interns a batch's keys once, then sets `current` to the group id of each record; states handed
-    to users read and write the row of `current`. A group id is given back when no table and no timer holds it
-    (hold, let_go) and the operator calls release_unused, at the end of a batch or of a run of timers.
+    The operator interns a batch's keys once, then sets `current` to the group id of each record; states
+    handed to users read and write the row of `current`. A group id is given back when no table and no timer
+    holds it (hold, let_go) and the operator calls release_unused, at the end of a batch or of a run of
+    timers.
     """
 
     def __init__(self, clock: Any, operator: str = "operator", key_schema: Schema | None = None) -> None:
-        self.current = -1                            # group id; -1: no record is being processed
-        self.keys: KeyIndex | None = None            # made at the first batch, which knows the key's types
+        self.current = -1  # group id; -1: no record is being processed
+        self.keys: KeyIndex | None = None  # made at the first batch, which knows the key's types
         self.tables: dict[str, Table] = {}
         self._operator = operator
         self._key_schema = key_schema
         self._clock = clock
         self._states: dict[str, HeapState] = {}
-        self._descriptors: dict[str, StateDescriptor] = {}
-        self._holds: dict[int, int] = {}             # group id -> rows and timers that need it
+        self._holds: dict[int, int] = {}  # group id -> rows and timers that need it
         self._unused: set[int] = set()
 
     # -- keys ---------------------------------------------------------------------------------------------
@@ -70,8 +77,10 @@ class StateManager(KeyedStateStore):
     def current_key(self) -> Any:
         """The key object of the current record or timer."""
         if self.keys is None or self.current < 0:
-            raise UnsupportedOperationError(f"operator '{self._operator}': there is no current key; keyed state and keys "
-                                            "exist while a record or timer of a keyed stream is being processed")
+            raise UnsupportedOperationError(
+                f"operator '{self._operator}': there is no current key; keyed state and keys "
+                "exist while a record or timer of a keyed stream is being processed"
+            )
         return self.keys.key(self.current)
 
     def hold(self, group_id: int) -> None:
@@ -110,32 +119,38 @@ class StateManager(KeyedStateStore):
     def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
         return self._get(state_descriptor, ReducingStateDescriptor)
 
-    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any, Any]:
+    def get_aggregating_state(
+        self, state_descriptor: AggregatingStateDescriptor
+    ) -> AggregatingState[Any, Any]:
         return self._get(state_descriptor, AggregatingStateDescriptor)
 
-    def state(self, descriptor: StateDescriptor) -> Any:
-        """The state of any descriptor."""
-        return self._get(descriptor, StateDescriptor)
+    def state(self, descriptor: StateDescriptor, scope: str = "") -> Any:
+        """The state of any descriptor. States of one name in several scopes are several states."""
+        return self._get(descriptor, StateDescriptor, scope)
 
-    def table_names(self) -> Iterable[str]:
-        return self.tables.keys()
+    def table(self, name: str, kind: str) -> Table:
+        """A new table that holds the group ids it has rows for: for operators that keep their own state."""
+        table = self.tables[name] = Table(name, kind, self.hold, self.let_go)
+        return table
 
-    def _get(self, descriptor: Any, expected: type[StateDescriptor]) -> Any:
+    def _get(self, descriptor: Any, expected: type[StateDescriptor], scope: str = "") -> Any:
         if not isinstance(descriptor, expected):
-            raise TypeError(f"operator '{self._operator}': expected a {expected.__name__}, got {descriptor!r}")
-        state = self._states.get(descriptor.name)
+            raise TypeError(
+                f"operator '{self._operator}': expected a {expected.__name__}, got {descriptor!r}"
+            )
+        name = scope + descriptor.name
+        state = self._states.get(name)
         if state is None:
-            state = self._states[descriptor.name] = self._make(descriptor)
-            self._descriptors[descriptor.name] = descriptor
-        elif self._descriptors[descriptor.name].kind != descriptor.kind:
+            state = self._states[name] = self._make(name, descriptor)
+        elif self.tables[name].kind != descriptor.kind:
             raise ConfigurationError(
-                f"operator '{self._operator}': state '{descriptor.name}' is already a "
-                f"{self._descriptors[descriptor.name].kind} state, it cannot be a {descriptor.kind} state as well; "
-                "give one of them another name")
+                f"operator '{self._operator}': state '{name}' is already a {self.tables[name].kind} state, "
+                f"it cannot be a {descriptor.kind} state as well; give one of them another name"
+            )
         return state
 
-    def _make(self, descriptor: StateDescriptor) -> HeapState:
-        table = self.tables[descriptor.name] = Table(descriptor.name, descriptor.kind, self.hold, self.let_go)
+    def _make(self, name: str, descriptor: StateDescriptor) -> HeapState:
+        table = self.table(name, descriptor.kind)
         convert = converter(descriptor.type_info, f"state '{descriptor.name}'")
         if descriptor.ttl_config is not None:
             return make_expiring(self, table, descriptor, convert, Expiry(descriptor.ttl_config, self._clock))
@@ -144,8 +159,12 @@ class StateManager(KeyedStateStore):
         if isinstance(descriptor, ListStateDescriptor):
             return HeapListState(self, table, convert)
         if isinstance(descriptor, MapStateDescriptor):
-            return HeapMapState(self, table, convert,
-                                converter(descriptor.key_type_info, f"a key of state '{descriptor.name}'"))
+            return HeapMapState(
+                self,
+                table,
+                convert,
+                converter(descriptor.key_type_info, f"a key of state '{descriptor.name}'"),
+            )
         if isinstance(descriptor, ReducingStateDescriptor):
             return HeapReducingState(self, table, convert, descriptor.get_reduce_function())
         if isinstance(descriptor, AggregatingStateDescriptor):

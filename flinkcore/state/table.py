@@ -16,7 +16,9 @@ class Table:
 
     __slots__ = ("_hold", "_let_go", "kind", "name", "rows")
 
-    def __init__(self, name: str, kind: str, hold: Callable[[int], None], let_go: Callable[[int], None]) -> None:
+    def __init__(
+        self, name: str, kind: str, hold: Callable[[int], None], let_go: Callable[[int], None]
+    ) -> None:
         self.name = name
         self.kind = kind
         self.rows: dict[Hashable, dict[int, Any]] = {}

@@ -146,13 +146,16 @@ class Builder:
 
     def cleanup_incrementally(self, cleanup_size: int, run_cleanup_for_every_record: bool) -> Builder:
         self._strategies[Strategies.INCREMENTAL_CLEANUP] = IncrementalCleanupStrategy(
-            cleanup_size, run_cleanup_for_every_record)
+            cleanup_size, run_cleanup_for_every_record
+        )
         return self
 
-    def cleanup_in_rocksdb_compact_filter(self, query_time_after_num_entries: int,
-                                          periodic_compaction_time: Any = None) -> Builder:
+    def cleanup_in_rocksdb_compact_filter(
+        self, query_time_after_num_entries: int, periodic_compaction_time: Any = None
+    ) -> Builder:
         self._strategies[Strategies.ROCKSDB_COMPACTION_FILTER] = RocksdbCompactFilterCleanupStrategy(
-            query_time_after_num_entries, periodic_compaction_time)
+            query_time_after_num_entries, periodic_compaction_time
+        )
         return self
 
     def disable_cleanup_in_background(self) -> Builder:
@@ -164,8 +167,13 @@ class Builder:
         return self
 
     def build(self) -> StateTtlConfig:
-        return StateTtlConfig(self._update_type, self._state_visibility, self._ttl_time_characteristic, self._ttl,
-                              CleanupStrategies(self._strategies, self._is_cleanup_in_background))
+        return StateTtlConfig(
+            self._update_type,
+            self._state_visibility,
+            self._ttl_time_characteristic,
+            self._ttl,
+            CleanupStrategies(self._strategies, self._is_cleanup_in_background),
+        )
 
 
 class StateTtlConfig:
@@ -180,9 +188,14 @@ class StateTtlConfig:
     CleanupStrategies = CleanupStrategies
     Builder = Builder
 
-    def __init__(self, update_type: UpdateType, state_visibility: StateVisibility,
-                 ttl_time_characteristic: TtlTimeCharacteristic, ttl: Any,
-                 cleanup_strategies: CleanupStrategies) -> None:
+    def __init__(
+        self,
+        update_type: UpdateType,
+        state_visibility: StateVisibility,
+        ttl_time_characteristic: TtlTimeCharacteristic,
+        ttl: Any,
+        cleanup_strategies: CleanupStrategies,
+    ) -> None:
         self._update_type = update_type
         self._state_visibility = state_visibility
         self._ttl_time_characteristic = ttl_time_characteristic
@@ -218,5 +231,7 @@ class StateTtlConfig:
         return int(ttl.to_milliseconds() if hasattr(ttl, "to_milliseconds") else ttl.to_millis())
 
     def __repr__(self) -> str:
-        return (f"StateTtlConfig<update_type={self._update_type}, state_visibility={self._state_visibility},"
-                f"ttl_time_characteristic ={self._ttl_time_characteristic},ttl={self._ttl}>")
+        return (
+            f"StateTtlConfig<update_type={self._update_type}, state_visibility={self._state_visibility},"
+            f"ttl_time_characteristic ={self._ttl_time_characteristic},ttl={self._ttl}>"
+        )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Typed state: a value is stored as its declared type can hold it, as if it had been written and read back.
 
-FLOAT rounds to 32 bits, DOUBLE makes floats of integers, integers are checked against their range, ROW gives rows
-with the type's field names, TUPLE gives tuples; lists, arrays and maps convert their elements.
+FLOAT rounds to 32 bits, DOUBLE makes floats of integers, integers are checked against their range, ROW gives
+rows with the type's field names, TUPLE gives tuples; lists, arrays and maps convert their elements.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from operator import index
 from typing import Any
 
 from flinkcore.columnar import typeinfo as ti
+from flinkcore.columnar.arrow_types import type_info_of
 from flinkcore.columnar.row import Row, make_row
+from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.typeinfo import BasicType, TypeInformation
 from flinkcore.errors import SchemaError
 
@@ -36,19 +38,33 @@ def converter(type_info: Any, what: str) -> Callable[[Any], Any] | None:
         return _row(type_info, what)
     if isinstance(type_info, ti.TupleTypeInfo):
         return _tuple(type_info, what)
-    if isinstance(type_info, ti.PrimitiveArrayTypeInfo) and \
-            getattr(type_info.element_type, "basic_type", None) is BasicType.BYTE:
+    if (
+        isinstance(type_info, ti.PrimitiveArrayTypeInfo)
+        and getattr(type_info.element_type, "basic_type", None) is BasicType.BYTE
+    ):
         return lambda value: bytes(_sequence(value, type_info, what))
-    if isinstance(type_info, (ti.ListTypeInfo, ti.ObjectArrayTypeInfo, ti.PrimitiveArrayTypeInfo, ti.BasicArrayTypeInfo)):
+    if isinstance(
+        type_info, (ti.ListTypeInfo, ti.ObjectArrayTypeInfo, ti.PrimitiveArrayTypeInfo, ti.BasicArrayTypeInfo)
+    ):
         element = _nullable(converter(type_info.element_type, what))
         return lambda value: [element(item) for item in _sequence(value, type_info, what)]
     if isinstance(type_info, ti.MapTypeInfo):
         of_key = _nullable(converter(type_info.key_type, what))
         of_value = _nullable(converter(type_info.value_type, what))
         return lambda value: {of_key(key): of_value(item) for key, item in value.items()}
-    if isinstance(type_info, TypeInformation):          # dates, times, timestamps: Python's own values
+    if isinstance(type_info, TypeInformation):  # dates, times, timestamps: Python's own values
         return None
     raise SchemaError(f"{what}: expected type information such as Types.LONG(), got {type_info!r}")
+
+
+def narrowing(schema: Schema) -> Callable[[Any], Any] | None:
+    """A function that rounds the FLOAT fields of a record to 32 bits; None for schemas without any.
+
+    Running values of a typed stream are held as the type holds them, so that sums of FLOAT are 32-bit sums.
+    """
+    if not any(type is not None and "float" in str(type) for type in schema.types):
+        return None
+    return converter(type_info_of(schema), "a reduced value")
 
 
 def _basic(type_info: ti.BasicTypeInfo, what: str) -> Callable[[Any], Any] | None:
@@ -63,8 +79,11 @@ def _basic(type_info: ti.BasicTypeInfo, what: str) -> Callable[[Any], Any] | Non
                 except TypeError:
                     raise _unfit(value, type_info, what) from None
             if not -limit <= value < limit:
-                raise SchemaError(f"{what}: {value} is out of range for {basic.name} ({-limit} to {limit - 1})")
+                raise SchemaError(
+                    f"{what}: {value} is out of range for {basic.name} ({-limit} to {limit - 1})"
+                )
             return value
+
         return integer
     if basic in (BasicType.FLOAT, BasicType.DOUBLE):
         single = basic is BasicType.FLOAT
@@ -78,6 +97,7 @@ def _basic(type_info: ti.BasicTypeInfo, what: str) -> Callable[[Any], Any] | Non
                 raise SchemaError(f"{what}: {value!r} is out of range for {basic.name}") from None
             except (TypeError, ValueError, struct.error):
                 raise _unfit(value, type_info, what) from None
+
         return real
     expected = {BasicType.STRING: str, BasicType.CHAR: str, BasicType.BOOLEAN: bool}.get(basic)
     if expected is None:
@@ -87,6 +107,7 @@ def _basic(type_info: ti.BasicTypeInfo, what: str) -> Callable[[Any], Any] | Non
         if not isinstance(value, expected):
             raise _unfit(value, type_info, what)
         return value
+
     return exact
 
 
@@ -105,6 +126,7 @@ def _row(type_info: ti.RowTypeInfo, what: str) -> Callable[[Any], Row]:
         if isinstance(value, Row):
             made.set_row_kind(value.get_row_kind())
         return made
+
     return row
 
 
@@ -116,6 +138,7 @@ def _tuple(type_info: ti.TupleTypeInfo, what: str) -> Callable[[Any], tuple[Any,
         if len(values) != len(fields) or any(item is None for item in values):
             raise _unfit(value, type_info, what)
         return tuple(item if field is None else field(item) for field, item in zip(fields, values))
+
     return pair
 
 

@@ -64,9 +64,16 @@ class ManualTimers:
 class Harness:
     """Runs one operator by hand."""
 
-    def __init__(self, operator: Operator, schema: Schema | None = None, key: str | int | Sequence[str] | None = None,
-                 config: Configuration | None = None, now_ms: int = 0, parallelism: int = 1,
-                 subtask_index: int = 0) -> None:
+    def __init__(
+        self,
+        operator: Operator,
+        schema: Schema | None = None,
+        key: str | int | Sequence[str] | None = None,
+        config: Configuration | None = None,
+        now_ms: int = 0,
+        parallelism: int = 1,
+        subtask_index: int = 0,
+    ) -> None:
         self.operator = operator
         self.clock = ManualClock(now_ms)
         self.collected = CollectedOutput()
@@ -74,14 +81,26 @@ class Harness:
         self._schema = schema if schema is not None else getattr(operator, "schema", None)
         self._key = [key] if isinstance(key, (str, int)) else key
         self._timers = ManualTimers()
-        self._context = OperatorContext(type(operator).__name__, self.clock, self._timers,
-                                        config or Configuration(), self.metrics, subtask_index, parallelism)
+        self._context = OperatorContext(
+            type(operator).__name__,
+            self.clock,
+            self._timers,
+            config or Configuration(),
+            self.metrics,
+            subtask_index,
+            parallelism,
+        )
         operator.open(self._context, self.collected)
 
     # -- input --------------------------------------------------------------------------------------------
 
-    def batch(self, rows: Sequence[Any] | Batch | None = None, timestamps_ms: Sequence[int] | None = None,
-              keys: Sequence[Any] | None = None, **columns: Any) -> Harness:
+    def batch(
+        self,
+        rows: Sequence[Any] | Batch | None = None,
+        timestamps_ms: Sequence[int] | None = None,
+        keys: Sequence[Any] | None = None,
+        **columns: Any,
+    ) -> Harness:
         """Records, as a Batch, as rows in the form of the schema, or as one keyword per column.
 
         keys : the key of each record, as Python objects, when it is not a column
@@ -142,7 +161,9 @@ class Harness:
         found: list[tuple[Any, int | None]] = []
         for batch in batches:
             stamps = [None] * len(batch) if batch.timestamps_ms is None else batch.timestamps_ms.tolist()
-            found += [(row, None if stamp == MIN_TIMESTAMP else stamp) for row, stamp in zip(_values(batch), stamps)]
+            found += [
+                (row, None if stamp == MIN_TIMESTAMP else stamp) for row, stamp in zip(_values(batch), stamps)
+            ]
         return found
 
     def watermarks(self) -> list[int]:
@@ -159,7 +180,11 @@ class Harness:
 
     def _keyed(self, batch: Batch, keys: Sequence[Any] | None) -> Batch:
         if keys is not None:
-            schema = Schema.of_objects() if not _one_type(keys) else Schema(("key",), (pa.array(keys).type,), "value")
+            schema = (
+                Schema.of_objects()
+                if not _one_type(keys)
+                else Schema(("key",), (pa.array(keys).type,), "value")
+            )
             columns = from_rows(list(keys), schema, "test keys")
         elif self._key is not None:
             columns = tuple(batch.column(name) for name in self._key)
@@ -168,8 +193,12 @@ class Harness:
         return batch.with_keys(columns, hash_keys(columns))
 
 
-def harness(operator: Operator, key: str | int | Sequence[str] | None = None, schema: Schema | None = None,
-            **options: Any) -> Harness:
+def harness(
+    operator: Operator,
+    key: str | int | Sequence[str] | None = None,
+    schema: Schema | None = None,
+    **options: Any,
+) -> Harness:
     """A harness around an operator that has not been opened; see the module.
 
     key : column or columns that are the key of each record;  schema : of its input, default operator.schema

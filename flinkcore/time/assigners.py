@@ -52,7 +52,9 @@ class WindowAssigner(ABC, Generic[T, W]):
         def get_runtime_context(self) -> Any: ...
 
     @abstractmethod
-    def assign_windows(self, element: T, timestamp: int, context: WindowAssigner.WindowAssignerContext) -> Collection[W]:
+    def assign_windows(
+        self, element: T, timestamp: int, context: WindowAssigner.WindowAssignerContext
+    ) -> Collection[W]:
         """The windows of an element; `timestamp` is its event time, MIN_TIMESTAMP when it has none."""
 
     @abstractmethod
@@ -109,11 +111,13 @@ class _Tumbling(_TimeWindows):
 
     def __init__(self, size: int, offset: int) -> None:
         if size <= 0 or abs(offset) >= size:
-            raise ConfigurationError(f"{type(self).__name__} parameters must satisfy size > 0 and abs(offset) < size, "
-                                     f"got size {size} ms, offset {offset} ms")
+            raise ConfigurationError(
+                f"{type(self).__name__} parameters must satisfy size > 0 and abs(offset) < size, "
+                f"got size {size} ms, offset {offset} ms"
+            )
         self._size = size
         self._offset = offset
-        self._windows: dict[int, list[TimeWindow]] = {}     # by start: one object per window compares fast
+        self._windows: dict[int, list[TimeWindow]] = {}  # by start: one object per window compares fast
 
     @property
     def size_ms(self) -> int:
@@ -160,8 +164,10 @@ class _Sliding(_TimeWindows):
 
     def __init__(self, size: int, slide: int, offset: int) -> None:
         if abs(offset) >= slide or size <= 0:
-            raise ConfigurationError(f"{type(self).__name__} parameters must satisfy abs(offset) < slide and size > 0, "
-                                     f"got size {size} ms, slide {slide} ms, offset {offset} ms")
+            raise ConfigurationError(
+                f"{type(self).__name__} parameters must satisfy abs(offset) < slide and size > 0, "
+                f"got size {size} ms, slide {slide} ms, offset {offset} ms"
+            )
         self._size = size
         self._slide = slide
         self._offset = offset
@@ -231,7 +237,9 @@ class _Session(MergingWindowAssigner[Any, TimeWindow], _TimeWindows):
 class _StaticSession(_Session):
     def __init__(self, session_gap: int) -> None:
         if session_gap <= 0:
-            raise ConfigurationError(f"{type(self).__name__} parameters must satisfy 0 < size, got {session_gap} ms")
+            raise ConfigurationError(
+                f"{type(self).__name__} parameters must satisfy 0 < size, got {session_gap} ms"
+            )
         self._session_gap = session_gap
 
     @property
@@ -252,7 +260,9 @@ class _DynamicSession(_Session):
         extractor = session_window_time_gap_extractor
         self._extract = extractor.extract if hasattr(extractor, "extract") else extractor
         if not callable(self._extract):
-            raise ConfigurationError(f"{type(self).__name__} needs a SessionWindowTimeGapExtractor, got {extractor!r}")
+            raise ConfigurationError(
+                f"{type(self).__name__} needs a SessionWindowTimeGapExtractor, got {extractor!r}"
+            )
 
     @classmethod
     def with_dynamic_gap(cls, extractor: SessionWindowTimeGapExtractor) -> Any:
@@ -337,7 +347,9 @@ class _Counting(WindowAssigner[Any, CountWindow]):
 
     def __init__(self, window_size: int, state_name: str) -> None:
         if window_size <= 0:
-            raise ConfigurationError(f"{type(self).__name__}: the window size must be positive, got {window_size}")
+            raise ConfigurationError(
+                f"{type(self).__name__}: the window size must be positive, got {window_size}"
+            )
         self._window_size = window_size
         self._count_descriptor = ValueStateDescriptor(state_name, None)
 
@@ -385,7 +397,9 @@ class CountSlidingWindowAssigner(_Counting):
     def __init__(self, window_size: int, window_slide: int) -> None:
         super().__init__(window_size, "slide-count-assigner")
         if window_slide <= 0:
-            raise ConfigurationError(f"CountSlidingWindowAssigner: the slide must be positive, got {window_slide}")
+            raise ConfigurationError(
+                f"CountSlidingWindowAssigner: the slide must be positive, got {window_slide}"
+            )
         self._window_slide = window_slide
 
     @property
@@ -420,5 +434,7 @@ def milliseconds(duration: Any) -> int:
 
 
 def _no_timestamp(assigner: Any) -> int:
-    raise DataError(f"{assigner!r}: a record has no timestamp, so it belongs to no event-time window; did you forget "
-                    "to call 'data_stream.assign_timestamps_and_watermarks(...)'? Or use processing-time windows")
+    raise DataError(
+        f"{assigner!r}: a record has no timestamp, so it belongs to no event-time window; did you forget "
+        "to call 'data_stream.assign_timestamps_and_watermarks(...)'? Or use processing-time windows"
+    )

@@ -73,7 +73,7 @@ class ChannelWatermarks:
         return watermark_ms, True
 
     def holding_back(self) -> list[int]:
-        """The channels whose watermark is the lowest of those that count: who to ask why time stands still."""
+        """The channels whose watermark is the lowest of those that count: why time stands still."""
         active = [entry.watermark_ms for entry in self._channels if entry.aligned]
         if not active:
             return []
@@ -131,7 +131,9 @@ class SplitWatermarks:
         if not active:
             return []
         lowest = min(active)
-        return [name for name, split in self._splits.items() if not split.idle and split.watermark_ms == lowest]
+        return [
+            name for name, split in self._splits.items() if not split.idle and split.watermark_ms == lowest
+        ]
 
     def _combine(self) -> int | None:
         if not self._splits:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evictors: which elements leave a window before or after its function runs. Flink's Java API; beyond PyFlink."""
+"""Evictors: which elements leave a window before or after its function runs (Flink's Java API)."""
 
 from __future__ import annotations
 
@@ -76,8 +76,9 @@ class TimeEvictor(Evictor):
 class DeltaEvictor(Evictor):
     """Removes the elements that are at least a threshold away from the newest one."""
 
-    def __init__(self, threshold: float, delta: Callable[[Any, Any], float] | Any,
-                 do_evict_after: bool = False) -> None:
+    def __init__(
+        self, threshold: float, delta: Callable[[Any, Any], float] | Any, do_evict_after: bool = False
+    ) -> None:
         super().__init__(do_evict_after)
         self._threshold = threshold
         self._delta = delta.get_delta if hasattr(delta, "get_delta") else delta

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which windows of a key are in flight when windows merge, and in which state window each keeps its contents."""
+"""Which windows of a key are in flight when windows merge, and where each keeps its contents."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ OnMerge = Callable[[Any, list[Any], Any, list[Any]], None]
 
 class _Merges:
     def __init__(self) -> None:
-        self.found: list[tuple[Any, list[Any]]] = []
+        self.found: list[tuple[Any, set[Any]]] = []
 
     def merge(self, to_be_merged: Iterable[Any], merge_result: Any) -> None:
-        self.found.append((merge_result, list(to_be_merged)))
+        self.found.append((merge_result, set(to_be_merged)))
 
 
 class MergingWindowSet:
@@ -49,11 +49,11 @@ class MergingWindowSet:
         merges = _Merges()
         assigner.merge_windows([*mapping, new], merges)
         result, merged_new = new, False
-        for merge_result, members in merges.found:
-            if new in members:
+        for merge_result, found in merges.found:
+            if new in found:
                 merged_new = True
-                members.remove(new)
                 result = merge_result
+            members = [window for window in mapping if window in found]  # the oldest keeps its place
             if not members:
                 continue
             kept = mapping[members[0]]

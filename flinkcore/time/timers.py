@@ -33,7 +33,7 @@ class TimerQueue:
     """
 
     def __init__(self) -> None:
-        self._live: dict[Timer, int] = {}                    # timer -> order of registration
+        self._live: dict[Timer, int] = {}  # timer -> order of registration
         self._heap: list[tuple[int, int, Timer]] = []
         self._registered = 0
 
@@ -53,7 +53,7 @@ class TimerQueue:
             return False
         if len(self._heap) > 64 and len(self._heap) > 2 * len(self._live):
             self._heap = [(timer.timestamp_ms, order, timer) for timer, order in self._live.items()]
-            self._heap.sort()                                # a sorted list is a heap
+            self._heap.sort()  # a sorted list is a heap
         return True
 
     def pop_due(self, time_ms: int) -> Timer | None:

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Event timestamps out of columns and records: int64 milliseconds, checked.
 
-A timestamp can be at fault in three ways: it is null, it is out of the range that windows can compute with, or it
-lies further in the future than allowed. What then happens to the record is the caller's policy; this module says
-which rows are at fault and why.
+A timestamp can be at fault in three ways: it is null, it is out of the range that windows can compute with,
+or it lies further in the future than allowed. What then happens to the record is the caller's policy; this
+module says which rows are at fault and why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from flinkcore._native.column import I64, Column
-from flinkcore.errors import DataError, SchemaError, UserFunctionError
+from flinkcore.errors import SchemaError, UserFunctionError
+from flinkcore.time import MIN_TIMESTAMP
 
 #: Windows and lateness add to timestamps; these bounds (about the years -140 million and +140 million) leave
 #: room for any sum of two, so that no kernel can overflow.
@@ -38,10 +40,17 @@ def timestamps_of_column(column: Column, name: str) -> tuple[np.ndarray, np.ndar
     SchemaError : the column has another type
     """
     type = column.type
-    if type is None or column.kind != I64 or pa.types.is_decimal(type) or pa.types.is_time(type) \
-            or pa.types.is_duration(type):
-        raise SchemaError(f"'{name}' is {type or 'a Python object'}, expected timestamp, date or int64 milliseconds "
-                          f"as event time; cast it, or give a TimestampAssigner")
+    if (
+        type is None
+        or column.kind != I64
+        or pa.types.is_decimal(type)
+        or pa.types.is_time(type)
+        or pa.types.is_duration(type)
+    ):
+        raise SchemaError(
+            f"'{name}' is {type or 'a Python object'}, expected timestamp, date or int64 milliseconds "
+            f"as event time; cast it, or give a TimestampAssigner"
+        )
     values = column.to_numpy()
     faults = None
     if pa.types.is_timestamp(type) and type.unit in _PER_MS:
@@ -65,11 +74,12 @@ def timestamps_of_column(column: Column, name: str) -> tuple[np.ndarray, np.ndar
     return timestamps, faults
 
 
-def timestamps_of_rows(rows: Sequence[Any], extract: Callable[[Any, int], int], previous: Sequence[int],
-                       operator: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Milliseconds that a user's TimestampAssigner.extract_timestamp(value, record_timestamp) returns per row.
+def timestamps_of_rows(
+    rows: Sequence[Any], extract: Callable[[Any, int], int], previous: np.ndarray | None, operator: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Milliseconds that a user's extract_timestamp(value, record_timestamp) returns per row.
 
-    previous : the timestamp that each record had before, MIN_TIMESTAMP for none
+    previous : int64[n], the timestamp that each record had before; None for none, which is MIN_TIMESTAMP
     -> (int64[n], uint8[n] of faults or None when every row is OK); None from the user is a null timestamp
     UserFunctionError : the assigner raised, or returned something that is no number
     """
@@ -77,7 +87,8 @@ def timestamps_of_rows(rows: Sequence[Any], extract: Callable[[Any, int], int], 
     append = found.append
     nulls: list[int] = []
     outside: list[int] = []
-    for row, before in zip(rows, previous):
+    before_all = repeat(MIN_TIMESTAMP) if previous is None else previous.tolist()
+    for row, before in zip(rows, before_all):
         try:
             value = extract(row, before)
             if value is None:
@@ -86,7 +97,9 @@ def timestamps_of_rows(rows: Sequence[Any], extract: Callable[[Any, int], int], 
             elif type(value) is not int:
                 value = _milliseconds(value)
         except Exception as error:
-            raise UserFunctionError(operator, "TimestampAssigner.extract_timestamp", error, row, len(found)) from error
+            raise UserFunctionError(
+                operator, "TimestampAssigner.extract_timestamp", error, row, len(found)
+            ) from error
         if not TIMESTAMP_MIN_MS <= value <= TIMESTAMP_MAX_MS:
             outside.append(len(found))
             value = 0
@@ -101,7 +114,7 @@ def timestamps_of_rows(rows: Sequence[Any], extract: Callable[[Any, int], int], 
 
 
 def mark_future(timestamps_ms: np.ndarray, faults: np.ndarray | None, limit_ms: int) -> np.ndarray | None:
-    """Adds the fault FUTURE to the rows beyond `limit_ms`: one wrong clock would end event time for everyone."""
+    """Adds the fault FUTURE to the rows beyond `limit_ms`: one wrong clock would end event time for all."""
     beyond = timestamps_ms > limit_ms
     if not beyond.any():
         return faults
@@ -110,23 +123,21 @@ def mark_future(timestamps_ms: np.ndarray, faults: np.ndarray | None, limit_ms: 
     return faults
 
 
-def fault_text(fault: int, value: object, what: str) -> str:
-    """Why a row's timestamp is refused, in words; `what` names the column or the assigner."""
+def fault_text(fault: int, what: str) -> str:
+    """Why the timestamp of a row is refused, in words; `what` names the column or the assigner."""
     if fault == NULL:
         return f"{what} is null, expected an event timestamp"
     if fault == OUT_OF_RANGE:
-        return (f"{what} is {value!r}, out of range for an event timestamp in milliseconds "
-                f"({TIMESTAMP_MIN_MS} to {TIMESTAMP_MAX_MS}); is its unit right?")
-    return f"{what} is {value!r}, further in the future than allowed"
-
-
-def refuse(fault: int, value: object, what: str, operator: str, position: int) -> DataError:
-    """The error of policy "fail" for one row."""
-    return DataError(f"operator '{operator}': {fault_text(fault, value, what)} (record {position} of its batch); "
-                     "to keep the job running, drop such records or send them to a side output")
+        return (
+            f"{what} is out of range for an event timestamp in milliseconds ({TIMESTAMP_MIN_MS} to "
+            f"{TIMESTAMP_MAX_MS}); is its unit right?"
+        )
+    return f"{what} lies further in the future than the watermark strategy allows"
 
 
 def _milliseconds(value: Any) -> int:
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return int(value)
-    raise TypeError(f"extract_timestamp returned {value!r} ({type(value).__name__}), expected int milliseconds")
+    raise TypeError(
+        f"extract_timestamp returned {value!r} ({type(value).__name__}), expected int milliseconds"
+    )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Triggers: when the elements of a key and window are evaluated (PyFlink: pyflink.datastream.window).
 
-A trigger keeps nothing in itself: its memory is state and timers, which it reaches through its context and which
-belong to the current key and window.
+A trigger keeps nothing in itself: its memory is state and timers, which it reaches through its context and
+which belong to the current key and window.
 """
 
 from __future__ import annotations
@@ -185,7 +185,9 @@ class _Continuous(_Quiet):
     def of(cls, interval: Any) -> Any:
         """Fires every `interval`: Time, Duration or int milliseconds."""
         if not isinstance(interval, int):
-            interval = interval.to_milliseconds() if hasattr(interval, "to_milliseconds") else interval.to_millis()
+            interval = (
+                interval.to_milliseconds() if hasattr(interval, "to_milliseconds") else interval.to_millis()
+            )
         return cls(interval)
 
     def _register(self, time: int, ctx: Any) -> None:
@@ -194,7 +196,9 @@ class _Continuous(_Quiet):
     def _delete(self, time: int, ctx: Any) -> None:
         raise NotImplementedError
 
-    def register_next_fire_timestamp(self, time: int, window: Any, ctx: Any, fire_timestamp_state: Any) -> None:
+    def register_next_fire_timestamp(
+        self, time: int, window: Any, ctx: Any, fire_timestamp_state: Any
+    ) -> None:
         """The next firing is one interval after `time`, at the latest at the end of the window."""
         next_fire = min(time + self.interval, window.max_timestamp())
         fire_timestamp_state.add(next_fire)

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The watermark of one stream of records: generators, idleness, and when to emit.
 
-A WatermarkTracker belongs to one split of a source or to one subtask of assign_timestamps_and_watermarks. It is
-told of the records that pass and asked for a watermark; it does no I/O and reads time from the clock it is given.
+A WatermarkTracker belongs to one split of a source or to one subtask of assign_timestamps_and_watermarks. It
+is told of the records that pass and asked for a watermark; it does no I/O and reads time from the clock it
+is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from flinkcore.errors import DataError
+from flinkcore.errors import ConfigurationError
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from flinkcore.time.clock import Clock
+from flinkcore.time.watermark_spec import WatermarkGenerator, WatermarkOutput, WatermarkStrategySpec
 
 #: A watermark that belongs right after a row of a batch: (how many rows precede it, the watermark).
 Mark = tuple[int, int]
@@ -38,7 +40,7 @@ class Generator(Protocol):
 
 
 class BoundedOutOfOrderness:
-    """watermark = highest timestamp - bound - 1 (Flink: BoundedOutOfOrdernessWatermarks). Bound 0 is monotonous."""
+    """watermark = highest timestamp - bound - 1; with bound 0 monotonous (Flink: BoundedOutOfOrderness)."""
 
     needs_rows = False
 
@@ -68,7 +70,7 @@ class NoWatermarks:
         return None
 
 
-class CustomGenerator:
+class CustomGenerator(WatermarkOutput):
     """A user's WatermarkGenerator, called for each row.
 
     A watermark that the user emits in on_event is punctuated: it takes its place right after that row, as in
@@ -77,24 +79,22 @@ class CustomGenerator:
 
     needs_rows = True
 
-    def __init__(self, generator: Any) -> None:
+    def __init__(self, generator: WatermarkGenerator) -> None:
         self._generator = generator
         self._watermark_ms = MIN_TIMESTAMP
         self._emitted_ms = MIN_TIMESTAMP
-        self.idle: bool | None = None          # what the user said last: mark_idle, mark_active, or nothing
+        self.idle = False  # what the user said last
 
-    # the user's WatermarkOutput
-    def emit_watermark(self, watermark: Any) -> None:
-        watermark_ms = watermark if isinstance(watermark, int) else watermark.timestamp
-        self.idle = None
-        if watermark_ms > self._watermark_ms:
-            self._watermark_ms = min(watermark_ms, MAX_WATERMARK)
+    def emit_watermark(self, watermark: int) -> None:
+        self.idle = False
+        if watermark > self._watermark_ms:
+            self._watermark_ms = min(watermark, MAX_WATERMARK)
 
     def mark_idle(self) -> None:
         self.idle = True
 
     def mark_active(self) -> None:
-        self.idle = None
+        self.idle = False
 
     def on_batch(self, timestamps_ms: np.ndarray, rows: Sequence[Any] | None) -> list[Mark]:
         if rows is None:
@@ -139,16 +139,22 @@ class WatermarkFacts:
 class WatermarkTracker:
     """Turns the timestamps of one stream of records into its watermark and its idleness.
 
-    A periodic watermark is due once `interval_ms` has passed by the clock since the last one, or once `rows_max`
-    records were seen since, so that a fast reader of history does not outrun event time; never in the middle of a
-    batch. A short bounded input is therefore wholly consumed before the first watermark, as in Flink. With
-    `interval_ms` 0 no periodic watermark is ever emitted, as with Flink's setAutoWatermarkInterval(0).
+    A periodic watermark is due once `interval_ms` has passed by the clock since the last one, or once
+    `rows_max` records were seen since, so that a fast reader of history does not outrun event time; never in
+    the middle of a batch. A short bounded input is therefore wholly consumed before the first watermark, as
+    in Flink. With `interval_ms` 0 no periodic watermark is ever emitted, as with setAutoWatermarkInterval(0).
     After `idle_timeout_ms` without a record the stream is idle until its watermark next advances.
     Source: Flink, TimestampsAndWatermarksOperator and WatermarksWithIdleness.
     """
 
-    def __init__(self, generator: Generator, clock: Clock, interval_ms: int = 200, rows_max: int = 2**63,
-                 idle_timeout_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        clock: Clock,
+        interval_ms: int = 200,
+        rows_max: int = 2**63,
+        idle_timeout_ms: int | None = None,
+    ) -> None:
         self.generator = generator
         self.interval_ms = interval_ms
         self.rows_max = rows_max
@@ -157,7 +163,7 @@ class WatermarkTracker:
         self.idle = False
         self._clock = clock
         self._polled_ms = clock.now_ms()
-        self._row_ms = self._polled_ms         # processing time of the last record
+        self._row_ms = self._polled_ms  # processing time of the last record
         self._rows = 0
         self._rows_polled = 0
         self._highest_ms: int | None = None
@@ -195,7 +201,7 @@ class WatermarkTracker:
             self.idle = True
             return None
         watermark_ms = self.generator.on_periodic_emit()
-        if getattr(self.generator, "idle", None):
+        if getattr(self.generator, "idle", False):
             self.idle = True
         if watermark_ms is None or watermark_ms <= self.watermark_ms:
             return None
@@ -212,12 +218,14 @@ class WatermarkTracker:
         return WatermarkFacts(self._rows, self._highest_ms, watermark_ms, self._row_ms if self.idle else None)
 
 
-def make_generator(kind: str, bound_ms: int = 0, factory: Callable[[], Any] | None = None) -> Generator:
-    """The generator of a strategy: kind "bounded" (bound 0: monotonous), "none", or "custom" with a factory."""
-    if kind == "bounded":
-        return BoundedOutOfOrderness(bound_ms)
-    if kind == "none":
+def make_generator(spec: WatermarkStrategySpec) -> Generator:
+    """The generator that a strategy describes, new."""
+    if spec.kind == "bounded":
+        return BoundedOutOfOrderness(spec.bound_ms)
+    if spec.kind == "none":
         return NoWatermarks()
-    if kind == "custom" and factory is not None:
-        return CustomGenerator(factory())
-    raise DataError(f"unknown watermark generator '{kind}'; expected bounded, none or custom")
+    if spec.generator_factory is None:
+        raise ConfigurationError(
+            "a custom watermark strategy needs a generator; give for_generator a function that makes one"
+        )
+    return CustomGenerator(spec.generator_factory())

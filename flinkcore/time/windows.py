@@ -86,8 +86,11 @@ class TimeWindow(Window):
         return hash((self.start, self.end))
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (self.__class__ is other.__class__ and self.end == other.end  # type: ignore[attr-defined]
-                                 and self.start == other.start)                               # type: ignore[attr-defined]
+        return self is other or (
+            self.__class__ is other.__class__
+            and self.end == other.end  # type: ignore[attr-defined]
+            and self.start == other.start
+        )  # type: ignore[attr-defined]
 
     def __lt__(self, other: TimeWindow) -> bool:
         if not isinstance(other, TimeWindow):

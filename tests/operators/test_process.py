@@ -93,12 +93,15 @@ def test_functions_open_once_with_their_place_and_close():
     assert op.metrics.user.counter("opened").get_count() == 1
 
 
-@pytest.mark.parametrize("make", [
-    lambda: MapRows(LONGS, lambda value: 1 // value, LONGS),
-    lambda: FilterRows(LONGS, lambda value: 1 // value),
-    lambda: FlatMapRows(LONGS, lambda value: [1 // value], LONGS),
-    lambda: ProcessRows(LONGS, Dividing(), LONGS),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MapRows(LONGS, lambda value: 1 // value, LONGS),
+        lambda: FilterRows(LONGS, lambda value: 1 // value),
+        lambda: FlatMapRows(LONGS, lambda value: [1 // value], LONGS),
+        lambda: ProcessRows(LONGS, Dividing(), LONGS),
+    ],
+)
 def test_a_failure_names_operator_record_and_position_and_carries_the_users_error(make):
     op = harness(make())
     with pytest.raises(UserFunctionError, match=r"integer division or modulo by zero") as failure:
@@ -142,12 +145,16 @@ def test_process_function_sees_timestamp_watermark_and_clock_but_has_no_timers()
         def process_element(self, value, ctx):
             if value == 9:
                 ctx.timer_service().register_event_time_timer(1)
-            yield ctx.timestamp(), ctx.timer_service().current_watermark(), ctx.timer_service().current_processing_time()
+            yield (
+                ctx.timestamp(),
+                ctx.timer_service().current_watermark(),
+                ctx.timer_service().current_processing_time(),
+            )
 
     op = harness(ProcessRows(LONGS, See(), OBJECTS), now_ms=77)
     op.batch([1]).watermark(5).batch([2], timestamps_ms=[6])
     assert op.output() == [(None, MIN_TIMESTAMP, 77), (6, 5, 77)]
-    with pytest.raises(UserFunctionError, match="only supported on a keyed stream"):
+    with pytest.raises(UserFunctionError, match="only supported on keyed streams"):
         op.batch([9])
 
 
@@ -170,7 +177,7 @@ def run_counting(batch_rows):
     op = harness(KeyedProcessRows(PAIRS, CountWithTimeout(), OBJECTS), key="k")
     rows = [("a", 1, 0), ("b", 1, 8), ("a", 1, 4), ("a", 1, 4), ("c", 1, -3)]
     for start in range(0, len(rows), batch_rows):
-        part = rows[start:start + batch_rows]
+        part = rows[start : start + batch_rows]
         op.batch([row[:2] for row in part], timestamps_ms=[row[2] for row in part])
     op.watermark(12)
     op.watermark(13)
@@ -295,7 +302,10 @@ def test_keyed_state_works_in_map_filter_and_flat_map():
 
     rows = [("a", 1), ("b", 2), ("a", 3), ("a", 4)]
     for make, expected in [
-        (lambda: MapRows(PAIRS, Nth(), OBJECTS, keyed=True), [("a", [1]), ("b", [2]), ("a", [1, 3]), ("a", [1, 3, 4])]),
+        (
+            lambda: MapRows(PAIRS, Nth(), OBJECTS, keyed=True),
+            [("a", [1]), ("b", [2]), ("a", [1, 3]), ("a", [1, 3, 4])],
+        ),
         (lambda: FilterRows(PAIRS, First(), keyed=True), [("a", 1), ("b", 2)]),
         (lambda: FlatMapRows(PAIRS, Pairs(), OBJECTS, keyed=True), [(1, 3), (3, 4)]),
     ]:
@@ -330,7 +340,13 @@ def test_keys_may_be_any_python_object_and_equal_ones_of_other_types_stay_apart(
     op = harness(KeyedProcessRows(LONGS, Key(), OBJECTS))
     op.batch([0] * 6, keys=[("a", 1), 1, True, 1.0, ("a", 1), 1])
     assert [(repr(key), count) for key, count in op.output()] == [
-        ("('a', 1)", 1), ("1", 1), ("True", 1), ("1.0", 1), ("('a', 1)", 2), ("1", 2)]
+        ("('a', 1)", 1),
+        ("1", 1),
+        ("True", 1),
+        ("1.0", 1),
+        ("('a', 1)", 2),
+        ("1", 2),
+    ]
 
 
 def test_keys_without_state_are_forgotten():
@@ -368,5 +384,7 @@ def test_a_timer_that_raises_names_its_key():
 
     op = harness(KeyedProcessRows(PAIRS, Bad(), OBJECTS), key="k")
     op.batch(k=["a"], v=[1])
-    with pytest.raises(UserFunctionError, match=r"on_timer, timer 5 \(event time\) of key 'a' raised ValueError: no luck"):
+    with pytest.raises(
+        UserFunctionError, match=r"on_timer, timer 5 \(event time\) of key 'a' raised ValueError: no luck"
+    ):
         op.watermark(5)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions that a user writes (PyFlink: pyflink.datastream.functions)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import Enum
+from typing import Any, NoReturn
+
+from flinkcore.errors import UnsupportedOperationError
+from flinkcore.operators.functions import (
+    AggregateFunction,
+    AllWindowFunction,
+    BaseBroadcastProcessFunction,
+    BroadcastProcessFunction,
+    CoFlatMapFunction,
+    CoMapFunction,
+    CoProcessFunction,
+    FilterFunction,
+    FlatMapFunction,
+    Function,
+    KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
+    KeyedProcessFunction,
+    KeyedStateStore,
+    KeySelector,
+    MapFunction,
+    Partitioner,
+    ProcessAllWindowFunction,
+    ProcessFunction,
+    ProcessWindowFunction,
+    ReduceFunction,
+    ReduceFunctionWrapper,
+    RuntimeContext,
+    TimerService,
+    WindowFunction,
+)
+
+__all__ = [
+    "AggregateFunction",
+    "AllWindowFunction",
+    "AsyncFunction",
+    "AsyncFunctionDescriptor",
+    "AsyncRetryPredicate",
+    "AsyncRetryStrategy",
+    "BaseBroadcastProcessFunction",
+    "BroadcastProcessFunction",
+    "CoFlatMapFunction",
+    "CoMapFunction",
+    "CoProcessFunction",
+    "FilterFunction",
+    "FlatMapFunction",
+    "Function",
+    "FunctionWrapper",
+    "KeySelector",
+    "KeyedBroadcastProcessFunction",
+    "KeyedCoProcessFunction",
+    "KeyedProcessFunction",
+    "KeyedStateStore",
+    "MapFunction",
+    "NullByteKeySelector",
+    "Partitioner",
+    "PassThroughAllWindowFunction",
+    "PassThroughWindowFunction",
+    "ProcessAllWindowFunction",
+    "ProcessFunction",
+    "ProcessWindowFunction",
+    "ReduceFunction",
+    "ReduceFunctionWrapper",
+    "RuntimeContext",
+    "SinkFunction",
+    "SourceFunction",
+    "TimerService",
+    "WindowFunction",
+]
+
+
+class FunctionWrapper(Function):
+    """A plain callable as a Function."""
+
+    def __init__(self, func: Any) -> None:
+        self._func = func
+
+
+class NullByteKeySelector(KeySelector):
+    """One key for all records."""
+
+    def get_key(self, value: Any) -> int:
+        return 0
+
+
+class PassThroughWindowFunction(WindowFunction):
+    """Passes the elements of a window on."""
+
+    def apply(self, key: Any, window: Any, inputs: Any) -> Any:
+        yield from inputs
+
+
+class PassThroughAllWindowFunction(AllWindowFunction):
+    """Passes the elements of a window on."""
+
+    def apply(self, window: Any, inputs: Any) -> Any:
+        yield from inputs
+
+
+class AsyncRetryPredicate(ABC):
+    """When an asynchronous call is tried again."""
+
+    @abstractmethod
+    def result_predicate(self) -> Any:
+        """A function of the result, or None."""
+
+    @abstractmethod
+    def exception_predicate(self) -> Any:
+        """A function of the exception, or None."""
+
+
+class AsyncRetryStrategy(ABC):
+    """How often and when an asynchronous call is tried again."""
+
+    @abstractmethod
+    def can_retry(self, current_attempts: int) -> bool: ...
+
+    @abstractmethod
+    def get_backoff_time_millis(self, current_attempts: int) -> int: ...
+
+    @abstractmethod
+    def get_retry_predicate(self) -> AsyncRetryPredicate: ...
+
+
+class AsyncFunction(Function):
+    """A function that waits for something else, many at a time."""
+
+    @abstractmethod
+    async def async_invoke(self, value: Any) -> list[Any]:
+        """The results for a record, in a list."""
+
+    def timeout(self, value: Any) -> list[Any]:
+        """The results when the call took too long; raises unless overridden."""
+        raise TimeoutError("Async function call has timed out")
+
+
+class AsyncFunctionDescriptor:
+    """An asynchronous function and how it is to be called."""
+
+    class OutputMode(Enum):
+        """Whether results keep the order of the records."""
+
+        ORDERED = 0
+        UNORDERED = 1
+
+    def __init__(
+        self,
+        async_function: AsyncFunction,
+        timeout: Any,
+        capacity: int,
+        async_retry_strategy: AsyncRetryStrategy,
+        output_mode: AsyncFunctionDescriptor.OutputMode,
+    ) -> None:
+        self.async_function = async_function
+        self.timeout = timeout
+        self.capacity = capacity
+        self.async_retry_strategy = async_retry_strategy
+        self.output_mode = output_mode
+
+
+class _JavaFunction:
+    """What PyFlink implements in Java; there is no JVM here."""
+
+    instead = ""
+
+    def __init__(self, function: Any) -> None:
+        self._refuse()
+
+    def get_java_function(self) -> Any:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        name = type(self).__name__
+        raise UnsupportedOperationError(
+            f"{name} wraps a function written in Java, which cannot run here; {self.instead}"
+        )
+
+
+class SourceFunction(_JavaFunction):
+    """PyFlink's wrapper of a Java source."""
+
+    instead = "implement flinkcore.connectors.base.Source, or use one of flinkcore.datastream.connectors"
+
+    def __init__(self, source_func: Any) -> None:
+        super().__init__(source_func)
+
+
+class SinkFunction(_JavaFunction):
+    """PyFlink's wrapper of a Java sink."""
+
+    instead = "implement flinkcore.connectors.base.Sink, or use one of flinkcore.datastream.connectors"
+
+    def __init__(self, sink_func: Any) -> None:
+        super().__init__(sink_func)

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running reductions per key on rows: reduce, and sum, min, max, min_by, max_by, count of a field.
+
+In streaming mode each record gives the reduced value so far; with final_only (Flink's BATCH mode) each key
+gives one value, at the end of the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import gt, lt
+from typing import Any
+
+from flinkcore import options
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.row import Row, make_row
+from flinkcore.columnar.rows import to_rows
+from flinkcore.columnar.schema import Schema
+from flinkcore.errors import ConfigurationError, UserFunctionError
+from flinkcore.operators.base import OperatorContext, OperatorDescription, Output
+from flinkcore.operators.functions import as_reduce_function
+from flinkcore.operators.keyed import KeyedTimers
+from flinkcore.operators.process import RowOperator
+from flinkcore.operators.row_output import RowOutput, timestamps_of
+from flinkcore.state.types import narrowing
+from flinkcore.state.values import detached
+from flinkcore.time import MAX_WATERMARK
+
+OPS = ("sum", "min", "max", "min_by", "max_by", "count")
+
+
+class RowReduce(RowOperator):
+    """A ReduceFunction, or a callable of two values, over the records of each key. Same type in and out."""
+
+    method = "reduce"
+    needs_state = True
+
+    def __init__(
+        self,
+        schema: Schema,
+        function: Any,
+        schema_out: Schema | None = None,
+        final_only: bool = False,
+        key_schema: Schema | None = None,
+    ) -> None:
+        as_reduce_function(function)
+        super().__init__(schema, function, schema_out or schema, True, key_schema)
+        self.final_only = final_only
+
+    def open(self, context: OperatorContext, out: Output) -> None:
+        super().open(context, out)
+        assert self.state is not None
+        self._reduced = self.state.table("reduce", "reducing")
+        self._narrow = narrowing(self.schema_out)
+        self._timers = KeyedTimers(context, self.state)
+        self._emitted = RowOutput(self.schema_out, self._what, out, context.config.get(options.BATCH_ROWS))
+
+    def first(self, row: Any) -> Any:
+        """What the first record of a key is reduced to."""
+        return row
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        state, reduce, first, narrow = self.state, self._call, self.first, self._narrow
+        assert state is not None
+        rows, ids = to_rows(batch), self._ids(batch)
+        found: list[Any] = []
+        add = found.append
+        values, hold = self._reduced.rows.setdefault(None, {}), state.hold
+        try:
+            for row, group_id in zip(rows, ids):  # type: ignore[arg-type]
+                state.current = group_id
+                before = values.get(group_id, self)  # self: no value yet; None is a value
+                if before is self:
+                    hold(group_id)
+                    values[group_id] = after = first(row)
+                    if self.final_only:  # as Flink: the result comes with the last watermark
+                        self._timers.register_event(MAX_WATERMARK)
+                else:
+                    after = reduce(before, row)
+                    values[group_id] = after = after if narrow is None else narrow(after)
+                add(detached(after))
+        except Exception as error:
+            raise UserFunctionError(
+                self.context.name, self.function_name, error, rows[len(found)], len(found)
+            ) from error
+        state.release_unused()
+        if not self.final_only:
+            self._emitted.rows, self._emitted.timestamps = found, timestamps_of(batch)
+            self._emitted.flush()
+
+    def process_watermark(self, watermark_ms: int) -> None:
+        self._timers.fire_event(watermark_ms, self._emit_final)
+        self._emitted.flush()
+        super().process_watermark(watermark_ms)
+
+    def _emit_final(self, timestamp_ms: int, namespace: Any) -> None:
+        assert self.state is not None
+        self._emitted.emit((self._reduced.get(None, self.state.current),), timestamp_ms)
+        self._emitted.flush_when_full()
+
+
+class RowAccumulate(RowReduce):
+    """sum, min, max, min_by, max_by or count over a field of the records of each key.
+
+    field : a position, or a name for rows; 0 for bare values. sum, min and max keep the other fields of the
+        key's
+    first record, min_by and max_by give the whole record, the first of equal ones. count puts the number of
+    records in place of the record. Source: PyFlink, KeyedStream._accumulate
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        op: str,
+        field: int | str = 0,
+        schema_out: Schema | None = None,
+        final_only: bool = False,
+        key_schema: Schema | None = None,
+    ) -> None:
+        if op not in OPS:
+            raise ConfigurationError(f"expected one of {', '.join(OPS)}, got '{op}'")
+        if not isinstance(field, (int, str)):
+            raise TypeError(
+                "The field position must be of int or str type to locate the value to calculate for min, "
+                f"max, min_by, max_by and sum. The given type is: {type(field)}"
+            )
+        super().__init__(schema, _accumulate(op, field), schema_out, final_only, key_schema)
+        self.op = op
+        self.function_name = f"{op}({field!r})" if op != "count" else "count()"
+
+    def first(self, row: Any) -> Any:
+        return 1 if self.op == "count" else row
+
+    def describe(self) -> OperatorDescription:
+        return OperatorDescription(
+            False,
+            self.function_name,
+            "records are rows of Python values; key_by a column and "
+            "aggregate with expressions to run on columns",
+        )
+
+
+def _accumulate(op: str, field: int | str) -> Callable[[Any, Any], Any]:
+    """The function of (value so far, record) -> value."""
+    if op == "count":
+        return lambda count, row: count + 1
+    if op in ("min_by", "max_by"):
+        better = lt if op == "min_by" else gt
+
+        def choose(before: Any, row: Any) -> Any:
+            if _has_fields(row):
+                return row if better(row[field], before[field]) else before
+            return row if better(row, before) else before
+
+        return choose
+
+    def combine(before: Any, row: Any) -> Any:
+        if not _has_fields(row):
+            if field != 0:
+                raise TypeError(
+                    f"The {field} field selected on a basic type. A field expression on a basic type can "
+                    "only select the 0th field (which means selecting the entire basic type)."
+                )
+            return _combined(op, before, row)
+        value = _combined(op, before[field], row[field])
+        values = list(before)
+        if isinstance(before, Row):
+            names = getattr(before, "_fields", None)
+            values[names.index(field) if isinstance(field, str) else field] = value
+            return make_row(names, values, before.get_row_kind())
+        values[field] = value  # type: ignore[index]
+        return tuple(values) if isinstance(before, tuple) else values
+
+    return combine
+
+
+def _combined(op: str, before: Any, value: Any) -> Any:
+    if op == "sum":
+        return before + value
+    return value if (value < before if op == "min" else value > before) else before
+
+
+def _has_fields(row: Any) -> bool:
+    return isinstance(row, (tuple, list, Row))

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the contents of a window are kept, and what its function is called with when the window fires."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flinkcore.errors import ConfigurationError
+from flinkcore.operators.functions import (
+    AggregateFunction,
+    AllWindowFunction,
+    ProcessAllWindowFunction,
+    ProcessWindowFunction,
+    WindowFunction,
+    as_reduce_function,
+)
+from flinkcore.operators.window_contexts import WindowContext
+from flinkcore.state.table import Table
+from flinkcore.state.values import detached
+
+#: A window function in one shape: (key, window, context, elements) -> results.
+Evaluate = Callable[[Any, Any, WindowContext, list[Any]], "Iterable[Any] | None"]
+
+
+class WindowContents:
+    """The elements of windows, by state window and group id: all of them."""
+
+    kind = "list"
+
+    def bind(self, table: Table) -> None:
+        """The table to keep them in; called when the operator opens."""
+        self.table = table
+        self._hold = table._hold
+
+    def add(self, window: Any, group_id: int, row: Any) -> bool:
+        """Adds an element; True when the window had none."""
+        rows = self.table.rows.get(window)
+        if rows is None:
+            rows = self.table.rows[window] = {}
+        found = rows.get(group_id)
+        if found is None:
+            self._hold(group_id)
+            rows[group_id] = [row]
+            return True
+        found.append(row)
+        return False
+
+    def elements(self, window: Any, group_id: int) -> list[Any] | None:
+        """What the window function is given; None when the window is empty."""
+        found = self.table.get(window, group_id)
+        return None if found is None else list(found)
+
+    def clear(self, window: Any, group_id: int) -> None:
+        self.table.take(window, group_id)
+
+    def merge(self, target: Any, sources: Iterable[Any], group_id: int) -> None:
+        """The contents of `sources` become part of those of `target`."""
+        merged = self.table.get(target, group_id)
+        for source in sources:
+            found = self.table.take(source, group_id)
+            if found is not None:
+                merged = found if merged is None else self._merged(merged, found)
+        if merged is not None:
+            self.table.put(target, group_id, merged)
+
+    def _merged(self, one: Any, other: Any) -> Any:
+        return one + other
+
+
+class _Combined(WindowContents):
+    """One value per window."""
+
+    def add(self, window: Any, group_id: int, row: Any) -> bool:
+        before = self.table.get(window, group_id)
+        self.table.put(window, group_id, self._combined(before, row))
+        return before is None
+
+    def _combined(self, before: Any, row: Any) -> Any:
+        raise NotImplementedError
+
+
+class ReducedContents(_Combined):
+    """Elements combined by a ReduceFunction as they come."""
+
+    kind = "reducing"
+
+    def __init__(self, function: Any, narrow: Callable[[Any], Any] | None = None) -> None:
+        self._reduce = as_reduce_function(function).reduce
+        self._narrow = narrow
+
+    def _combined(self, before: Any, row: Any) -> Any:
+        if before is None:
+            return row
+        return self._merged(before, row)
+
+    def _merged(self, one: Any, other: Any) -> Any:
+        after = self._reduce(one, other)
+        return after if self._narrow is None else self._narrow(after)
+
+    def elements(self, window: Any, group_id: int) -> list[Any] | None:
+        found = self.table.get(window, group_id)
+        return None if found is None else [detached(found)]
+
+
+class AggregatedContents(_Combined):
+    """Elements added to an accumulator as they come."""
+
+    kind = "aggregating"
+
+    def __init__(self, function: AggregateFunction, convert: Callable[[Any], Any] | None = None) -> None:
+        self._function = function
+        self._convert = convert
+
+    def _combined(self, before: Any, row: Any) -> Any:
+        function = self._function
+        after = function.add(row, function.create_accumulator() if before is None else before)
+        return after if self._convert is None else self._convert(after)
+
+    def _merged(self, one: Any, other: Any) -> Any:
+        after = self._function.merge(one, other)
+        return after if self._convert is None else self._convert(after)
+
+    def elements(self, window: Any, group_id: int) -> list[Any] | None:
+        found = self.table.get(window, group_id)
+        return None if found is None else [detached(self._function.get_result(found))]
+
+
+def evaluator(function: Any) -> Evaluate:
+    """A window function of any kind in one shape; None passes the elements on."""
+    if function is None:
+        return lambda key, window, context, elements: elements
+    if isinstance(function, WindowFunction):
+        return lambda key, window, context, elements: function.apply(key, window, elements)
+    if isinstance(function, AllWindowFunction):
+        return lambda key, window, context, elements: function.apply(window, elements)
+    if isinstance(function, ProcessWindowFunction):
+        return lambda key, window, context, elements: function.process(key, context, elements)
+    if isinstance(function, ProcessAllWindowFunction):
+        return lambda key, window, context, elements: function.process(context, elements)
+    raise ConfigurationError(
+        "expected a WindowFunction, AllWindowFunction, ProcessWindowFunction or "
+        f"ProcessAllWindowFunction, got {function!r}"
+    )
