@@ -23,10 +23,14 @@ cdef extern from "fc_window.h":
     void fc_sliding_starts(const int64_t *ts_ms, int64_t n, int64_t slide_ms, int64_t offset_ms,
                            const int64_t *bounds, int64_t *starts) nogil
 
+    ctypedef struct fc_session_bound:
+        int64_t fire_ms
+
     ctypedef struct fc_session_index:
         fc_buffer merges
         int64_t merge_count
         int64_t live_count
+        fc_session_bound least
 
     void fc_session_init(fc_session_index *index) nogil
     void fc_session_free(fc_session_index *index) nogil

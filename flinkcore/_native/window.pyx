@@ -6,6 +6,7 @@ All times are int64 milliseconds. Windows are half-open; one is complete when th
 
 import numpy as np
 
+from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy
 
 from flinkcore._native.status cimport check
@@ -288,6 +289,13 @@ cdef class SessionIndex:
     @property
     def live_count(self):
         return self.index.live_count
+
+    @property
+    def min_end(self):
+        """No session that has not fired ends before this millisecond; None when there is none. A lower bound:
+        expired() makes it exact for the pages that it looks at."""
+        cdef int64_t end_ms = self.index.least.fire_ms
+        return None if self.index.live_count == 0 or end_ms == INT64_MAX else end_ms
 
     @property
     def memory_bytes(self):
