@@ -77,10 +77,11 @@ def _float(number: float) -> bytes:
     return b"d" + _DOUBLE.pack(number) if number == number else _NAN
 
 
+_SHORT_LENGTHS = [bytes((count,)) for count in range(0x80)]
+
+
 def _length(count: int) -> bytes:
     """A length in 7-bit groups, lowest first, so that short items cost one byte."""
-    if count < 0x80:
-        return bytes((count,))
     groups = bytearray()
     while count >= 0x80:
         groups.append(count & 0x7F | 0x80)
@@ -96,8 +97,8 @@ def _items(tag: bytes, items: Iterable[Any]) -> bytes:
 def _joined(tag: bytes, encoded: Iterable[bytes]) -> bytes:
     parts = [tag]
     for item in encoded:
-        parts.append(_length(len(item)))
-        parts.append(item)
+        count = len(item)
+        parts += (_SHORT_LENGTHS[count] if count < 0x80 else _length(count), item)
     return b"".join(parts)
 
 
