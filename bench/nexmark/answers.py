@@ -59,7 +59,3 @@ def q11(events: int) -> dict[str, int]:
     bidders, times = columns["bidder"][order], columns["date_time"][order]
     ends = (bidders[1:] != bidders[:-1]) | (times[1:] - times[:-1] > GAP_MS)
     return {"rows": int(ends.sum()) + 1, "bid_count": len(bidders)}
-
-
-def q12(events: int) -> dict[str, int]:
-    return {"bid_count": len(bids(events, "bidder")["bidder"])}

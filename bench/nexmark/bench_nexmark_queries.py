@@ -44,6 +44,10 @@ def totals(table: pa.Table, names: set[str]) -> dict[str, int]:
 def bench_query(timed, size, query, parallelism):
     events = size(smoke=200_000, full=10_000_000)
     kept = timed(run, query, events, parallelism, rows=events, bytes=events * EVENT_BYTES[query])
+    if query == "q12":  # what is counted depends on the clock; what is still open at the end is not counted
+        counted = sum(int(batch.column("bid_count").to_numpy().sum()) for batch in kept.batches())
+        assert counted <= events * 46 // 50
+        return
     expected = getattr(answers, "q0" if query == "q1" else query)(events)
     if query == "q1":
         expected["price"] = pytest.approx(expected["price"] * 0.908)
