@@ -7,7 +7,7 @@ import sys
 import threading
 
 from flinkcore.columnar.batch import Batch
-from flinkcore.columnar.format import java_lines
+from flinkcore.columnar.format import print_lines
 from flinkcore.connectors.base import Sink, SinkContext, SinkWriter
 
 # Subtasks write whole batches in turn, so that lines stay whole.
@@ -40,8 +40,9 @@ class PrintWriter(SinkWriter):
         self.to_stderr = sink.to_stderr
 
     def write_batch(self, batch: Batch) -> None:
-        text = "".join(f"{self.prefix}{line}\n" for line in java_lines(batch))
-        stream = sys.stderr if self.to_stderr else sys.stdout      # looked up now: it may have been redirected
+        text = "".join(f"{self.prefix}{line}\n" for line in print_lines(batch))
+        # looked up now, since it may have been redirected
+        stream = sys.stderr if self.to_stderr else sys.stdout
         with _turn:
             stream.write(text)
             stream.flush()

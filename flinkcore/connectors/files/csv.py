@@ -226,7 +226,8 @@ class Csv(LineFormat):
     def _finish(self, name: str, type: pa.DataType, column: pa.ChunkedArray) -> pa.Array:
         array = one_chunk(column)
         if pa.types.is_list(type):
-            elements = pc.split_pattern(array, self.array_separators.get(name, ";"))
+            separator = self.array_separators.get(name, ";")
+            elements = pc.split_pattern(array, separator or "\n")       # without one, the text is one element
             empty = pc.equal(array, "")
             if pc.any(empty).as_py():
                 elements = pc.if_else(empty, pa.scalar([], elements.type), elements)

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flinkcore.columnar.java_text import java_double, java_float
+
 # Java's Double.toString has no exponent in [1e-3, 1e7).
 PLAIN_FLOAT_LOWER, PLAIN_FLOAT_UPPER = 1e-3, 1e7
 
@@ -127,22 +129,6 @@ def _floats(array: pa.Array) -> pa.Array:
     if plain.all():
         return with_point
     mask = pa.array(~plain)
-    others = [java_float(text) for text in texts.filter(mask).to_pylist()]
+    text_of = java_float if array.type == pa.float32() else java_double
+    others = [None if number is None else text_of(number) for number in array.filter(mask).to_pylist()]
     return pc.replace_with_mask(with_point, mask, pa.array(others, pa.string()))
-
-
-def java_float(text: str | None) -> str | None:
-    """The shortest digits of a number outside [1e-3, 1e7), in any notation, as Java writes them."""
-    if text is None:
-        return None
-    special = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity", "-nan": "NaN"}.get(text.lower())
-    if special:
-        return special
-    sign, text = ("-", text[1:]) if text.startswith("-") else ("", text)
-    mantissa, _, exponent = text.lower().partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    leading_zeros = len(whole + fraction) - len(digits)
-    power = int(exponent or 0) + len(whole) - leading_zeros - 1
-    digits = digits.rstrip("0") or "0"
-    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{power}"
