@@ -145,6 +145,7 @@ FUNCTIONS: tuple[Function, ...] = (
     F("toTimestamp", signatures.returns(logical.TIMESTAMP_3, 1, 2), temporal.to_timestamp, per_row=True, nullable="always"),
     F("TO_TIMESTAMP_LTZ", signatures.returns(logical.TIMESTAMP_LTZ_3, 1, 2), temporal.to_timestamp_ltz,
       names=("toTimestampLtz",)),
+    F("TUMBLE_START", signatures.window_start, temporal.window_start),
 )  # fmt: skip
 
 BY_NAME: dict[str, Function] = {function.name: function for function in FUNCTIONS}

@@ -317,3 +317,14 @@ def returns(type: pa.DataType, *counts: int) -> Callable[[Function, tuple[Typed,
 def unknown_function(name: str, known: Sequence[str]) -> ExpressionError:
     close = difflib.get_close_matches(name, known, 3, 0.6)
     return ExpressionError(f"Undefined function: {name}" + (f"; did you mean {', '.join(close)}?" if close else ""))
+
+
+def window_start(function: Function, args: tuple[Typed, ...]) -> Typed:
+    """TUMBLE_START(value, size): value is a number of milliseconds or a timestamp, size a positive constant."""
+    value, size = args
+    size_ms = size.value if isinstance(size, Constant) else None
+    if not (isinstance(size_ms, int) and size_ms > 0) or size.type == logical.MONTHS:
+        raise wrong_arguments(function, args, "a size that is a positive number of milliseconds or a time interval")
+    if not (logical.is_integer(value.type) or t.is_timestamp(value.type)):
+        raise wrong_arguments(function, args, "an integer number of milliseconds or a timestamp to cut into windows")
+    return invoke(function, args, value.type)

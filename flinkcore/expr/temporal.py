@@ -259,3 +259,17 @@ def to_timestamp_ltz(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> V
                   constant=number.constant)
 
 
+
+
+def window_start(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
+    """Start of the tumbling window of a size in milliseconds that holds a number of milliseconds or a point in time."""
+    point, size_ms = args
+    if point.null_constant:
+        return Vector.of_constant(None, type)
+    size = int(size_ms.values())
+    if t.is_timestamp(type):
+        per_second = units_per_second(type)
+        size = max(1, size * per_second // 1000)
+    values = point.values()
+    values = values - np.mod(values, size)
+    return Vector(type, values, None if point.constant else point.valid(), constant=point.constant)

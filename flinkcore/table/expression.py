@@ -84,7 +84,7 @@ def call(name: str, *args: Any) -> Expression:
 
 def _some(*args: Any) -> tuple[Any, ...]:
     """The arguments up to the first that was left out."""
-    return args[: args.index(None)] if None in args else args
+    return args[: next((i for i, arg in enumerate(args) if arg is None), len(args))]
 
 
 class Expression:
@@ -118,6 +118,11 @@ class Expression:
 
     def __setstate__(self, node: Expr) -> None:
         self._node = node
+
+    @property
+    def node(self) -> Expr:
+        """The tree, for the engine and for authors of operators. Beyond PyFlink."""
+        return self._node
 
     # -- operators --------------------------------------------------------------------------------------
 
