@@ -141,7 +141,16 @@ def _codec(type: pa.DataType) -> _Codec:
         )
     if t.is_list(type):
         return _Codec(type, (list, tuple), _sequence, lambda values, has_none: _lists(values, has_none, type))
-    return _Codec(type, (), lambda value: value)
+    if t.is_large_list(type) or t.is_fixed_size_list(type):
+        plain = pa.list_(type.value_type)
+
+        def build(values: list[Any], has_none: bool) -> Column:
+            return Column.from_arrow(_lists(values, has_none, plain).to_arrow().cast(type))
+
+        return _Codec(
+            type, (list, tuple), lambda value: _sized(value, type), build, is_exact=lambda values: False
+        )
+    return _Codec(type, (), lambda value: pa.scalar(value, type).as_py())  # Arrow says what it cannot hold
 
 
 def _integer_codec(type: pa.DataType) -> _Codec:
@@ -294,6 +303,13 @@ def _sequence(value: Any) -> list[Any]:
     if isinstance(value, (str, bytes, bytearray, dict, Row)) or not hasattr(value, "tolist"):
         raise TypeError
     return value.tolist()  # NumPy arrays, array.array
+
+
+def _sized(value: Any, type: pa.DataType) -> list[Any]:
+    elements = _sequence(value)
+    if pa.types.is_fixed_size_list(type) and len(elements) != type.list_size:
+        raise ValueError(f"{len(elements)} elements instead of {type.list_size}")
+    return elements
 
 
 def _mapping(value: Any) -> dict[Any, Any]:

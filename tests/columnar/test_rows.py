@@ -245,6 +245,29 @@ def test_rows_of_arrow_data_have_the_names_of_the_columns():
     ]
 
 
+def test_arrow_types_beyond_flinks_take_and_give_values_too():
+    for type, values in (
+        (pa.list_(pa.int32(), 2), [[1, 2], None, [3, None]]),
+        (pa.large_list(pa.string()), [["a"], None, []]),
+        (pa.null(), [None, None]),
+        (pa.decimal256(50, 1), [Decimal("1.5"), None]),
+        (pa.duration("ms"), [dt.timedelta(milliseconds=5), None]),
+        (pa.uint8(), [255, None]),
+        (pa.time64("ns"), [dt.time(1, 2, 3, 4), None]),
+        (pa.date64(), [dt.date(1960, 1, 1), None]),
+    ):
+        assert to_pylist(from_pylist(list(values), type)) == values
+        assert from_pylist([], type).type == from_pylist(list(values), type).type
+    for type, value, reason in (
+        (pa.list_(pa.int32(), 2), [1], "1 elements instead of 2"),
+        (pa.null(), 5, "null"),
+        (pa.uint8(), -1, "outside 0 .. 255"),
+        (pa.duration("s"), 5, "duration"),
+    ):
+        with pytest.raises(SchemaError, match=reason):
+            from_rows([(value,)], Schema(["x"], [type]), "test")
+
+
 def test_a_record_does_not_share_what_it_holds_with_the_batch():
     schema = schema_of(Types.ROW([Types.LIST(Types.INT())]))
     batch = Batch(schema, from_rows([([1],)], schema, "test"))
