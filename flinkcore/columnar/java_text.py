@@ -51,6 +51,7 @@ def column_texts(column: Column, style: Style, null: str = "null") -> list[str]:
     values = to_pylist(column)
     if pa.types.is_string(type):
         return [null if value is None else value for value in values] if column.null_count else values
+    text_of: Callable[[Any], str]
     if pa.types.is_floating(type):
         text_of = java_float if type.bit_width < 64 else java_double
         if not column.null_count:
