@@ -54,8 +54,8 @@ class WatermarkStrategySpec:
     timestamp_assigner : extract_timestamp(value, record_timestamp) of a TimestampAssigner, called per row;
         neither of the two: records keep the timestamps that they have
     idle_timeout_ms : the stream is idle after so long without a record; None: never
-    future_ms_max, on_future : a record further than this ahead of the processing-time clock is at fault, and the
-        policy (flinkcore.columnar.faults) says what happens to it; None: the future is not checked
+    future_ms_max, on_future : a record further than this ahead of the processing-time clock is at fault, and
+        the policy (flinkcore.columnar.faults) says what happens to it; None: the future is not checked
     on_bad_timestamp : the policy for null and out-of-range timestamps
     """
 
