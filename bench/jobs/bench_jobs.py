@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole jobs, through the public API, from an Arrow table to batches in memory."""
+"""The whole jobs, through the public API, from an Arrow table to results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from bench.jobs.collect import final_table, run
+from bench.jobs.collect import result_table, run
 from bench.jobs.pipelines import PIPELINES
 from bench.workloads import WORKLOADS, base, checksum
 
@@ -18,5 +18,6 @@ def bench_job(timed, size, job, parallelism):
     workload = WORKLOADS[base(job)]
     rows = size(smoke=20_000, full=workload.rows_full)
     table = workload.table(rows)
-    kept = timed(run, PIPELINES[job], table, parallelism, rows=rows, bytes=table.nbytes)
-    assert checksum(final_table(job, kept)) == checksum(workload.answer(table))
+    build = PIPELINES[job]
+    made = timed(run, job, build, table, parallelism, rows=rows, bytes=table.nbytes)
+    assert checksum(result_table(job, made, build, table)) == checksum(workload.answer(table))

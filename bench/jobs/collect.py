@@ -1,27 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sink that keeps the batches it gets, and what the kept batches say once a changelog is over."""
+"""Sinks of the benchmarks: one keeps everything, one takes a changelog in as it flows by."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bench.workloads import WORKLOADS, base, words_of
 from flinkcore.columnar.batch import DELETE, UPDATE_BEFORE, Batch
 from flinkcore.connectors.base import Sink, SinkContext, SinkWriter
-from flinkcore.datastream import DataStream, StreamExecutionEnvironment
-
-
-class KeptWriter(SinkWriter):
-    def __init__(self, batches: list[Batch]) -> None:
-        self.batches = batches
-
-    def write_batch(self, batch: Batch) -> None:
-        self.batches.append(batch)
+from flinkcore.datastream import StreamExecutionEnvironment
 
 
 class KeptBatches(Sink):
-    """Everything that the stream emits, row kinds included, in memory: a list per subtask."""
+    """Everything that a stream emits, row kinds included, in memory: a list per subtask."""
 
     def __init__(self) -> None:
         self.by_subtask: list[list[Batch]] = []
@@ -33,35 +26,82 @@ class KeptBatches(Sink):
     def batches(self) -> list[Batch]:
         return [batch for batches in self.by_subtask for batch in batches]
 
-    def rows(self) -> int:
-        return sum(batch.num_rows for batch in self.batches())
-
     def table(self) -> pa.Table:
         return pa.Table.from_batches([batch.to_arrow() for batch in self.batches()])
 
 
-def run(build, table: pa.Table, parallelism: int) -> KeptBatches:
-    """Runs one of the pipelines over a table; what is timed."""
+class KeptWriter(SinkWriter):
+    def __init__(self, batches: list[Batch]) -> None:
+        self.batches = batches
+
+    def write_batch(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+
+class FoldedChanges(Sink):
+    """What a changelog comes to: rows added less rows taken back, and the same of the sums of its numbers."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.by_subtask: list[dict[str, int]] = []
+
+    def create_writer(self, context: SinkContext) -> SinkWriter:
+        self.by_subtask.append(dict.fromkeys(("rows", *self.names), 0))
+        return FoldingWriter(self.by_subtask[-1])
+
+    def totals(self) -> dict[str, int]:
+        return {name: sum(part[name] for part in self.by_subtask) for name in ("rows", *self.names)}
+
+
+class FoldingWriter(SinkWriter):
+    def __init__(self, totals: dict[str, int]) -> None:
+        self.totals = totals
+
+    def write_batch(self, batch: Batch) -> None:
+        signs = np.where((batch.kinds() == UPDATE_BEFORE) | (batch.kinds() == DELETE), -1, 1)
+        for name in self.totals:
+            values = signs if name == "rows" else batch.column(name).to_numpy() * signs
+            self.totals[name] += int(values.sum())
+
+
+def run_into(sink: Sink, build, table: pa.Table, parallelism: int) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
     env.set_parallelism(parallelism)
-    stream: DataStream = build(env, table)
-    sink = KeptBatches()
-    stream.sink_to(sink)
+    build(env, table).sink_to(sink)
     env.execute()
+
+
+def run(job: str, build, table: pa.Table, parallelism: int) -> KeptBatches | FoldedChanges:
+    """Runs a job over a table; what is timed. Results are kept, unless they are a changelog of changes."""
+    changes = job in ("W3", "W3.record", "W8.batch")
+    numbers = WORKLOADS[base(job)].columns[1:]
+    sink = FoldedChanges(numbers) if changes else KeptBatches()
+    run_into(sink, build, table, parallelism)
     return sink
 
 
-def final_table(job: str, kept: KeptBatches) -> pa.Table:
-    """The columns of the job's answer; of a changelog, the last row of each key."""
-    columns = WORKLOADS[base(job)].columns
-    batches = kept.batches()
-    table = kept.table().select(columns)
-    if all(batch.row_kinds is None for batch in batches):
-        return table
-    kinds = np.concatenate([batch.kinds() for batch in batches])
+def result_table(job: str, made: KeptBatches | FoldedChanges, build, table: pa.Table) -> pa.Table:
+    """The columns of the job's answer, from what run() made.
+
+    A changelog that was folded is made again and kept, to compare the last row of each key; both must agree.
+    """
+    if isinstance(made, KeptBatches):
+        return made.table().select(WORKLOADS[base(job)].columns)
+    kept = KeptBatches()
+    run_into(kept, build, table, 1)
+    last = last_rows(kept, WORKLOADS[base(job)].columns)
+    totals = {"rows": last.num_rows, **{name: pc.sum(last[name]).as_py() for name in made.names}}
+    if made.totals() != totals:
+        raise ValueError(f"{job}: the changes come to {made.totals()}, the last rows to {totals}")
+    return last
+
+
+def last_rows(kept: KeptBatches, columns: tuple[str, ...]) -> pa.Table:
+    """Of a changelog that deletes nothing, the last row of each value of the first column."""
+    kinds = np.concatenate([batch.kinds() for batch in kept.batches()])
     if (kinds == DELETE).any():
-        raise ValueError(f"{job} deletes rows, which none of these jobs does")
-    table = table.filter(pa.array(kinds != UPDATE_BEFORE))
+        raise ValueError("a row was deleted, which none of these jobs does")
+    table = kept.table().select(columns).filter(pa.array(kinds != UPDATE_BEFORE))
     words = words_of(table[columns[0]].combine_chunks())
     _, last = np.unique(words[::-1], return_index=True)
     return table.take(pa.array(len(words) - 1 - last))

@@ -82,8 +82,8 @@ def q11(env: StreamExecutionEnvironment, events: int) -> DataStream:
 def q12(env: StreamExecutionEnvironment, events: int) -> DataStream:
     """Bids per user in every 50 ms of processing time.
 
-    Published with 10 s, which a run of a second would never see the end of: windows of processing time that are
-    open when a bounded input ends do not fire, as in Flink.
+    Published with 10 s, which a run of a second would never see the end of: windows of processing time that
+    are open when a bounded input ends do not fire, as in Flink.
     """
     keyed = bids(env, events, "bidder").key_by("bidder")
     windows = keyed.window(TumblingProcessingTimeWindows.of(Time.milliseconds(50)))

@@ -20,7 +20,7 @@ from bench.workloads import WORKLOADS, base, checksum
 
 
 def peak_bytes() -> int:
-    """The most memory this process has had. (ru_maxrss would count the parent's from before exec, on Linux.)"""
+    """The most memory this process has had. (On Linux ru_maxrss counts the parent's too.)"""
     status = Path("/proc/self/status")
     if status.exists():
         text = status.read_text()

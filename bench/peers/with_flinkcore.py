@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 import flinkcore
-from bench.jobs.collect import KeptBatches, final_table, run
+from bench.jobs.collect import FoldedChanges, KeptBatches, result_table, run
 from bench.jobs.pipelines import PIPELINES
 
 
@@ -16,7 +16,9 @@ def version() -> str:
     return flinkcore.__version__
 
 
-def prepare(
-    job: str, table: pa.Table, threads: int
-) -> tuple[Callable[[], KeptBatches], Callable[[KeptBatches], pa.Table]]:
-    return lambda: run(PIPELINES[job], table, threads), lambda kept: final_table(job, kept)
+Made = KeptBatches | FoldedChanges
+
+
+def prepare(job: str, table: pa.Table, threads: int) -> tuple[Callable[[], Made], Callable[[Made], pa.Table]]:
+    build = PIPELINES[job]
+    return lambda: run(job, build, table, threads), lambda made: result_table(job, made, build, table)

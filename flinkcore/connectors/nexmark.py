@@ -6,19 +6,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from flinkcore._native.nexmark import EVENT_MAX, STREAMS, NexmarkGenerator
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.base import (
+    AssignedSplits,
     Boundedness,
     Source,
     SourceContext,
     SourceReader,
     SourceSplit,
     SplitEnumerator,
-    SplitQueue,
 )
 from flinkcore.errors import ConfigurationError, SchemaError
 
@@ -108,10 +108,15 @@ class NexmarkSource(Source):
         block_events = BLOCK_EVENTS
         if self.emit_per_second is not None:  # a turn of at most 10 ms, or the others would stand still
             block_events = min(block_events, max(1, self.emit_per_second // 100))
-        return SplitQueue(
+        splits = [
             NexmarkSplit(f"nexmark-{index}", index, parallelism, block_events, self.first_event, self.end)
             for index in range(parallelism)
-        )
+        ]
+        # One each: a subtask that read two, one after the other, would find the second one late.
+        return AssignedSplits(splits, parallelism)
+
+    def restore_enumerator(self, parallelism: int, state: Any) -> SplitEnumerator:
+        return AssignedSplits(state, parallelism)
 
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         assert isinstance(split, NexmarkSplit)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from flinkcore.columnar.faults import BadRecords
 
+from flinkcore.columnar.faults import BadRecords
 from flinkcore.connectors import nexmark
 from flinkcore.connectors.base import Boundedness, SourceContext
 from flinkcore.connectors.nexmark import NexmarkSource
@@ -21,9 +21,8 @@ def context(clock=None):
 
 def splits(source, parallelism):
     enumerator = source.create_enumerator(parallelism)
-    found = []
-    while not enumerator.is_finished():
-        found.append(enumerator.next_split(0))
+    found = [enumerator.next_split(subtask) for subtask in range(parallelism)]
+    assert enumerator.is_finished()
     return found
 
 
@@ -53,6 +52,14 @@ def test_parallel_splits_hold_the_events_of_one_reader_once_each(stream, paralle
     alone = read_all(source, *splits(source, 1))
     shared = [row for split in splits(source, parallelism) for row in read_all(source, split, max_rows=50)]
     assert sorted(map(str, shared)) == sorted(map(str, alone))
+
+
+def test_a_subtask_gets_its_own_split_and_no_other():
+    enumerator = NexmarkSource(event_count=1000).create_enumerator(2)
+    assert enumerator.next_split(1).index == 1
+    assert enumerator.next_split(1) is None
+    assert not enumerator.is_finished()
+    assert enumerator.next_split(0).index == 0
 
 
 @pytest.mark.parametrize("parallelism", [1, 3])
