@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeVar
 
 from flinkcore.errors import UnsupportedOperationError
 from flinkcore.operators.functions import (
@@ -35,6 +35,9 @@ from flinkcore.operators.functions import (
     TimerService,
     WindowFunction,
 )
+
+IN = TypeVar("IN")
+OUT = TypeVar("OUT")
 
 __all__ = [
     "AggregateFunction",
@@ -103,7 +106,7 @@ class PassThroughAllWindowFunction(AllWindowFunction):
         yield from inputs
 
 
-class AsyncRetryPredicate(ABC):
+class AsyncRetryPredicate(ABC, Generic[OUT]):
     """When an asynchronous call is tried again."""
 
     @abstractmethod
@@ -115,7 +118,7 @@ class AsyncRetryPredicate(ABC):
         """A function of the exception, or None."""
 
 
-class AsyncRetryStrategy(ABC):
+class AsyncRetryStrategy(ABC, Generic[OUT]):
     """How often and when an asynchronous call is tried again."""
 
     @abstractmethod
@@ -128,7 +131,7 @@ class AsyncRetryStrategy(ABC):
     def get_retry_predicate(self) -> AsyncRetryPredicate: ...
 
 
-class AsyncFunction(Function):
+class AsyncFunction(Function, Generic[IN, OUT]):
     """A function that waits for something else, many at a time."""
 
     @abstractmethod

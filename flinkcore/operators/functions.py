@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from flinkcore.errors import ConfigurationError
 from flinkcore.state.functions import (
@@ -24,6 +24,14 @@ from flinkcore.state.functions import (
 )
 from flinkcore.state.interfaces import KeyedStateStore
 from flinkcore.time.timers import TimeDomain
+
+IN = TypeVar("IN")
+OUT = TypeVar("OUT")
+KEY = TypeVar("KEY")
+W = TypeVar("W")
+W2 = TypeVar("W2")
+IN1 = TypeVar("IN1")
+IN2 = TypeVar("IN2")
 
 __all__ = [
     "AggregateFunction",
@@ -242,21 +250,21 @@ class KeyedCoProcessFunction(Function):
         """A timer of the key fired."""
 
 
-class WindowFunction(Function):
+class WindowFunction(Function, Generic[IN, OUT, KEY, W]):
     """All elements of a key and window to any number of records."""
 
     @abstractmethod
     def apply(self, key: Any, window: Any, inputs: Iterable[Any]) -> Iterable[Any] | None: ...
 
 
-class AllWindowFunction(Function):
+class AllWindowFunction(Function, Generic[IN, OUT, W]):
     """All elements of a window, of a stream without keys."""
 
     @abstractmethod
     def apply(self, window: Any, inputs: Iterable[Any]) -> Iterable[Any] | None: ...
 
 
-class _WindowContext(ABC):
+class _WindowContext(ABC, Generic[W2]):
     @abstractmethod
     def window(self) -> Any:
         """The window that is evaluated."""
@@ -270,10 +278,10 @@ class _WindowContext(ABC):
         """State of the key, over all windows."""
 
 
-class ProcessWindowFunction(Function):
+class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
     """All elements of a key and window, with state, time and side outputs."""
 
-    class Context(_WindowContext):
+    class Context(_WindowContext[W2]):
         """About the window."""
 
         @abstractmethod
@@ -289,10 +297,10 @@ class ProcessWindowFunction(Function):
         """The window is going away: clear what window_state() holds."""
 
 
-class ProcessAllWindowFunction(Function):
+class ProcessAllWindowFunction(Function, Generic[IN, OUT, W]):
     """All elements of a window, of a stream without keys, with state and side outputs."""
 
-    class Context(_WindowContext):
+    class Context(_WindowContext[W2]):
         """About the window."""
 
     @abstractmethod
@@ -330,7 +338,7 @@ class BaseBroadcastProcessFunction(Function):
         def get_broadcast_state(self, state_descriptor: Any) -> Any: ...
 
 
-class BroadcastProcessFunction(BaseBroadcastProcessFunction):
+class BroadcastProcessFunction(BaseBroadcastProcessFunction, Generic[IN1, IN2, OUT]):
     """A stream connected with a broadcast stream."""
 
     class Context(BaseBroadcastProcessFunction.Context):
@@ -348,7 +356,7 @@ class BroadcastProcessFunction(BaseBroadcastProcessFunction):
     def process_broadcast_element(self, value: Any, ctx: BroadcastProcessFunction.Context) -> Any: ...
 
 
-class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction):
+class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction, Generic[KEY, IN1, IN2, OUT]):
     """A keyed stream connected with a broadcast stream."""
 
     class Context(BaseBroadcastProcessFunction.Context):

@@ -22,7 +22,6 @@ from flinkcore.operators.functions import as_reduce_function
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.process import RowOperator
 from flinkcore.operators.row_output import RowOutput, timestamps_of
-from flinkcore.state.types import narrowing
 from flinkcore.state.values import detached
 from flinkcore.time import MAX_WATERMARK
 
@@ -51,7 +50,6 @@ class RowReduce(RowOperator):
         super().open(context, out)
         assert self.state is not None
         self._reduced = self.state.table("reduce", "reducing")
-        self._narrow = narrowing(self.schema_out)
         self._timers = KeyedTimers(context, self.state)
         self._emitted = RowOutput(self.schema_out, self._what, out, context.config.get(options.BATCH_ROWS))
 
@@ -60,7 +58,7 @@ class RowReduce(RowOperator):
         return row
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        state, reduce, first, narrow = self.state, self._call, self.first, self._narrow
+        state, reduce, first = self.state, self._call, self.first
         assert state is not None
         rows, ids = to_rows(batch), self._ids(batch)
         found: list[Any] = []
@@ -76,8 +74,7 @@ class RowReduce(RowOperator):
                     if self.final_only:  # as Flink: the result comes with the last watermark
                         self._timers.register_event(MAX_WATERMARK)
                 else:
-                    after = reduce(before, row)
-                    values[group_id] = after = after if narrow is None else narrow(after)
+                    values[group_id] = after = reduce(before, row)
                 add(detached(after))
         except Exception as error:
             raise UserFunctionError(

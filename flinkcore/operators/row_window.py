@@ -37,7 +37,7 @@ from flinkcore.operators.window_functions import (
     evaluator,
 )
 from flinkcore.state.manager import StateManager
-from flinkcore.state.types import converter, narrowing
+from flinkcore.state.types import converter
 from flinkcore.time import MAX_WATERMARK
 from flinkcore.time.assigners import MergingWindowAssigner, WindowAssigner
 from flinkcore.time.evictors import Evictor, TimestampedValue
@@ -167,6 +167,10 @@ class RowWindow(Operator):
             f"{self.assigner!r}, {type(self.trigger).__name__}, {self.function_name}",
             f"{self.function_name} is called with rows",
         )
+
+    @property
+    def waits_for_watermarks(self) -> bool:
+        return self.assigner.is_event_time()
 
     def unfired(self) -> str | None:
         next_ms = self._timers.event.next_ms()
@@ -409,7 +413,7 @@ class RowWindow(Operator):
 
     def _make_contents(self, reduce: Any, aggregate: Any) -> WindowContents:
         if self._evictor is None and reduce is not None:
-            return ReducedContents(reduce, narrowing(self.schema))
+            return ReducedContents(reduce)
         if self._evictor is None and aggregate is not None:
             return AggregatedContents(aggregate, converter(self.accumulator_type, "an accumulator"))
         return WindowContents()

@@ -85,9 +85,8 @@ class ReducedContents(_Combined):
 
     kind = "reducing"
 
-    def __init__(self, function: Any, narrow: Callable[[Any], Any] | None = None) -> None:
+    def __init__(self, function: Any) -> None:
         self._reduce = as_reduce_function(function).reduce
-        self._narrow = narrow
 
     def _combined(self, before: Any, row: Any) -> Any:
         if before is None:
@@ -95,8 +94,7 @@ class ReducedContents(_Combined):
         return self._merged(before, row)
 
     def _merged(self, one: Any, other: Any) -> Any:
-        after = self._reduce(one, other)
-        return after if self._narrow is None else self._narrow(after)
+        return self._reduce(one, other)
 
     def elements(self, window: Any, group_id: int) -> list[Any] | None:
         found = self.table.get(window, group_id)
