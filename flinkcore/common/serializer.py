@@ -3,6 +3,18 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 from flinkcore.state.serializer import TypeSerializer
 
 __all__ = ["TypeSerializer"]
+
+
+class VoidNamespaceSerializer(TypeSerializer[bytes]):
+    """For state that belongs to no window: nothing is written."""
+
+    def serialize(self, element: bytes, stream: BytesIO) -> None:
+        return
+
+    def deserialize(self, stream: BytesIO) -> bytes:
+        return b""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Typed state: a value is stored as its declared type can hold it, so that it is the same after a recovery.
 
-Floats are made of integers, integers are checked against their range, ROW gives rows with the type's field names,
-TUPLE gives tuples; lists, arrays and maps convert their elements. FLOAT is checked but not rounded to 32 bits: in
-PyFlink a state's value is rounded only when it leaves the worker's cache, and running sums show that it was not.
+Floats are made of integers, integers are checked against their range, ROW gives rows with the names of the
+type, TUPLE gives tuples; lists, arrays and maps convert their elements. FLOAT is checked but not rounded to
+32 bits: in PyFlink a value is rounded only when it leaves the worker's cache, and running sums show that it
+was not.
 """
 
 from __future__ import annotations
