@@ -58,7 +58,7 @@ class Ranking(KeyedProcessFunction):
             counts = ranking["counts"]
             counts[change["word"]] = change["count"]
             if len(counts) > self.top:
-                del counts[min(counts, key=lambda word: (counts[word], word))]
+                del counts[max(counts, key=lambda word: (-counts[word], word))]
             if ranking["words"] >= ranking["told_at"] + self.every:
                 yield from self.tell(ranking)
         self.state.update(ranking)

@@ -103,7 +103,7 @@ def test_imports_go_downward(path: Path) -> None:
     for line, name, _ in imports(path):
         other = name.split(".")[1] if name.startswith("flinkcore.") else None
         if other in FLOORS and not may_import(folder, other):
-            upward.append(f"line {line}: {folder} on floor {FLOORS[folder]} imports {name} of {FLOORS[other]}")
+            upward.append(f"line {line}: {folder} on floor {FLOORS[folder]} imports {name} ({FLOORS[other]})")
     assert not upward, "\n".join(upward)
 
 

@@ -11,6 +11,7 @@ from flinkcore.cli.text import count
 from flinkcore.graph.job_graph import Chain, JobGraph, Node
 from flinkcore.graph.transformation import Partitioning
 from flinkcore.operators.base import OperatorDescription
+from flinkcore.operators.timestamps import AssignTimestamps
 from flinkcore.runtime import launch
 from flinkcore.runtime.job import JobRun
 from flinkcore.time.clock import SystemClock
@@ -50,20 +51,18 @@ def explain(program: Program, *, engine_frames: bool = False) -> int:
 
 
 def describe(graph: JobGraph) -> str:
-    """The job graph as text: one block for each task, operators in the order in which records pass them."""
+    """The job graph as text: a block for each task, its operators in the order in which records pass them."""
     visible = [node for node in graph.nodes if not node.transformation.hidden]
     lines = [f"job '{graph.name}': {count(len(visible), 'operator')} in {count(len(graph.chains), 'task')}"]
     numbers = {id(chain): i for i, chain in enumerate(graph.chains, 1)}
     made = {node for node in graph.nodes if _makes_watermarks(node)}
     for chain in graph.chains:
-        lines += ["", f"task {numbers[id(chain)]}, parallelism {chain.parallelism}: {chain.name}"]
+        lines += ["", f"task {numbers[id(chain)]}, parallelism {chain.parallelism}"]
         lines += [f"  from {text}" for text in _inputs(chain, numbers)]
-        shown = [node for node in chain.nodes if not node.transformation.hidden or node in made]
-        width = max((len(node.name) for node in shown), default=0)
-        for node in shown:
-            first, *more = _facts(node, made)
-            lines.append(f"    {node.name:<{width}}  {first}")
-            lines += [f"    {'':<{width}}  {fact}" for fact in more]
+        for node in chain.nodes:
+            if not node.transformation.hidden or _calls_python(node):
+                lines.append(f"  {node.name}")
+                lines += [f"      {fact}" for fact in _facts(node, made)]
     return "\n".join(lines) + "\n"
 
 
@@ -71,12 +70,21 @@ def _inputs(chain: Chain, numbers: dict[int, int]) -> list[str]:
     texts = []
     for connection in chain.head.inputs:
         assert connection.source.chain is not None
-        side = f", side output '{connection.edge.side}'" if connection.edge.side else ""
         how = connection.partitioning.value
         if connection.partitioning is Partitioning.HASH:
-            how += " of the key"
-        texts.append(f"task {numbers[id(connection.source.chain)]} ({connection.source.name}{side}), {how}")
+            how += f" {_description(connection.source).detail}"
+        side = f" of its side output '{connection.edge.side}'" if connection.edge.side else ""
+        texts.append(f"task {numbers[id(connection.source.chain)]}, {how}{side}")
     return texts
+
+
+def _description(node: Node) -> OperatorDescription:
+    factory = node.transformation.factory
+    return OperatorDescription(native=True) if factory is None else factory().describe()
+
+
+def _calls_python(node: Node) -> bool:
+    return not _description(node).native
 
 
 def _facts(node: Node, made: set[Node]) -> list[str]:
@@ -91,7 +99,8 @@ def _facts(node: Node, made: set[Node]) -> list[str]:
     elif transformation.description:
         facts.append(transformation.description)
     if transformation.watermarks is not None:
-        facts.append(f"watermarks are made here, for each split: {transformation.watermarks.describe()}")
+        strategy = AssignTimestamps(transformation.watermarks, transformation.schema).describe()
+        facts.append(f"watermarks are made here, for each split: {strategy.detail}")
     elif node in made:
         facts.append("watermarks are made here")
     return facts or ["source" if transformation.source is not None else "native"]
@@ -125,8 +134,6 @@ def _upstream(node: Node) -> list[Node]:
 
 
 def _makes_watermarks(node: Node) -> bool:
-    from flinkcore.operators.timestamps import AssignTimestamps
-
     if node.transformation.watermarks is not None:
         return True
     factory = node.transformation.factory

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 
-from flinkcore.errors import JobExecutionError
+from flinkcore.errors import FlinkcoreError, JobExecutionError
 
 ENGINE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -82,7 +82,8 @@ def failure_text(error: BaseException, *, engine_frames: bool) -> str:
     told = traceback.TracebackException.from_exception(error)
     hidden = 0 if engine_frames else _hide_engine(told, error)
     text = "".join(told.format())
-    if hidden and not _in_user_code(error):
+    told_enough = isinstance(error, (FlinkcoreError, ImportError, SyntaxError)) or _in_user_code(error)
+    if hidden and not told_enough:
         text += f"({hidden} frames of the engine are left out; --traceback shows them)\n"
     return text
 

@@ -13,6 +13,7 @@ from types import FrameType
 from flinkcore.cli.program import Program, failure_text
 from flinkcore.cli.screen import Screen
 from flinkcore.cli.watch import Progress, WatermarkReport, summary
+from flinkcore.connectors.arrow import ArrowCollectSink
 from flinkcore.errors import JobCancelledError
 from flinkcore.runtime import job as jobs
 from flinkcore.runtime.job import JobRun
@@ -75,6 +76,13 @@ def _outcome(program: Program, watch: _Watch, engine_frames: bool) -> tuple[int,
 
 
 def _wait(job: JobRun) -> None:
+    """Waits for a job that the program left running; one whose results nobody will read is stopped."""
+    unread = [sink for runner in job.runners()
+              if isinstance(sink := getattr(runner.operator, "sink", None), ArrowCollectSink)]
+    if unread and job.is_running:
+        job.cancel()
+        for sink in unread:
+            sink.cancel()
     try:
         job.wait()
     except JobCancelledError:
@@ -96,8 +104,9 @@ def _flush_stdout() -> None:
 
 
 def _built_something() -> bool:
-    """Whether the program got as far as to use the API."""
-    return "flinkcore.datastream" in sys.modules or "flinkcore.table" in sys.modules
+    """Whether the program made an environment, as one does to build a table or a stream."""
+    module = sys.modules.get("flinkcore.datastream.stream_execution_environment")
+    return module is not None and bool(module.environments)
 
 
 class _Watch:

@@ -87,9 +87,9 @@ def summary(job: JobRun) -> str:
     """The lines that end a run: what came in and went out, how fast, and what was lost on the way."""
     total = Sample.of(job)
     seconds = total.elapsed_ns / 1e9
-    rate = f", {short(total.rows_in / seconds)} records/s" if total.rows_in and seconds > 0 else ""
+    rate = f", {short(total.rows_in / seconds)} records/s" if total.rows_in > seconds > 0 else ""
     lines = [f"job '{job.name}' {job.status.value.lower()}: {count(total.rows_in, 'record')} in, "
-             f"{total.rows_out:,} out, {seconds:.2f} s{rate}"]
+             f"{total.rows_out:,} out, {duration(total.elapsed_ns // 1_000_000)}{rate}"]
     for name, what in _LOSSES.items():
         lost = job.count(name)
         if lost:
@@ -155,5 +155,7 @@ def holding_back(facts: dict[str, WatermarkFacts]) -> list[str]:
     return [place for place, order in active.items() if order == min(active.values())]
 
 
-def _order(fact: WatermarkFacts) -> int:
-    return -(2**63) if fact.watermark_ms is None else fact.watermark_ms
+def _order(fact: WatermarkFacts) -> tuple[int, int]:
+    """How far a place has come; before its first watermark, by its timestamps."""
+    return (-(2**63) if fact.watermark_ms is None else fact.watermark_ms,
+            -(2**63) if fact.last_timestamp_ms is None else fact.last_timestamp_ms)

@@ -117,6 +117,11 @@ class Operator:
     def describe(self) -> OperatorDescription:
         return OperatorDescription(native=True)
 
+    @property
+    def waits_for_watermarks(self) -> bool:
+        """Whether results are held back until event time has come so far; for explain()."""
+        return False
+
     def unfired(self) -> str | None:
         """What waits for a watermark that has not come, in words; None when nothing does."""
         return None

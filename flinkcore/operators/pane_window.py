@@ -224,6 +224,10 @@ class PaneWindow(WindowedAggregate):
 
     # -- words --------------------------------------------------------------------------------------------
 
+    @property
+    def waits_for_watermarks(self) -> bool:
+        return not self.processing_time
+
     def unfired(self) -> str | None:
         if not self._ends:
             return None

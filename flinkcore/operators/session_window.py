@@ -153,6 +153,10 @@ class SessionWindow(WindowedAggregate):
 
     # -- words --------------------------------------------------------------------------------------------
 
+    @property
+    def waits_for_watermarks(self) -> bool:
+        return not self.processing_time
+
     def unfired(self) -> str | None:
         end_ms = self.sessions.min_end
         if end_ms is None:

@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-import flinkcore
-
-ROOT = Path(flinkcore.__file__).parents[1]
+if TYPE_CHECKING:
+    from conftest import Shell
 
 SHOW = """\
 import json, os, sys
@@ -22,32 +18,19 @@ print(json.dumps({"argv": sys.argv, "name": __name__, "file": __file__, "package
 """
 
 
-def command(*arguments: str, cwd: Path, python: bool = False) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    start = [sys.executable] if python else [sys.executable, "-m", "flinkcore", "run"]
-    return subprocess.run([*start, *arguments], capture_output=True, text=True, cwd=cwd, env=environment)
-
-
-def write(folder: Path, text: str, name: str = "job.py") -> str:
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(text)
-    return name
-
-
 @pytest.mark.parametrize("arguments", [["job.py"], ["job.py", "--quiet", "-m", "x y"], ["deep/job.py", "1"]])
-def test_a_program_sees_what_python_would_show_it(tmp_path: Path, arguments: list[str]) -> None:
-    write(tmp_path, SHOW, arguments[0])
-    expected = command(*arguments, cwd=tmp_path, python=True)
-    assert command(*arguments, cwd=tmp_path).stdout == expected.stdout != ""
+def test_a_program_sees_what_python_would_show_it(shell: Shell, arguments: list[str]) -> None:
+    shell.write(SHOW, arguments[0])
+    assert shell.flinkcore("run", *arguments).stdout == shell.python(*arguments).stdout != ""
 
 
 @pytest.mark.parametrize("module", ["package.job", "package"])
-def test_a_module_sees_what_python_would_show_it(tmp_path: Path, module: str) -> None:
-    write(tmp_path, "", "package/__init__.py")
-    write(tmp_path, SHOW, "package/job.py")
-    write(tmp_path, "from . import job\n" + SHOW, "package/__main__.py")
-    expected = command("-m", module, "--flag", cwd=tmp_path, python=True)
-    assert command("-m", module, "--flag", cwd=tmp_path).stdout == expected.stdout != ""
+def test_a_module_sees_what_python_would_show_it(shell: Shell, module: str) -> None:
+    shell.write("", "package/__init__.py")
+    shell.write(SHOW, "package/job.py")
+    shell.write("from . import job\n" + SHOW, "package/__main__.py")
+    arguments = ["-m", module, "--flag"]
+    assert shell.flinkcore("run", *arguments).stdout == shell.python(*arguments).stdout != ""
 
 
 @pytest.mark.parametrize("text, code, told", [
@@ -56,39 +39,54 @@ def test_a_module_sees_what_python_would_show_it(tmp_path: Path, module: str) ->
     ("import sys; sys.exit('no data')", 1, "no data\n"),
     ("raise KeyboardInterrupt", 130, ""),
 ])
-def test_the_exit_code_is_the_program_s(tmp_path: Path, text: str, code: int, told: str) -> None:
-    done = command("-q", write(tmp_path, text), cwd=tmp_path)
+def test_the_exit_code_is_the_program_s(shell: Shell, text: str, code: int, told: str) -> None:
+    done = shell.flinkcore("run", "-q", shell.write(text))
     assert (done.returncode, done.stderr) == (code, told)
 
 
-def test_a_program_that_raises_gives_its_own_traceback_and_no_frame_of_the_engine(tmp_path: Path) -> None:
-    job = write(tmp_path, "def inner():\n    {}['word']\n\ninner()\n")
-    done = command(job, cwd=tmp_path)
+def test_a_program_that_raises_gives_its_own_traceback_and_no_frame_of_the_engine(shell: Shell) -> None:
+    job = shell.write("def inner():\n    {}['word']\n\ninner()\n")
+    done = shell.flinkcore("run", job)
     assert done.returncode == 1
-    assert done.stderr.startswith(f'Traceback (most recent call last):\n  File "{tmp_path / job}", line 4')
+    _, first_frame, *_ = done.stderr.splitlines()
+    assert first_frame == f'  File "{shell.folder / job}", line 4, in <module>'
     assert done.stderr.endswith("KeyError: 'word'\n")
     assert "flinkcore/" not in done.stderr
-    assert "flinkcore/cli/program.py" in command("--traceback", job, cwd=tmp_path).stderr
+    assert "flinkcore/cli/program.py" in shell.flinkcore("run", "--traceback", job).stderr
 
 
-def test_a_syntax_error_is_shown_like_python_shows_it(tmp_path: Path) -> None:
-    job = write(tmp_path, "total = = 1\n")
-    assert command("-q", job, cwd=tmp_path).stderr.endswith(command(job, cwd=tmp_path, python=True).stderr)
+def test_a_syntax_error_is_shown_like_python_shows_it(shell: Shell) -> None:
+    job = shell.write("total = = 1\n")
+    assert shell.flinkcore("run", "-q", job).stderr.endswith(shell.python(job).stderr)
 
 
 @pytest.mark.parametrize("arguments, message", [
     ([], "required"),
     (["nowhere.py"], "'nowhere.py' does not exist"),
     (["."], "'.' is a folder"),
-    (["--loud", "job.py"], "job.py"),
+    (["--loud", "job.py"], "--loud"),
 ])
-def test_wrong_usage_exits_with_2_and_says_why(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = command(*arguments, cwd=tmp_path)
+def test_wrong_usage_exits_with_2_and_says_why(shell: Shell, arguments: list[str], message: str) -> None:
+    done = shell.flinkcore("run", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
 
 
-def test_a_missing_module_is_told_by_name(tmp_path: Path) -> None:
-    done = command("-m", "no_such_module", cwd=tmp_path)
+def test_a_missing_module_is_told_by_name(shell: Shell) -> None:
+    done = shell.flinkcore("run", "-m", "no_such_module")
     assert done.returncode == 1
     assert "No module named 'no_such_module'" in done.stderr
+
+
+def test_no_command_shows_the_help(shell: Shell) -> None:
+    done = shell.flinkcore()
+    assert done.returncode == 2
+    assert "explain" in done.stdout
+
+
+def test_info_names_the_build_and_every_dependency(shell: Shell) -> None:
+    done = shell.flinkcore("info")
+    assert done.returncode == 0, done.stderr
+    facts = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert {"flinkcore", "compiler", "build", "vector", "python"} <= set(facts)
+    assert {"numpy", "pyarrow", "numba", "xxhash"} <= set(facts)

@@ -31,15 +31,16 @@ def on_the_screen(written: str) -> list[str]:
     return lines
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def attached(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal that takes both streams of this process."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setattr(sys, "stderr", terminal)
     return terminal
 
 
-def test_what_the_program_prints_never_mixes_with_the_status_line(terminal: Terminal) -> None:
+def test_what_the_program_prints_never_mixes_with_the_status_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attached(monkeypatch)
     with Screen(terminal, width=lambda: 40) as screen:
         screen.draw("in 10")
         print("first")
@@ -50,7 +51,8 @@ def test_what_the_program_prints_never_mixes_with_the_status_line(terminal: Term
     assert on_the_screen(terminal.getvalue()) == ["first", "second", ""]
 
 
-def test_a_line_of_the_program_without_its_end_is_left_alone(terminal: Terminal) -> None:
+def test_a_line_of_the_program_without_its_end_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attached(monkeypatch)
     with Screen(terminal, width=lambda: 40) as screen:
         print("thinking ... ", end="")
         screen.draw("in 10")
@@ -59,7 +61,8 @@ def test_a_line_of_the_program_without_its_end_is_left_alone(terminal: Terminal)
     assert on_the_screen(terminal.getvalue()) == ["thinking ... done", ""]
 
 
-def test_the_status_line_fits_the_terminal(terminal: Terminal) -> None:
+def test_the_status_line_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attached(monkeypatch)
     with Screen(terminal, width=lambda: 10) as screen:
         screen.draw("in 10\nout 20 busy")
         assert on_the_screen(terminal.getvalue()) == ["in 10 ou…"]
