@@ -2,6 +2,7 @@
 """Sources and sinks: the public interface (base) and one module or folder for each connector."""
 
 from flinkcore.connectors.base import (
+    AssignedSplits,
     Boundedness,
     Committer,
     RangeSplit,
@@ -18,6 +19,7 @@ from flinkcore.connectors.base import (
 )
 
 __all__ = [
+    "AssignedSplits",
     "Boundedness",
     "Committer",
     "RangeSplit",

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from flinkcore.columnar.schema import Schema
@@ -78,8 +79,7 @@ class JsonLines(LineFormat):
             return pa.RecordBatch.from_pylist([], schema.arrow)
         try:
             table = pajson.read_json(pa.py_buffer(data), _one_block(data), layout.options)
-            arrays = [decimals.rounded(one_chunk(table.column(name)), type).cast(type)
-                      for name, type in zip(schema.names, schema.types)]
+            arrays = [_finish(one_chunk(table.column(name)), type) for name, type in zip(schema.names, schema.types)]
         except pa.ArrowInvalid as error:
             raise LineFault(_reason(str(error), schema)) from error
         if table.num_rows != objects:
@@ -125,6 +125,14 @@ def _reason(error: str, schema: Schema) -> str:
 def _read_as(type: pa.DataType) -> pa.DataType:
     """Dates and times are texts in JSON, while pyarrow's parser expects numbers."""
     return pa.string() if pa.types.is_date(type) or pa.types.is_time(type) else decimals.wide(type)
+
+
+def _finish(array: pa.Array, type: pa.DataType) -> pa.Array:
+    """What pyarrow read as _read_as(type), as `type`."""
+    if pa.types.is_time(type):      # there is no cast from a text, but from a moment of the first day
+        moments = pc.binary_join_element_wise("1970-01-01T", array, "").cast(pa.timestamp(type.unit))
+        return moments.cast(type)
+    return decimals.rounded(array, type).cast(type)
 
 
 def _readable(type: pa.DataType) -> bool:

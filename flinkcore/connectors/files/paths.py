@@ -39,15 +39,17 @@ def resolve(path: PathLike, filesystem: pafs.FileSystem | None = None) -> tuple[
     if filesystem is not None:
         return filesystem, text
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://?", text):
-        # A glob's characters have no place in a URI: the file system is that of the part before them.
-        literal = re.split(r"[*?\[]", text)[0]
+        location, question, query = text.partition("?")
+        folder, rest = location, ""
+        if has_magic(location):       # a glob has no place in a URI: the file system is that of the folder before it
+            folder = location[: re.search(r"[*\[]", location).start()].rpartition("/")[0]      # type: ignore[union-attr]
+            rest = location[len(folder):]
         try:
-            found, inner = pafs.FileSystem.from_uri(literal)
+            found, inner = pafs.FileSystem.from_uri(folder + question + query)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise ConnectorError(f"cannot open the file system of '{text}': {error}; known are local paths, "
-                                 "file://, s3://, gs://, abfs:// and hdfs://, as pyarrow was "
-                                 "built") from error
-        return found, inner + text[len(literal):]
+                                 "file://, s3://, gs://, abfs:// and hdfs://, as pyarrow was built") from error
+        return found, inner + rest
     return pafs.LocalFileSystem(), os.path.abspath(os.path.expanduser(text))
 
 
