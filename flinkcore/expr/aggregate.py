@@ -183,6 +183,8 @@ def plan(exprs: Sequence[Expr], schema: Schema, keys: Sequence[str] = ()) -> Agg
                 raise unknown_field(node.name, Schema(list(keys), [None] * len(keys)))
             return node
         if isinstance(node, Call) and (node.name in AGGREGATE_BY_NAME or node.name == "distinct"):
+            for each in node.walk():
+                _undistinct(each)
             if any(is_aggregate(arg) for arg in _undistinct(node)[0].children):
                 raise ExpressionError(f"{node}: an aggregate cannot stand inside of another; compute it with a select() first")
             text = str(node)

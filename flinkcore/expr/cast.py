@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from flinkcore.columnar.java_text import java_double, java_float
 from flinkcore.errors import ExpressionError
 from flinkcore.expr import logical
 from flinkcore.expr.logical import t
@@ -233,7 +234,7 @@ def to_text(value: Any, type: pa.DataType) -> str:
         case str():
             return value
         case float():
-            return java_float(value, 32 if type == logical.FLOAT else 64)
+            return java_float(value) if type == logical.FLOAT else java_double(value)
         case Decimal():
             return format(value, "f")
         case bytes():
@@ -257,15 +258,3 @@ def to_text(value: Any, type: pa.DataType) -> str:
                                    for name, each in value.items()) + ")"
     return str(value)
 
-
-def java_float(value: float, bits: int = 64) -> str:
-    """Java's Double.toString and Float.toString: 1.0, 1.0E10, 1.0E-5, NaN, Infinity."""
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    number = np.float32(value) if bits == 32 else np.float64(value)
-    if value == 0 or 1e-3 <= abs(value) < 1e7:
-        return np.format_float_positional(number, unique=True, trim="0")
-    mantissa, exponent = np.format_float_scientific(number, unique=True, trim="0").split("e")
-    return f"{mantissa}E{int(exponent)}"

@@ -90,7 +90,9 @@ def window_aggregate(table: Table, window: GroupWindow, keys: Sequence[Expr], fi
     relation, processing_time = _timed(table, window)
     relation, key_names, columns = _with_keys(relation, keys)
     nodes = _key_references(table, keys, key_names, fields, keep=(window.name,))
-    nodes = [_window_property(node, window) for node in nodes]
+    unnamed = iter(range(len(nodes)))
+    nodes = [Alias(_window_property(without_alias(node), window), (output_name(node) or f"EXPR${next(unnamed)}",))
+             for node in nodes]
     bounds = [] if window.counts else [_WINDOW_START, _WINDOW_END]
     if not bounds and any(FieldReference(_WINDOW_START) in node.walk() or FieldReference(_WINDOW_END) in node.walk()
                           for node in nodes):

@@ -206,10 +206,12 @@ class StreamTableEnvironment(TableEnvironment):
         stream = self._planner.stream(data_stream)
         if stream.schema.form == "object":
             stream.schema.arrow      # noqa: B018  raises with the remedy
-        if stream.schema.form == "value":
-            return stream._step("Calc", lambda: Project(schema, [FieldReference("value")], ["f0"]),
-                                Schema(["f0"], (schema := stream.schema).types))
-        return stream
+        if stream.schema.form == "row":
+            return stream
+        # A bare value is a row of one column f0, a tuple one of f0, f1, ...
+        schema, names = stream.schema, [f"f{i}" for i in range(len(stream.schema))]
+        nodes = [FieldReference(name) for name in schema.names]
+        return stream._step("Calc", lambda: Project(schema, nodes, names), Schema(names, schema.types))
 
     def _selected(self, stream: DataStream, columns: Sequence[Column], nodes: Sequence[Expr]) -> Relation:
         """The columns asked for: by name, or by position when none of the names is a column's."""
