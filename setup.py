@@ -23,7 +23,9 @@ if os.environ.get("FLINKCORE_DEBUG") == "1":
     flags = [flag for flag in flags if flag != "-O3"] + ["-O1", "-g", "-UNDEBUG", "-DFC_DEBUG=1"]
 
 # Cython's own code has unused symbols and its own visibility rules.
-module_flags = [flag for flag in flags if flag not in ("-Wextra", "-fvisibility=hidden")] + ["-Wno-unused-function"]
+module_flags = [flag for flag in flags if flag not in ("-Wextra", "-fvisibility=hidden")] + [
+    "-Wno-unused-function"
+]
 macros = [("FC_BUILD_FLAGS", '"' + " ".join(flags) + '"')]
 
 

@@ -54,8 +54,14 @@ class UserFunctionError(FlinkcoreError, RuntimeError):
     line of the user's code; `__cause__` is the exception itself.
     """
 
-    def __init__(self, operator: str, function: str, error: BaseException, record: object = None,
-                 position: int | None = None) -> None:
+    def __init__(
+        self,
+        operator: str,
+        function: str,
+        error: BaseException,
+        record: object = None,
+        position: int | None = None,
+    ) -> None:
         self.operator = operator
         self.function = function
         self.record = record

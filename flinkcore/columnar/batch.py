@@ -24,14 +24,30 @@ class Batch:
     keys, key_hashes : key columns and uint64[n], present between key_by and the keyed operator
     """
 
-    __slots__ = ("_columns", "_rows", "key_hashes", "keys", "num_rows", "row_kinds", "schema", "timestamps_ms")
+    __slots__ = (
+        "_columns",
+        "_rows",
+        "key_hashes",
+        "keys",
+        "num_rows",
+        "row_kinds",
+        "schema",
+        "timestamps_ms",
+    )
 
-    def __init__(self, schema: Schema, columns: Sequence[Column], num_rows: int | None = None,
-                 timestamps_ms: np.ndarray | None = None, row_kinds: np.ndarray | None = None,
-                 keys: tuple[Column, ...] | None = None, key_hashes: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        columns: Sequence[Column],
+        num_rows: int | None = None,
+        timestamps_ms: np.ndarray | None = None,
+        row_kinds: np.ndarray | None = None,
+        keys: tuple[Column, ...] | None = None,
+        key_hashes: np.ndarray | None = None,
+    ) -> None:
         self.schema = schema
         self._columns = list(columns)
-        self._rows: np.ndarray | None = None    # a selection not yet applied to columns that no one read
+        self._rows: np.ndarray | None = None  # a selection not yet applied to columns that no one read
         self.num_rows: int = len(columns[0]) if num_rows is None else num_rows
         self.timestamps_ms = timestamps_ms
         self.row_kinds = row_kinds
@@ -56,11 +72,15 @@ class Batch:
 
     def take(self, rows: np.ndarray) -> Batch:
         """The rows at these positions, in their order. Columns are gathered when they are read."""
-        batch = Batch(self.schema, self.columns if self._rows is not None else self._columns, len(rows),
-                      *(None if part is None else part[rows] for part in (self.timestamps_ms, self.row_kinds)),
-                      None if self.keys is None else tuple(key.take(rows) for key in self.keys),
-                      None if self.key_hashes is None else self.key_hashes[rows])
-        if len(rows) == self.num_rows:        # a permutation: lengths cannot tell gathered columns apart
+        batch = Batch(
+            self.schema,
+            self.columns if self._rows is not None else self._columns,
+            len(rows),
+            *(None if part is None else part[rows] for part in (self.timestamps_ms, self.row_kinds)),
+            None if self.keys is None else tuple(key.take(rows) for key in self.keys),
+            None if self.key_hashes is None else self.key_hashes[rows],
+        )
+        if len(rows) == self.num_rows:  # a permutation: lengths cannot tell gathered columns apart
             batch._columns = [column.take(rows) for column in batch._columns]
         else:
             batch._rows = rows
@@ -76,10 +96,14 @@ class Batch:
         if offset == 0 and length == self.num_rows:
             return self
         end = offset + length
-        return Batch(self.schema, [column.slice(offset, length) for column in self.columns], length,
-                     *(None if part is None else part[offset:end] for part in (self.timestamps_ms, self.row_kinds)),
-                     None if self.keys is None else tuple(key.slice(offset, length) for key in self.keys),
-                     None if self.key_hashes is None else self.key_hashes[offset:end])
+        return Batch(
+            self.schema,
+            [column.slice(offset, length) for column in self.columns],
+            length,
+            *(None if part is None else part[offset:end] for part in (self.timestamps_ms, self.row_kinds)),
+            None if self.keys is None else tuple(key.slice(offset, length) for key in self.keys),
+            None if self.key_hashes is None else self.key_hashes[offset:end],
+        )
 
     # -- parts --------------------------------------------------------------------------------------------
 
@@ -98,15 +122,22 @@ class Batch:
 
     def select(self, indices: Sequence[int]) -> Batch:
         """Some of the columns, as rows; a pending selection stays pending."""
-        batch = Batch(self.schema.select(indices), [self._columns[i] for i in indices], self.num_rows,
-                      self.timestamps_ms, self.row_kinds)
+        batch = Batch(
+            self.schema.select(indices),
+            [self._columns[i] for i in indices],
+            self.num_rows,
+            self.timestamps_ms,
+            self.row_kinds,
+        )
         batch._rows = self._rows
         return batch
 
     def _with(self, **parts: object) -> Batch:
         batch = Batch.__new__(Batch)
         for name in Batch.__slots__:
-            setattr(batch, name, parts.get(name, getattr(self, name)) if name in parts else getattr(self, name))
+            setattr(
+                batch, name, parts.get(name, getattr(self, name)) if name in parts else getattr(self, name)
+            )
         return batch
 
     # -- borders ------------------------------------------------------------------------------------------
@@ -119,12 +150,16 @@ class Batch:
 
     def to_arrow(self) -> pa.RecordBatch:
         """The columns as a pyarrow RecordBatch; timestamps, kinds and keys stay behind."""
-        return pa.RecordBatch.from_arrays([column.to_arrow() for column in self.columns], schema=self.schema.arrow)
+        return pa.RecordBatch.from_arrays(
+            [column.to_arrow() for column in self.columns], schema=self.schema.arrow
+        )
 
     @staticmethod
     def empty(schema: Schema) -> Batch:
-        columns = [Column.from_objects([]) if type is None else Column.from_arrow(pa.array([], type))
-                   for type in schema.types]
+        columns = [
+            Column.from_objects([]) if type is None else Column.from_arrow(pa.array([], type))
+            for type in schema.types
+        ]
         return Batch(schema, columns, 0)
 
     @staticmethod
@@ -136,8 +171,10 @@ class Batch:
         if len(batches) == 1:
             return first
         if any(batch.schema != first.schema for batch in batches):
-            raise SchemaError(f"batches of different schemas cannot be one: {first.schema} and "
-                              f"{next(b.schema for b in batches if b.schema != first.schema)}")
+            raise SchemaError(
+                f"batches of different schemas cannot be one: {first.schema} and "
+                f"{next(b.schema for b in batches if b.schema != first.schema)}"
+            )
         count = sum(batch.num_rows for batch in batches)
         columns = [Column.concat([batch.column(i) for batch in batches]) for i in range(len(first.schema))]
         timestamps = row_kinds = keys = hashes = None
@@ -146,8 +183,10 @@ class Batch:
         if any(batch.row_kinds is not None for batch in batches):
             row_kinds = np.concatenate([batch.kinds() for batch in batches])
         if first.keys is not None:
-            keys = tuple(Column.concat([batch.keys[i] for batch in batches if batch.keys is not None])
-                         for i in range(len(first.keys)))
+            keys = tuple(
+                Column.concat([batch.keys[i] for batch in batches if batch.keys is not None])
+                for i in range(len(first.keys))
+            )
             hashes = np.concatenate([batch.key_hashes for batch in batches])
         return Batch(first.schema, columns, count, timestamps, row_kinds, keys, hashes)
 

@@ -32,7 +32,9 @@ class Schema:
         self.types = tuple(normal_type(type) for type in types)
         self.form: Form = form
         if len(self.names) != len(self.types):
-            raise SchemaError(f"a schema has as many names as types, not {len(self.names)} and {len(self.types)}")
+            raise SchemaError(
+                f"a schema has as many names as types, not {len(self.names)} and {len(self.types)}"
+            )
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise SchemaError(f"column names must differ; given more than once: {', '.join(twice)}")
@@ -55,10 +57,12 @@ class Schema:
 
     @cached_property
     def arrow(self) -> pa.Schema:
-        """The schema in Arrow's words; SchemaError for a stream of Python objects."""
-        if self.form == "object":
-            raise SchemaError("the stream holds Python objects, which have no columns; give the function that makes them "
-                              "an output type, e.g. map(f, output_type=Types.ROW_NAMED(['word', 'count'], [...]))")
+        """The schema in Arrow's words; SchemaError when a column holds Python objects."""
+        if None in self.types:
+            raise SchemaError(
+                "the stream holds Python objects, which have no columns; give the function that makes them "
+                "an output type, e.g. map(f, output_type=Types.ROW_NAMED(['word', 'count'], [...]))"
+            )
         return pa.schema(list(zip(self.names, self.types)))
 
     @cached_property
@@ -71,7 +75,9 @@ class Schema:
         if index is None:
             if self.form == "object":
                 self.arrow  # noqa: B018  raises, with the remedy for streams of objects
-            raise SchemaError(f"no column named '{name}'; the stream has {', '.join(self.names) or 'no columns'}")
+            raise SchemaError(
+                f"no column named '{name}'; the stream has {', '.join(self.names) or 'no columns'}"
+            )
         return index
 
     def type_of(self, name: str) -> pa.DataType | None:
@@ -85,8 +91,12 @@ class Schema:
         return len(self.names)
 
     def __eq__(self, other: object) -> bool:
-        return (isinstance(other, Schema) and self.form == other.form and self.names == other.names
-                and self.types == other.types)
+        return (
+            isinstance(other, Schema)
+            and self.form == other.form
+            and self.names == other.names
+            and self.types == other.types
+        )
 
     def __hash__(self) -> int:
         return hash((self.form, self.names))

@@ -58,23 +58,31 @@ class CheckpointConfig:
     def get_tolerable_checkpoint_failure_number(self) -> int:
         return self._config.get(options.CHECKPOINT_TOLERABLE_FAILURES)
 
-    def set_tolerable_checkpoint_failure_number(self, tolerable_checkpoint_failure_number: int) -> CheckpointConfig:
+    def set_tolerable_checkpoint_failure_number(
+        self, tolerable_checkpoint_failure_number: int
+    ) -> CheckpointConfig:
         return self._set(options.CHECKPOINT_TOLERABLE_FAILURES, tolerable_checkpoint_failure_number, 0)
 
     def get_externalized_checkpoint_retention(self) -> ExternalizedCheckpointRetention:
         return ExternalizedCheckpointRetention[self._config.get(options.CHECKPOINT_RETENTION)]
 
-    def set_externalized_checkpoint_retention(self, retention: ExternalizedCheckpointRetention) -> CheckpointConfig:
+    def set_externalized_checkpoint_retention(
+        self, retention: ExternalizedCheckpointRetention
+    ) -> CheckpointConfig:
         self._config.set(options.CHECKPOINT_RETENTION, retention.name)
         return self
 
-    def enable_externalized_checkpoints(self, cleanup_mode: ExternalizedCheckpointRetention) -> CheckpointConfig:
+    def enable_externalized_checkpoints(
+        self, cleanup_mode: ExternalizedCheckpointRetention
+    ) -> CheckpointConfig:
         """The name until Flink 1.20 of set_externalized_checkpoint_retention."""
         return self.set_externalized_checkpoint_retention(cleanup_mode)
 
     def is_externalized_checkpoints_enabled(self) -> bool:
-        return (self.get_externalized_checkpoint_retention()
-                is not ExternalizedCheckpointRetention.NO_EXTERNALIZED_CHECKPOINTS)
+        return (
+            self.get_externalized_checkpoint_retention()
+            is not ExternalizedCheckpointRetention.NO_EXTERNALIZED_CHECKPOINTS
+        )
 
     def is_unaligned_checkpoints_enabled(self) -> bool:
         return self._config.get(options.CHECKPOINT_UNALIGNED)
@@ -93,6 +101,8 @@ class CheckpointConfig:
 
     def _set(self, option: options.ConfigOption[int], value: int, least: int) -> CheckpointConfig:
         if not isinstance(value, int) or value < least:
-            raise ConfigurationError(f"{option.key} must be a whole number of at least {least}, got {value!r}")
+            raise ConfigurationError(
+                f"{option.key} must be a whole number of at least {least}, got {value!r}"
+            )
         self._config.set(option, value)
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
     from flinkcore.datastream.windowed_stream import AllWindowedStream, WindowedStream
 
-Origin = tuple[Transformation, "str | None"]      # a step, and the tag of its side output
+Origin = tuple[Transformation, "str | None"]  # a step, and the tag of its side output
 
 
 def nodes_of(expressions: Sequence[Any], what: str) -> list[Expr]:
@@ -69,8 +69,10 @@ def nodes_of(expressions: Sequence[Any], what: str) -> list[Expr]:
         elif isinstance(expression, Expression):
             nodes.append(expression.node)
         else:
-            raise SchemaError(f"{what} takes expressions (flinkcore.table.expressions: col, lit, ...) or column names, "
-                              f"got {type(expression).__name__} {expression!r}")
+            raise SchemaError(
+                f"{what} takes expressions (flinkcore.table.expressions: col, lit, ...) or column names, "
+                f"got {type(expression).__name__} {expression!r}"
+            )
     return nodes
 
 
@@ -102,8 +104,10 @@ class _Settings:
             raise ConfigurationError(f"parallelism must be at least 1, got {parallelism}")
         limit = self._transformation.parallelism_max
         if limit is not None and parallelism > limit:
-            raise ConfigurationError(f"operator '{self._transformation.name}' can have {limit} subtask, not {parallelism}; "
-                                     f"it sees all records")
+            raise ConfigurationError(
+                f"operator '{self._transformation.name}' can have {limit} subtask, not {parallelism}; "
+                f"it sees all records"
+            )
         self._transformation.parallelism = parallelism
         return self
 
@@ -130,8 +134,14 @@ class DataStream(_Settings):
     key_by by column names, execute_and_collect_arrow) are beyond PyFlink.
     """
 
-    def __init__(self, env: StreamExecutionEnvironment, origins: tuple[Origin, ...], schema: Schema,
-                 partitioning: Partitioning = Partitioning.FORWARD, partitioner: Partitioner | None = None) -> None:
+    def __init__(
+        self,
+        env: StreamExecutionEnvironment,
+        origins: tuple[Origin, ...],
+        schema: Schema,
+        partitioning: Partitioning = Partitioning.FORWARD,
+        partitioner: Partitioner | None = None,
+    ) -> None:
         self._env = env
         self._origins = origins
         self._schema = schema
@@ -186,12 +196,15 @@ class DataStream(_Settings):
 
     # -- row functions ------------------------------------------------------------------------------------
 
-    def map(self, func: Callable[[Any], Any] | Function, output_type: TypeInformation | None = None) -> DataStream:
+    def map(
+        self, func: Callable[[Any], Any] | Function, output_type: TypeInformation | None = None
+    ) -> DataStream:
         """One record for each record. Without `output_type`, results are Python objects."""
         return self._row_step("Map", MapRows, func, output_type)
 
-    def flat_map(self, func: Callable[[Any], Iterable[Any]] | Function,
-                 output_type: TypeInformation | None = None) -> DataStream:
+    def flat_map(
+        self, func: Callable[[Any], Iterable[Any]] | Function, output_type: TypeInformation | None = None
+    ) -> DataStream:
         """Any number of records for each record: what the function returns or yields."""
         return self._row_step("FlatMap", FlatMapRows, func, output_type)
 
@@ -211,7 +224,9 @@ class DataStream(_Settings):
             raise ConfigurationError(f"process takes a ProcessFunction, got {type(func).__name__}")
         return self._row_step("PROCESS", ProcessRows, func, output_type)
 
-    def _row_step(self, name: str, operator: Any, func: Any, output_type: TypeInformation | None) -> DataStream:
+    def _row_step(
+        self, name: str, operator: Any, func: Any, output_type: TypeInformation | None
+    ) -> DataStream:
         _require_function(name, func)
         schema, out = self._schema, _output_schema(output_type)
         keys = self._keys
@@ -235,7 +250,11 @@ class DataStream(_Settings):
                 raise SchemaError(f"with_columns needs a name for each column; give {node} an alias")
             by_name[name] = node
         nodes, names = list(by_name.values()), list(by_name)
-        return self._step("WithColumns", lambda: Project(schema, nodes, names), Project(schema, nodes, names).output_schema())
+        return self._step(
+            "WithColumns",
+            lambda: Project(schema, nodes, names),
+            Project(schema, nodes, names).output_schema(),
+        )
 
     def map_batches(self, func: Callable[[pa.RecordBatch], Any], output_schema: Any = None) -> DataStream:
         """A function from one pyarrow RecordBatch to another, to a Table, to several, or to None.
@@ -246,14 +265,15 @@ class DataStream(_Settings):
         Records keep their event time when as many come out as went in; others have none.
         """
         schema = self._schema
-        schema.arrow                                    # noqa: B018  Python objects have no columns: says so
+        schema.arrow  # noqa: B018  Python objects have no columns: says so
         out = _batches_schema(func, schema, output_schema)
         return self._step("MapBatches", lambda: MapBatches(schema, func, out, function_name(func)), out)
 
     # -- keys, time, windows ------------------------------------------------------------------------------
 
-    def key_by(self, *key_selector: Any, key_type: TypeInformation | None = None,
-               on_null: str = "fail") -> KeyedStream:
+    def key_by(
+        self, *key_selector: Any, key_type: TypeInformation | None = None, on_null: str = "fail"
+    ) -> KeyedStream:
         """Records of one key go to one subtask, and share state there.
 
         key_selector : a function or KeySelector, or (beyond PyFlink) one or more column names
@@ -268,7 +288,9 @@ class DataStream(_Settings):
         schema = self._schema
         if all(isinstance(selector, (str, Expression)) for selector in key_selector):
             names = [_column_name(selector) for selector in key_selector]
-            key_schema = Schema(names, [schema.type_of(name) for name in names], "value" if len(names) == 1 else "tuple")
+            key_schema = Schema(
+                names, [schema.type_of(name) for name in names], "value" if len(names) == 1 else "tuple"
+            )
             stream = self._step("KeyBy", lambda: KeyByColumns(schema, names, on_null), schema, hidden=True)
         else:
             (selector,) = key_selector
@@ -287,7 +309,7 @@ class DataStream(_Settings):
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
         """Gives records their event time, and the stream its watermarks."""
         schema, spec = self._schema, watermark_strategy.spec
-        AssignTimestamps(spec, schema)                  # a missing or wrong column is said here
+        AssignTimestamps(spec, schema)  # a missing or wrong column is said here
         return self._step("Timestamps/Watermarks", lambda: AssignTimestamps(spec, schema), schema)
 
     def window_all(self, window_assigner: WindowAssigner[Any, Any]) -> AllWindowedStream:
@@ -296,7 +318,9 @@ class DataStream(_Settings):
 
         schema = self._schema
         stream = self._step("KeyBy", lambda: KeyByNothing(schema), schema, hidden=True)
-        return AllWindowedStream(KeyedStream(self._env, stream._origins, schema, Schema((), ()), self), window_assigner)
+        return AllWindowedStream(
+            KeyedStream(self._env, stream._origins, schema, Schema((), ()), self), window_assigner
+        )
 
     # -- several streams ----------------------------------------------------------------------------------
 
@@ -304,12 +328,16 @@ class DataStream(_Settings):
         """All records of this stream and of others of the same schema."""
         for stream in streams:
             if stream._schema != self._schema:
-                raise SchemaError(f"union needs streams of one schema: this one is {self._schema}, "
-                                  f"another is {stream._schema}; select or map them to the same first")
+                raise SchemaError(
+                    f"union needs streams of one schema: this one is {self._schema}, "
+                    f"another is {stream._schema}; select or map them to the same first"
+                )
         every = (self, *streams)
         if any(stream._partitioning is not Partitioning.FORWARD for stream in every):
             every = tuple(stream._pinned() for stream in every)
-        return DataStream(self._env, tuple(origin for stream in every for origin in stream._origins), self._schema)
+        return DataStream(
+            self._env, tuple(origin for stream in every for origin in stream._origins), self._schema
+        )
 
     def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
         """The records that the last step sent to a side output."""
@@ -353,11 +381,15 @@ class DataStream(_Settings):
         get_key = getattr(key_selector, "get_key", key_selector)
 
         def targets(batch: Batch, count: int) -> np.ndarray:
-            return np.fromiter((choose(get_key(row), count) for row in to_rows(batch)), np.int32, batch.num_rows)
+            return np.fromiter(
+                (choose(get_key(row), count) for row in to_rows(batch)), np.int32, batch.num_rows
+            )
 
         return self._repartitioned(Partitioning.CUSTOM, targets)
 
-    def _repartitioned(self, partitioning: Partitioning, partitioner: Partitioner | None = None) -> DataStream:
+    def _repartitioned(
+        self, partitioning: Partitioning, partitioner: Partitioner | None = None
+    ) -> DataStream:
         return DataStream(self._env, self._origins, self._schema, partitioning, partitioner)
 
     # -- sinks --------------------------------------------------------------------------------------------
@@ -370,10 +402,14 @@ class DataStream(_Settings):
         """Writes to a sink: one of flinkcore.datastream.connectors, or any flinkcore.connectors Sink."""
         sink = getattr(sink, "get_sink", lambda: sink)()
         if not isinstance(sink, Sink):
-            raise ConfigurationError(f"sink_to takes a Sink, got {type(sink).__name__}; implement "
-                                     f"flinkcore.connectors.base.Sink, or use one of flinkcore.datastream.connectors")
+            raise ConfigurationError(
+                f"sink_to takes a Sink, got {type(sink).__name__}; implement "
+                f"flinkcore.connectors.base.Sink, or use one of flinkcore.datastream.connectors"
+            )
         schema = self._schema
-        stream = self._step("Sink", lambda: SinkOperator(sink, schema, _sink_context), schema, kind="Data Sink")
+        stream = self._step(
+            "Sink", lambda: SinkOperator(sink, schema, _sink_context), schema, kind="Data Sink"
+        )
         return DataStreamSink(stream)
 
     add_sink = sink_to
@@ -389,7 +425,7 @@ class DataStream(_Settings):
     def execute_and_collect_arrow(self, job_execution_name: str | None = None) -> ArrowResults:
         """Runs the job and gives its columns: a reader with __arrow_c_stream__; .read_all() is a pyarrow.Table.
         Beyond PyFlink."""
-        self._schema.arrow                              # noqa: B018  Python objects have no columns: says so
+        self._schema.arrow  # noqa: B018  Python objects have no columns: says so
         sink, job = self._collected(job_execution_name)
         return ArrowResults(sink, job, self._schema)
 
@@ -412,15 +448,32 @@ class DataStream(_Settings):
         return None
 
     def _edges(self) -> tuple[Edge, ...]:
-        return tuple(Edge(transformation, self._partitioning, side, 0, self._partitioner)
-                     for transformation, side in self._origins)
+        return tuple(
+            Edge(transformation, self._partitioning, side, 0, self._partitioner)
+            for transformation, side in self._origins
+        )
 
-    def _step(self, name: str, factory: Callable[[], Operator], schema: Schema, *, kind: str = "Operator",
-              hidden: bool = False, parallelism_max: int | None = None) -> DataStream:
+    def _step(
+        self,
+        name: str,
+        factory: Callable[[], Operator],
+        schema: Schema,
+        *,
+        kind: str = "Operator",
+        hidden: bool = False,
+        parallelism_max: int | None = None,
+    ) -> DataStream:
         """The stream that a new step makes of this one."""
         transformation = Transformation(
-            id=self._env.next_id(), name=name, kind=kind, schema=schema, inputs=self._edges(), factory=factory,
-            hidden=hidden, parallelism_max=parallelism_max)
+            id=self._env.next_id(),
+            name=name,
+            kind=kind,
+            schema=schema,
+            inputs=self._edges(),
+            factory=factory,
+            hidden=hidden,
+            parallelism_max=parallelism_max,
+        )
         if hidden and self._origins[0][0].parallelism is not None:
             transformation.parallelism = self._origins[0][0].parallelism
         self._env.add(transformation)
@@ -431,7 +484,9 @@ class DataStream(_Settings):
         nodes = [*(FieldReference(name) for name in kept), *split.outputs]
         names = [*kept, *split.names]
         schema = self._schema
-        return self._step("Select", lambda: Project(schema, nodes, names), Project(schema, nodes, names).output_schema())
+        return self._step(
+            "Select", lambda: Project(schema, nodes, names), Project(schema, nodes, names).output_schema()
+        )
 
     def _pinned(self) -> DataStream:
         """The same stream after a step that does nothing but stand behind its partitioning."""
@@ -457,8 +512,14 @@ class _Pass(Operator):
 class KeyedStream(DataStream):
     """A stream whose records have keys: state, timers and windows are per key."""
 
-    def __init__(self, env: StreamExecutionEnvironment, origins: tuple[Origin, ...], schema: Schema, key_schema: Schema,
-                 original: DataStream) -> None:
+    def __init__(
+        self,
+        env: StreamExecutionEnvironment,
+        origins: tuple[Origin, ...],
+        schema: Schema,
+        key_schema: Schema,
+        original: DataStream,
+    ) -> None:
         super().__init__(env, origins, schema, Partitioning.HASH)
         self._key_schema = key_schema
         self._original = original
@@ -472,13 +533,17 @@ class KeyedStream(DataStream):
         """In batch mode a running aggregation gives one last record for each key."""
         return self._env.get_configuration().get(options.RUNTIME_MODE) == "BATCH"
 
-    def key_by(self, *key_selector: Any, key_type: TypeInformation | None = None, on_null: str = "fail") -> KeyedStream:
+    def key_by(
+        self, *key_selector: Any, key_type: TypeInformation | None = None, on_null: str = "fail"
+    ) -> KeyedStream:
         return self._original.key_by(*key_selector, key_type=key_type, on_null=on_null)
 
     def process(self, func: KeyedProcessFunction, output_type: TypeInformation | None = None) -> DataStream:  # type: ignore[override]
         """Any number of records for each record and each timer, with the state and the timers of its key."""
         if not isinstance(func, KeyedProcessFunction):
-            raise ConfigurationError(f"process on a keyed stream takes a KeyedProcessFunction, got {type(func).__name__}")
+            raise ConfigurationError(
+                f"process on a keyed stream takes a KeyedProcessFunction, got {type(func).__name__}"
+            )
         schema, keys, out = self._schema, self._key_schema, _output_schema(output_type)
         return self._step("KEYED PROCESS", lambda: KeyedProcessRows(schema, func, out, keys), out)
 
@@ -512,9 +577,12 @@ class KeyedStream(DataStream):
 
     def _accumulate(self, op: str, position: int | str) -> DataStream:
         schema, keys, final = self._schema, self._key_schema, self._final_only
-        RowAccumulate(schema, op, position)              # a field that does not exist is said here
-        return self._step(op.title().replace("_", ""), lambda: RowAccumulate(schema, op, position, None, final, keys),
-                          schema)
+        RowAccumulate(schema, op, position)  # a field that does not exist is said here
+        return self._step(
+            op.title().replace("_", ""),
+            lambda: RowAccumulate(schema, op, position, None, final, keys),
+            schema,
+        )
 
     def aggregate(self, *expressions: Any, emit: Emit | None = None) -> DataStream:
         """Running aggregates on columns, as a changelog. Beyond PyFlink.
@@ -530,8 +598,11 @@ class KeyedStream(DataStream):
         emission = emit or self._emission()
         inner = [result_name(i) for i in range(len(calls))] if not split.trivial else names
         first = GroupAggregate(schema, keys, calls, inner, emission)
-        stream = self._step("GroupAggregate", lambda: GroupAggregate(schema, keys, calls, inner, emission),
-                            first.output_schema())
+        stream = self._step(
+            "GroupAggregate",
+            lambda: GroupAggregate(schema, keys, calls, inner, emission),
+            first.output_schema(),
+        )
         return stream if split.trivial else stream._project_results(split, keys.names)
 
     def count(self, name: str = "count") -> DataStream:
@@ -563,8 +634,9 @@ class KeyedStream(DataStream):
 
     def count_window(self, size: int, slide: int = 0) -> WindowedStream:
         """Windows of `size` records per key, one every `slide` records."""
-        return self.window(CountTumblingWindowAssigner.of(size) if slide == 0
-                           else CountSlidingWindowAssigner.of(size, slide))
+        return self.window(
+            CountTumblingWindowAssigner.of(size) if slide == 0 else CountSlidingWindowAssigner.of(size, slide)
+        )
 
     # -- results ------------------------------------------------------------------------------------------
 
@@ -596,8 +668,10 @@ class KeyedStream(DataStream):
 
     def _refuse(self, what: str) -> Any:
         # FACTS of PyFlink: a keyed stream's partitioning is its key, and key_by is no operator to be configured.
-        raise ConfigurationError(f"{what} cannot be called on a KeyedStream: key_by is no operator of its own; "
-                                 f"call it on the stream before key_by or on the result of the keyed operation")
+        raise ConfigurationError(
+            f"{what} cannot be called on a KeyedStream: key_by is no operator of its own; "
+            f"call it on the stream before key_by or on the result of the keyed operation"
+        )
 
     def name(self, name: str) -> Any:
         return self._refuse("name")
@@ -687,25 +761,37 @@ def _batches_schema(func: Callable[[pa.RecordBatch], Any], schema: Schema, decla
     try:
         result = func(Batch.empty(schema).to_arrow())
     except Exception as error:
-        raise ConfigurationError(f"map_batches({function_name(func)}) raised {type(error).__name__} for a batch without rows "
-                                 f"({error}); pass output_schema=pyarrow.schema([...]) to say what it returns") from error
+        raise ConfigurationError(
+            f"map_batches({function_name(func)}) raised {type(error).__name__} for a batch without rows "
+            f"({error}); pass output_schema=pyarrow.schema([...]) to say what it returns"
+        ) from error
     if inspect.isgenerator(result):
         result = next(result, None)
     if isinstance(result, dict):
         result = pa.RecordBatch.from_pydict(result)
     if not isinstance(result, (pa.RecordBatch, pa.Table)):
-        raise ConfigurationError(f"map_batches({function_name(func)}) returned {type(result).__name__} for a batch without rows; "
-                                 f"pass output_schema=pyarrow.schema([...]) to say what it returns")
+        raise ConfigurationError(
+            f"map_batches({function_name(func)}) returned {type(result).__name__} for a batch without rows; "
+            f"pass output_schema=pyarrow.schema([...]) to say what it returns"
+        )
     return Schema.from_arrow(result.schema)
 
 
 def _require_function(method: str, func: Any, base: type | None = None) -> None:
     if not (callable(func) or isinstance(func, Function) or (base is not None and isinstance(func, base))):
-        raise ConfigurationError(f"{method.lower()} takes a function or a function object, got {type(func).__name__}: {func!r}")
+        raise ConfigurationError(
+            f"{method.lower()} takes a function or a function object, got {type(func).__name__}: {func!r}"
+        )
 
 
 def _sink_context(context: OperatorContext, schema: Schema) -> SinkContext:
     return SinkContext(
-        name=context.name, clock=context.clock, schema=schema, register_timer=context.timers.register,
-        config=context.config, metrics=context.metrics, subtask_index=context.subtask_index,
-        parallelism=context.parallelism)
+        name=context.name,
+        clock=context.clock,
+        schema=schema,
+        register_timer=context.timers.register,
+        config=context.config,
+        metrics=context.metrics,
+        subtask_index=context.subtask_index,
+        parallelism=context.parallelism,
+    )

@@ -100,14 +100,20 @@ class StreamExecutionEnvironment:
     def set_buffer_timeout(self, timeout_millis: int) -> StreamExecutionEnvironment:
         """The longest that a record waits in a batch that is not full; -1 waits for full batches."""
         if timeout_millis < -1:
-            raise ConfigurationError(f"the buffer timeout must be -1 or more milliseconds, got {timeout_millis}")
+            raise ConfigurationError(
+                f"the buffer timeout must be -1 or more milliseconds, got {timeout_millis}"
+            )
         self._config.set(options.BUFFER_TIMEOUT_ENABLED, timeout_millis >= 0)
         if timeout_millis >= 0:
             self._config.set(options.BUFFER_TIMEOUT, timeout_millis)
         return self
 
     def get_buffer_timeout(self) -> int:
-        return self._config.get(options.BUFFER_TIMEOUT) if self._config.get(options.BUFFER_TIMEOUT_ENABLED) else -1
+        return (
+            self._config.get(options.BUFFER_TIMEOUT)
+            if self._config.get(options.BUFFER_TIMEOUT_ENABLED)
+            else -1
+        )
 
     def disable_operator_chaining(self) -> StreamExecutionEnvironment:
         """Every operator gets tasks of its own."""
@@ -122,7 +128,9 @@ class StreamExecutionEnvironment:
     def get_checkpoint_config(self) -> CheckpointConfig:
         return CheckpointConfig(self._config)
 
-    def enable_checkpointing(self, interval: int, mode: CheckpointingMode | None = None) -> StreamExecutionEnvironment:
+    def enable_checkpointing(
+        self, interval: int, mode: CheckpointingMode | None = None
+    ) -> StreamExecutionEnvironment:
         """Asks for a checkpoint every `interval` milliseconds."""
         config = self.get_checkpoint_config()
         config.set_checkpoint_interval(interval)
@@ -143,7 +151,9 @@ class StreamExecutionEnvironment:
 
     # -- sources ------------------------------------------------------------------------------------------
 
-    def from_collection(self, collection: Iterable[Any], type_info: TypeInformation | None = None) -> DataStream:
+    def from_collection(
+        self, collection: Iterable[Any], type_info: TypeInformation | None = None
+    ) -> DataStream:
         """The values of a collection, in order. Without `type_info` they stay the Python objects they are."""
         if isinstance(collection, np.ndarray):
             collection = collection.tolist()
@@ -162,8 +172,13 @@ class StreamExecutionEnvironment:
         """The numbers from `start` to `end`, both included."""
         return self.add_transformation_source(NumberSequenceSource(start, end), "Sequence Source")
 
-    def from_source(self, source: Any, watermark_strategy: WatermarkStrategy | None = None,
-                    source_name: str = "Source", type_info: TypeInformation | None = None) -> DataStream:
+    def from_source(
+        self,
+        source: Any,
+        watermark_strategy: WatermarkStrategy | None = None,
+        source_name: str = "Source",
+        type_info: TypeInformation | None = None,
+    ) -> DataStream:
         """A source, with watermarks made for each of its splits.
 
         source : a flinkcore.connectors Source, or one of flinkcore.datastream.connectors
@@ -171,8 +186,10 @@ class StreamExecutionEnvironment:
         """
         source = getattr(source, "get_source", lambda: source)()
         if not isinstance(source, Source):
-            raise ConfigurationError(f"from_source takes a Source, got {type(source).__name__}; implement "
-                                     f"flinkcore.connectors.base.Source, or use one of flinkcore.datastream.connectors")
+            raise ConfigurationError(
+                f"from_source takes a Source, got {type(source).__name__}; implement "
+                f"flinkcore.connectors.base.Source, or use one of flinkcore.datastream.connectors"
+            )
         return self.add_transformation_source(source, source_name, watermark_strategy)
 
     def read_text_file(self, path: str) -> DataStream:
@@ -187,13 +204,19 @@ class StreamExecutionEnvironment:
 
         return self.add_transformation_source(SocketTextSource(host, port, delimiter), "Socket Stream")
 
-    def add_transformation_source(self, source: Source, name: str,
-                                  watermark_strategy: WatermarkStrategy | None = None) -> DataStream:
+    def add_transformation_source(
+        self, source: Source, name: str, watermark_strategy: WatermarkStrategy | None = None
+    ) -> DataStream:
         """A stream of a source of the engine. For authors of connectors."""
         transformation = Transformation(
-            id=self.next_id(), name=name, kind="Data Source", schema=source.schema, source=source,
+            id=self.next_id(),
+            name=name,
+            kind="Data Source",
+            schema=source.schema,
+            source=source,
             watermarks=None if watermark_strategy is None else watermark_strategy.spec,
-            parallelism_max=source.parallelism_max)
+            parallelism_max=source.parallelism_max,
+        )
         return DataStream(self, ((transformation, None),), source.schema)
 
     # -- running ------------------------------------------------------------------------------------------
@@ -220,7 +243,9 @@ class StreamExecutionEnvironment:
         """The plan of everything built since the last execute, in Flink's JSON."""
         return self.job_graph().to_json()
 
-    def launch(self, job_name: str | None = None, transformations: Sequence[Transformation] | None = None) -> JobRun:
+    def launch(
+        self, job_name: str | None = None, transformations: Sequence[Transformation] | None = None
+    ) -> JobRun:
         """Starts the job of these transformations, or of everything built since the last execute."""
         graph = self.job_graph(job_name, transformations)
         if transformations is None:
@@ -228,18 +253,29 @@ class StreamExecutionEnvironment:
         else:
             self._transformations = [t for t in self._transformations if t not in set(transformations)]
         if self._config.get(options.CHECKPOINT_INTERVAL) is not None:
-            warnings.warn("checkpointing is configured, but this version does not write checkpoints yet: "
-                          "after a failure the job starts from the beginning", stacklevel=3)
+            warnings.warn(
+                "checkpointing is configured, but this version does not write checkpoints yet: "
+                "after a failure the job starts from the beginning",
+                stacklevel=3,
+            )
         return launch(graph)
 
-    def job_graph(self, job_name: str | None = None, transformations: Sequence[Transformation] | None = None) -> JobGraph:
+    def job_graph(
+        self, job_name: str | None = None, transformations: Sequence[Transformation] | None = None
+    ) -> JobGraph:
         """What launch would run. ConfigurationError when nothing was built."""
         parts = self._transformations if transformations is None else transformations
         if not parts:
             raise ConfigurationError("No operators defined in streaming topology. Cannot execute.")
         max_parallelism = self._config.get(options.MAX_PARALLELISM)
         name = job_name or self._config.get(options.PIPELINE_NAME) or DEFAULT_JOB_NAME
-        return build(parts, self._config, name, self.get_parallelism(), max_parallelism if max_parallelism > 0 else None)
+        return build(
+            parts,
+            self._config,
+            name,
+            self.get_parallelism(),
+            max_parallelism if max_parallelism > 0 else None,
+        )
 
     def close(self) -> None:
         """Forgets what was built and not executed."""
@@ -274,7 +310,7 @@ def _require_positive(what: str, value: int) -> None:
 def _wait_quietly(job: JobRun) -> None:
     try:
         job.wait()
-    except Exception:  # noqa: S110  the interrupt is what the user asked for and will see
+    except Exception:
         pass
 
 

@@ -40,8 +40,10 @@ class WindowedStream:
 
     def __init__(self, keyed_stream: KeyedStream, window_assigner: WindowAssigner[Any, Any]) -> None:
         if not isinstance(window_assigner, WindowAssigner):
-            raise ConfigurationError(f"window takes a WindowAssigner, e.g. TumblingEventTimeWindows.of(Time.seconds(10)), "
-                                     f"got {window_assigner!r}")
+            raise ConfigurationError(
+                f"window takes a WindowAssigner, e.g. TumblingEventTimeWindows.of(Time.seconds(10)), "
+                f"got {window_assigner!r}"
+            )
         self._stream = keyed_stream
         self._assigner = window_assigner
         self._trigger: Trigger[Any, Any] | None = None
@@ -82,14 +84,21 @@ class WindowedStream:
 
     # -- functions of the user ----------------------------------------------------------------------------
 
-    def reduce(self, reduce_function: Any, window_function: Any = None,
-               output_type: TypeInformation | None = None) -> DataStream:
+    def reduce(
+        self, reduce_function: Any, window_function: Any = None, output_type: TypeInformation | None = None
+    ) -> DataStream:
         """The records of a window combined pairwise, as they come; then given to `window_function` if there is one."""
         schema = self._stream.schema if window_function is None and output_type is None else _out(output_type)
         return self._row_step("Reduce", schema, reduce=reduce_function, window_function=window_function)
 
-    def aggregate(self, *aggregates: Any, window_function: Any = None, accumulator_type: TypeInformation | None = None,
-                  output_type: TypeInformation | None = None, **named: Any) -> DataStream:
+    def aggregate(
+        self,
+        *aggregates: Any,
+        window_function: Any = None,
+        accumulator_type: TypeInformation | None = None,
+        output_type: TypeInformation | None = None,
+        **named: Any,
+    ) -> DataStream:
         """One result per key and window.
 
         aggregates : an AggregateFunction, followed as in PyFlink by window_function, accumulator_type and
@@ -112,11 +121,18 @@ class WindowedStream:
                 accumulator_type = types[0]
             elif types:
                 output_type = types[0]
-            return self._row_step("Aggregate", _out(output_type), aggregate=function, window_function=window_function,
-                                  accumulator_type=accumulator_type)
+            return self._row_step(
+                "Aggregate",
+                _out(output_type),
+                aggregate=function,
+                window_function=window_function,
+                accumulator_type=accumulator_type,
+            )
         if not aggregates or not all(isinstance(each, (Expression, str)) for each in aggregates):
-            raise ConfigurationError(f"aggregate takes an AggregateFunction or expressions, e.g. "
-                                     f"col('price').sum.alias('total'), got {aggregates!r}")
+            raise ConfigurationError(
+                f"aggregate takes an AggregateFunction or expressions, e.g. "
+                f"col('price').sum.alias('total'), got {aggregates!r}"
+            )
         return self._aggregate_columns(aggregates)
 
     def apply(self, window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
@@ -129,13 +145,22 @@ class WindowedStream:
 
     def _row_step(self, name: str, schema_out: Schema, **functions: Any) -> DataStream:
         stream, assigner = self._stream, self._assigner
-        settings = dict(trigger=self._trigger, evictor=self._evictor, allowed_lateness_ms=self._lateness_ms,
-                        late_tag=self._late_tag, key_schema=stream._key_schema, **functions)
+        settings: dict[str, Any] = {
+            "trigger": self._trigger,
+            "evictor": self._evictor,
+            "allowed_lateness_ms": self._lateness_ms,
+            "late_tag": self._late_tag,
+            "key_schema": stream._key_schema,
+            **functions,
+        }
         schema = stream.schema
-        RowWindow(schema, assigner, schema_out, **settings)           # what does not fit is said here
-        return stream._step(f"Window({type(assigner).__name__}, {name})",
-                            lambda: RowWindow(schema, assigner, schema_out, **settings), schema_out,
-                            parallelism_max=1 if self._all else None)
+        RowWindow(schema, assigner, schema_out, **settings)  # what does not fit is said here
+        return stream._step(
+            f"Window({type(assigner).__name__}, {name})",
+            lambda: RowWindow(schema, assigner, schema_out, **settings),
+            schema_out,
+            parallelism_max=1 if self._all else None,
+        )
 
     # -- columns ------------------------------------------------------------------------------------------
 
@@ -147,8 +172,12 @@ class WindowedStream:
         make = self._columnar(calls, inner)
         first = make()
         assert isinstance(first, WindowedAggregate)
-        result = stream._step(f"Window({first.window_text()})", make, first.output_schema(),
-                              parallelism_max=1 if self._all else None)
+        result = stream._step(
+            f"Window({first.window_text()})",
+            make,
+            first.output_schema(),
+            parallelism_max=1 if self._all else None,
+        )
         kept = [*keys.names, *([WINDOW_START, WINDOW_END] if first.has_bounds else [])]
         return result if split.trivial else result._project_results(split, kept)
 
@@ -157,23 +186,33 @@ class WindowedStream:
         assigner, schema, keys = self._assigner, self._stream.schema, self._stream._key_schema
         late_tag = None if self._late_tag is None else self._late_tag.tag_id
         if self._evictor is not None or not self._has_default_trigger():
-            raise ConfigurationError("columnar aggregates fire by the window's own trigger, without evictor; for another one "
-                                     "use aggregate(AggregateFunction), reduce or process")
-        common: dict[str, Any] = dict(lateness_ms=self._lateness_ms, late_tag=late_tag,
-                                      processing_time=not assigner.is_event_time())
+            raise ConfigurationError(
+                "columnar aggregates fire by the window's own trigger, without evictor; for another one "
+                "use aggregate(AggregateFunction), reduce or process"
+            )
+        common: dict[str, Any] = {
+            "lateness_ms": self._lateness_ms,
+            "late_tag": late_tag,
+            "processing_time": not assigner.is_event_time(),
+        }
         if isinstance(assigner, assigners._Tumbling):
-            return lambda: PaneWindow(schema, keys, calls, names, assigner.size_ms, None, assigner.offset_ms, **common)
+            return lambda: PaneWindow(
+                schema, keys, calls, names, assigner.size_ms, None, assigner.offset_ms, **common
+            )
         if isinstance(assigner, assigners._Sliding):
-            return lambda: PaneWindow(schema, keys, calls, names, assigner.size_ms, assigner.slide_ms,
-                                      assigner.offset_ms, **common)
+            return lambda: PaneWindow(
+                schema, keys, calls, names, assigner.size_ms, assigner.slide_ms, assigner.offset_ms, **common
+            )
         if isinstance(assigner, assigners._StaticSession):
             return lambda: SessionWindow(schema, keys, calls, names, assigner.gap_ms, None, **common)
         if isinstance(assigner, assigners._DynamicSession):
             return lambda: SessionWindow(schema, keys, calls, names, None, assigner._extract, **common)
         if isinstance(assigner, assigners.CountTumblingWindowAssigner):
             return lambda: CountWindows(schema, keys, calls, names, assigner.window_size)
-        raise ConfigurationError(f"columnar aggregates take tumbling, sliding, session and count windows, not {assigner!r}; "
-                                 f"use aggregate(AggregateFunction), reduce or process")
+        raise ConfigurationError(
+            f"columnar aggregates take tumbling, sliding, session and count windows, not {assigner!r}; "
+            f"use aggregate(AggregateFunction), reduce or process"
+        )
 
     def _has_default_trigger(self) -> bool:
         if self._trigger is None:

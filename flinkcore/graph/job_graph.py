@@ -16,8 +16,8 @@ from flinkcore.config import Configuration
 from flinkcore.errors import ConfigurationError
 from flinkcore.graph.transformation import Edge, Partitioning, Transformation
 
-MAX_PARALLELISM_LOWER = 128       # Flink: KeyGroupRangeAssignment.DEFAULT_LOWER_BOUND_MAX_PARALLELISM
-MAX_PARALLELISM_UPPER = 32768     # Flink: KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM
+MAX_PARALLELISM_LOWER = 128  # Flink: KeyGroupRangeAssignment.DEFAULT_LOWER_BOUND_MAX_PARALLELISM
+MAX_PARALLELISM_UPPER = 32768  # Flink: KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM
 
 
 @dataclass(eq=False)
@@ -64,7 +64,9 @@ class Chain:
 
     @property
     def name(self) -> str:
-        return " -> ".join(node.name for node in self.nodes if not node.transformation.hidden) or self.head.name
+        return (
+            " -> ".join(node.name for node in self.nodes if not node.transformation.hidden) or self.head.name
+        )
 
 
 @dataclass(eq=False)
@@ -109,8 +111,13 @@ def _visible_inputs(node: Node) -> Iterable[tuple[Node, Partitioning]]:
             yield connection.source, connection.partitioning
 
 
-def build(transformations: Iterable[Transformation], config: Configuration, name: str,
-          parallelism_default: int, max_parallelism_default: int | None = None) -> JobGraph:
+def build(
+    transformations: Iterable[Transformation],
+    config: Configuration,
+    name: str,
+    parallelism_default: int,
+    max_parallelism_default: int | None = None,
+) -> JobGraph:
     """The job graph of the transformations that lead to a sink, in the order in which they were made.
 
     ConfigurationError when a parallelism does not fit its max parallelism, or a uid stands twice.
@@ -122,22 +129,30 @@ def build(transformations: Iterable[Transformation], config: Configuration, name
         parallelism = transformation.parallelism or parallelism_default
         if transformation.parallelism_max is not None:
             parallelism = min(parallelism, transformation.parallelism_max)
-        max_parallelism = transformation.max_parallelism or max_parallelism_default or max_parallelism_for(parallelism)
+        max_parallelism = (
+            transformation.max_parallelism or max_parallelism_default or max_parallelism_for(parallelism)
+        )
         if parallelism > max_parallelism:
-            raise ConfigurationError(f"operator '{transformation.name}': parallelism {parallelism} is above its max "
-                                     f"parallelism {max_parallelism}; raise set_max_parallelism or lower the parallelism")
+            raise ConfigurationError(
+                f"operator '{transformation.name}': parallelism {parallelism} is above its max "
+                f"parallelism {max_parallelism}; raise set_max_parallelism or lower the parallelism"
+            )
         if transformation.uid is not None:
             if transformation.uid in uids:
-                raise ConfigurationError(f"uid '{transformation.uid}' stands on both '{uids[transformation.uid]}' and "
-                                         f"'{transformation.name}'; every operator needs a uid of its own")
+                raise ConfigurationError(
+                    f"uid '{transformation.uid}' stands on both '{uids[transformation.uid]}' and "
+                    f"'{transformation.name}'; every operator needs a uid of its own"
+                )
             uids[transformation.uid] = transformation.name
-        nodes[transformation] = Node(transformation, parallelism, max_parallelism, _operator_id(transformation, position))
+        nodes[transformation] = Node(
+            transformation, parallelism, max_parallelism, _operator_id(transformation, position)
+        )
     for transformation, node in nodes.items():
         for edge in transformation.inputs:
             source = nodes[edge.source]
             partitioning = edge.partitioning
             if partitioning is Partitioning.FORWARD and source.parallelism != node.parallelism:
-                partitioning = Partitioning.REBALANCE       # Flink: StreamGraph.createActualEdge
+                partitioning = Partitioning.REBALANCE  # Flink: StreamGraph.createActualEdge
             connection = Connection(source, node, edge, partitioning)
             source.outputs.append(connection)
             node.inputs.append(connection)
@@ -159,7 +174,7 @@ def _reachable(transformations: Iterable[Transformation]) -> set[Transformation]
 def _chains(nodes: Iterable[Node], config: Configuration) -> list[Chain]:
     enabled = config.get(options.OPERATOR_CHAINING)
     chains: list[Chain] = []
-    for node in nodes:                                     # inputs come before their consumers
+    for node in nodes:  # inputs come before their consumers
         if enabled and _can_chain(node):
             connection = node.inputs[0]
             connection.chained = True
@@ -192,7 +207,9 @@ def _operator_id(transformation: Transformation, position: int) -> str:
     if transformation.uid is not None:
         text = f"uid:{transformation.uid}"
     else:
-        inputs = ",".join(f"{edge.source.name}/{edge.partitioning.value}/{edge.side}" for edge in transformation.inputs)
+        inputs = ",".join(
+            f"{edge.source.name}/{edge.partitioning.value}/{edge.side}" for edge in transformation.inputs
+        )
         text = f"{position}:{transformation.kind}:{inputs}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

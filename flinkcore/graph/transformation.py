@@ -19,14 +19,14 @@ from flinkcore.time.watermark_spec import WatermarkStrategySpec
 class Partitioning(enum.Enum):
     """How records travel from the subtasks of one step to those of the next; names as in Flink's plans."""
 
-    FORWARD = "FORWARD"        # subtask i to subtask i
-    HASH = "HASH"              # by key group
-    REBALANCE = "REBALANCE"    # round robin, batch by batch
-    RESCALE = "RESCALE"        # round robin within a local group of subtasks
-    SHUFFLE = "SHUFFLE"        # at random
-    BROADCAST = "BROADCAST"    # to all
-    GLOBAL = "GLOBAL"          # to the first
-    CUSTOM = "CUSTOM"          # as a function says
+    FORWARD = "FORWARD"  # subtask i to subtask i
+    HASH = "HASH"  # by key group
+    REBALANCE = "REBALANCE"  # round robin, batch by batch
+    RESCALE = "RESCALE"  # round robin within a local group of subtasks
+    SHUFFLE = "SHUFFLE"  # at random
+    BROADCAST = "BROADCAST"  # to all
+    GLOBAL = "GLOBAL"  # to the first
+    CUSTOM = "CUSTOM"  # as a function says
 
 
 # Target subtask of each record: (batch, subtask count) -> int32[n].
@@ -39,9 +39,9 @@ class Edge:
 
     source: Transformation
     partitioning: Partitioning = Partitioning.FORWARD
-    side: str | None = None                    # tag of a side output; None for the main output
-    input_index: int = 0                       # which input of the consumer this feeds
-    partitioner: Partitioner | None = None     # for CUSTOM
+    side: str | None = None  # tag of a side output; None for the main output
+    input_index: int = 0  # which input of the consumer this feeds
+    partitioner: Partitioner | None = None  # for CUSTOM
 
 
 @dataclass(eq=False)
@@ -57,7 +57,7 @@ class Transformation:
 
     id: int
     name: str
-    kind: str                                   # "Data Source", "Operator", "Data Sink": words of Flink's plan
+    kind: str  # "Data Source", "Operator", "Data Sink": words of Flink's plan
     schema: Schema
     inputs: tuple[Edge, ...] = ()
     factory: OperatorFactory | None = None

@@ -43,11 +43,15 @@ class Filter(Operator):
 class Project(Operator):
     """Computes columns: select, with_columns, alias, casts."""
 
-    def __init__(self, schema: Schema, expressions: Sequence[Expr], names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, schema: Schema, expressions: Sequence[Expr], names: Sequence[str] | None = None
+    ) -> None:
         self.schema = schema
         self.expressions = tuple(expressions)
         self.compiled = compile(self.expressions, schema)
-        self.schema_out = projected_schema(self.compiled) if names is None else Schema(names, self.compiled.types)
+        self.schema_out = (
+            projected_schema(self.compiled) if names is None else Schema(names, self.compiled.types)
+        )
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
@@ -60,7 +64,9 @@ class Project(Operator):
         return self.schema_out
 
     def describe(self) -> OperatorDescription:
-        return OperatorDescription(self.compiled.native, ", ".join(map(str, self.expressions)), self.compiled.reason)
+        return OperatorDescription(
+            self.compiled.native, ", ".join(map(str, self.expressions)), self.compiled.reason
+        )
 
 
 class MapBatches(Operator):
@@ -69,8 +75,13 @@ class MapBatches(Operator):
     schema_out : what it returns, when declared; else the first batch decides and all others must agree
     """
 
-    def __init__(self, schema: Schema, function: Callable[[pa.RecordBatch], Any], schema_out: Schema,
-                 function_name: str) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        function: Callable[[pa.RecordBatch], Any],
+        schema_out: Schema,
+        function_name: str,
+    ) -> None:
         self.schema = schema
         self.function = function
         self.schema_out = schema_out
@@ -80,7 +91,11 @@ class MapBatches(Operator):
         data = batch.to_arrow()
         try:
             result = self.function(data)
-            results = [result] if result is None or not isinstance(result, Iterable) or _is_table(result) else list(result)
+            results = (
+                [result]
+                if result is None or not isinstance(result, Iterable) or _is_table(result)
+                else list(result)
+            )
         except Exception as error:
             raise UserFunctionError(self.context.name, self.function_name, error) from error
         for part in results:
@@ -92,8 +107,10 @@ class MapBatches(Operator):
         if isinstance(part, dict):
             part = pa.RecordBatch.from_pydict(part)
         if not _is_table(part):
-            raise SchemaError(f"{where} returned {type(part).__name__}; map_batches expects a pyarrow RecordBatch or Table, "
-                              f"a dict of arrays, an iterable of these, or None for no rows")
+            raise SchemaError(
+                f"{where} returned {type(part).__name__}; map_batches expects a pyarrow RecordBatch or Table, "
+                f"a dict of arrays, an iterable of these, or None for no rows"
+            )
         for data in part.to_batches() if isinstance(part, pa.Table) else [part]:
             columns = Batch.from_arrow(_conform(data, self.schema_out, where), self.schema_out)
             if columns.num_rows == batch.num_rows:
@@ -116,7 +133,9 @@ def _conform(data: pa.RecordBatch, schema: Schema, where: str) -> pa.RecordBatch
     """The columns of `data` in the order and types of `schema`; SchemaError naming what does not fit."""
     missing = [name for name in schema.names if data.schema.get_field_index(name) < 0]
     if missing or data.num_columns != len(schema.names):
-        raise SchemaError(f"{where} returned columns {', '.join(data.schema.names)}, expected {', '.join(schema.names)}")
+        raise SchemaError(
+            f"{where} returned columns {', '.join(data.schema.names)}, expected {', '.join(schema.names)}"
+        )
     arrays = []
     for name, type in zip(schema.names, schema.types):
         array = data.column(name)
@@ -124,6 +143,8 @@ def _conform(data: pa.RecordBatch, schema: Schema, where: str) -> pa.RecordBatch
             try:
                 array = array.cast(type)
             except pa.ArrowException as error:
-                raise SchemaError(f"{where} returned column '{name}' as {array.type}, expected {type}: {error}") from error
+                raise SchemaError(
+                    f"{where} returned column '{name}' as {array.type}, expected {type}: {error}"
+                ) from error
         arrays.append(array)
     return pa.RecordBatch.from_arrays(arrays, schema=schema.arrow)

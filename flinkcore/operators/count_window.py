@@ -25,8 +25,14 @@ class CountWindows(WindowedAggregate):
 
     has_bounds = False
 
-    def __init__(self, schema: Schema, key_schema: Schema, calls: Sequence[AggregateCall], names: Sequence[str],
-                 window_size: int) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        key_schema: Schema,
+        calls: Sequence[AggregateCall],
+        names: Sequence[str],
+        window_size: int,
+    ) -> None:
         super().__init__(schema, key_schema, calls, names)
         if window_size <= 0:
             raise ConfigurationError(f"a count window needs a positive size, got {window_size}")
@@ -34,14 +40,16 @@ class CountWindows(WindowedAggregate):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self.state = self.accumulators()               # the open window of each key, by group id
-        self.counts = np.zeros(0, np.int64)            # records in it
+        self.state = self.accumulators()  # the open window of each key, by group id
+        self.counts = np.zeros(0, np.int64)  # records in it
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         assert batch.keys is not None
         ids = self.index.intern(batch.keys, batch.key_hashes)
         if self.index.id_bound > len(self.counts):
-            self.counts = np.concatenate([self.counts, np.zeros(2 * self.index.id_bound - len(self.counts), np.int64)])
+            self.counts = np.concatenate(
+                [self.counts, np.zeros(2 * self.index.id_bound - len(self.counts), np.int64)]
+            )
         # The place of each record among those of its key: how many came before, in earlier batches and in this one.
         order = np.argsort(ids, kind="stable")
         ordered = ids[order]
@@ -49,14 +57,16 @@ class CountWindows(WindowedAggregate):
         run_starts = np.flatnonzero(first)
         run_lengths = np.diff(np.append(run_starts, len(ids)))
         place = np.arange(len(ids)) - np.repeat(run_starts, run_lengths) + self.counts[ordered]
-        window = place // self.window_size             # 0: the window that was open before this batch
+        window = place // self.window_size  # 0: the window that was open before this batch
         keys = ordered[run_starts]
         total = self.counts[keys] + run_lengths
         self.counts[keys] = total % self.window_size
         self._update(batch.take(order), ordered, place, window, order)
         self.index.release(keys[total % self.window_size == 0])
 
-    def _update(self, batch: Batch, ids: np.ndarray, place: np.ndarray, window: np.ndarray, order: np.ndarray) -> None:
+    def _update(
+        self, batch: Batch, ids: np.ndarray, place: np.ndarray, window: np.ndarray, order: np.ndarray
+    ) -> None:
         """`batch` and `ids` are in the order of ids; a window's records stand together."""
         arguments = self.aggregation.arguments(batch)
         starts = np.flatnonzero(np.concatenate([[True], (ids[1:] != ids[:-1]) | (window[1:] != window[:-1])]))
@@ -76,7 +86,9 @@ class CountWindows(WindowedAggregate):
         self.state.merge(scratch, ids[starts[open_rows]], open_rows)
         if full.any():
             fired = np.flatnonzero(full)
-            fired = fired[np.argsort(order[ends[fired]], kind="stable")].astype(np.int32)   # as their last records came
+            fired = fired[np.argsort(order[ends[fired]], kind="stable")].astype(
+                np.int32
+            )  # as their last records came
             groups = ids[starts[fired]]
             columns: list[Column] = [*self._keys(groups), *self.aggregation.results(scratch.results(fired))]
             timestamps = None if batch.timestamps_ms is None else batch.timestamps_ms[ends[fired]]

@@ -22,7 +22,8 @@ class DistinctValues:
     def counted(self, ids: np.ndarray, values: Column, signs: np.ndarray | None = None) -> np.ndarray:
         """bool[n], per record in order: True where the aggregate changes by this record's value.
 
-        ids : int32[n], groups;  signs : int64[n], 1 for a record added, -1 for one taken back; None when all are added
+        ids : int32[n], groups;  signs : int64[n], 1 for a record added, -1 for one taken back; None when all
+            are added
         """
         if values.kind in (OBJECT, ARROW):
             values = encode_keys(values.to_pylist())

@@ -21,7 +21,9 @@ class RowtimeColumn(Project):
     rowtime : its position; None when no column is
     """
 
-    def __init__(self, schema: Schema, expressions: Sequence[Expr], names: Sequence[str], rowtime: int | None) -> None:
+    def __init__(
+        self, schema: Schema, expressions: Sequence[Expr], names: Sequence[str], rowtime: int | None
+    ) -> None:
         super().__init__(schema, expressions, names)
         self.rowtime = rowtime
 
@@ -29,7 +31,9 @@ class RowtimeColumn(Project):
         columns = self._project(batch)
         if self.rowtime is not None:
             if batch.timestamps_ms is None:
-                raise DataError(f"operator '{self.context.name}': a rowtime attribute needs records with timestamps; call "
-                                "assign_timestamps_and_watermarks on the stream before from_data_stream")
+                raise DataError(
+                    f"operator '{self.context.name}': a rowtime attribute needs records with timestamps; "
+                    "call assign_timestamps_and_watermarks on the stream before from_data_stream"
+                )
             columns[self.rowtime] = Column.from_numpy(batch.timestamps_ms, pa.timestamp("ms"))
         self.out.batch(batch.with_columns(self.schema_out, columns))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """GroupAggregate: unbounded aggregation per key, and the changelog it makes.
 
-Flink's GroupAggFunction: the first record of a key gives +I, a later one that changes a result gives -U with the old
-and +U with the new, one that takes the last record of a key back gives -D. What changes no result gives nothing.
-Input may be a changelog itself: -U and -D take records back.
+Flink's GroupAggFunction: the first record of a key gives +I, a later one that changes a result gives -U with
+the old and +U with the new, one that takes the last record of a key back gives -D. What changes no result
+gives nothing. Input may be a changelog itself: -U and -D take records back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from flinkcore._native.column import ARROW, BOOL, F64, I64, OBJECT, Column
 from flinkcore._native.group import GroupIndex
-from flinkcore._native.hash import hash_columns
 from flinkcore.columnar.batch import DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, Batch
 from flinkcore.columnar.objects import encode_keys
 from flinkcore.columnar.schema import Schema
@@ -34,18 +33,27 @@ class GroupAggregate(Operator):
     """Running aggregates per key. Batches come with keys, as KeyBy* makes them.
 
     schema : of the input
-    key_schema : names and types of the key columns to emit; no columns for an aggregate over everything, whose
-        records all have one key (KeyByNothing)
+    key_schema : names and types of the key columns to emit; no columns for an aggregate over everything,
+        whose records all have one key (KeyByNothing)
     calls, names : the aggregates and the names of their columns; by default each call's alias
-    emit : "record", a change per record as Flink without mini-batches; "batch", at most one change per key and
-        batch, as Flink's mini-batches; "final", one +I per key at the end of a bounded input, as Flink's BATCH mode
+    emit : "record", a change per record as Flink without mini-batches; "batch", at most one change per key
+        and batch, as Flink's mini-batches; "final", one +I per key at the end of a bounded input, as Flink's
+        BATCH mode
     retracts : the input is a changelog
 
-    Output: key columns, then results, with row kinds; each change has the timestamp of the record that made it.
+    Output: key columns, then results, with row kinds; each change has the timestamp of the record that made
+    it.
     """
 
-    def __init__(self, schema: Schema, key_schema: Schema, calls: Sequence[AggregateCall],
-                 names: Sequence[str] | None = None, emit: Emit = "record", retracts: bool = False) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        key_schema: Schema,
+        calls: Sequence[AggregateCall],
+        names: Sequence[str] | None = None,
+        emit: Emit = "record",
+        retracts: bool = False,
+    ) -> None:
         if emit not in ("record", "batch", "final"):
             raise ConfigurationError(f"group aggregate: emit is 'record', 'batch' or 'final', not {emit!r}")
         self.schema = schema
@@ -54,8 +62,9 @@ class GroupAggregate(Operator):
         self.emit = emit
         self.retracts = retracts
         names = [call.alias for call in calls] if names is None else list(names)
-        self.schema_out = Schema([*key_schema.names, *names],
-                                 [*key_schema.types, *(call.result_type for call in calls)])
+        self.schema_out = Schema(
+            [*key_schema.names, *names], [*key_schema.types, *(call.result_type for call in calls)]
+        )
 
     def output_schema(self) -> Schema:
         return self.schema_out
@@ -64,7 +73,11 @@ class GroupAggregate(Operator):
         by = ", ".join(self.key_schema.names)
         detail = ", ".join(map(str, self.calls)) + (f" by {by}" if by else "")
         slow = [call.text for call in self.calls if self.retracts and not call.retractable]
-        reasons = [f"{', '.join(slow)} of records that can be taken back keeps each value in Python"] if slow else []
+        reasons = (
+            [f"{', '.join(slow)} of records that can be taken back keeps each value in Python"]
+            if slow
+            else []
+        )
         if (reason := Aggregation(self.calls).reason) is not None:
             reasons.append(reason)
         return OperatorDescription(not reasons, detail, "; ".join(reasons) or None)
@@ -74,10 +87,10 @@ class GroupAggregate(Operator):
         self._state = GroupState(self.calls, context.clock.now_ms, self.retracts)
         self._records = RecordCounts() if self.retracts else None
         self._index: GroupIndex | None = None
-        self._nested_keys: dict[int, tuple[Any, ...]] = {}     # of keys that the index holds as bytes only
+        self._nested_keys: dict[int, tuple[Any, ...]] = {}  # of keys that the index holds as bytes only
         self._finished = False
 
-    # -- records ----------------------------------------------------------------------------------------------
+    # -- records ---------------------------------------------------------------------------------------------
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         if not batch.num_rows:
@@ -109,7 +122,13 @@ class GroupAggregate(Operator):
         signs = signs_of(batch)
         kept, before, after = records.update(ids, signs)
         if not kept.all():
-            batch, ids, signs, before, after = batch.filter(kept), ids[kept], signs[kept], before[kept], after[kept]
+            batch, ids, signs, before, after = (
+                batch.filter(kept),
+                ids[kept],
+                signs[kept],
+                before[kept],
+                after[kept],
+            )
         if not len(ids):
             return
         touched, first_rows = _in_order(ids)
@@ -148,10 +167,17 @@ class GroupAggregate(Operator):
         self._state.update(batch, ids, None)
         self._emit(batch, was, self._state.results(touched), rows, touched < known, None)
 
-    # -- changes ----------------------------------------------------------------------------------------------
+    # -- changes ---------------------------------------------------------------------------------------------
 
-    def _emit(self, batch: Batch, was: list[Column], now: list[Column], rows: np.ndarray, existed: np.ndarray,
-              exists: np.ndarray | None) -> None:
+    def _emit(
+        self,
+        batch: Batch,
+        was: list[Column],
+        now: list[Column],
+        rows: np.ndarray,
+        existed: np.ndarray,
+        exists: np.ndarray | None,
+    ) -> None:
         """Emits what became of some groups.
 
         was, now : their results before and after;  rows : the record of the batch that each goes back to
@@ -168,17 +194,22 @@ class GroupAggregate(Operator):
         if not len(picked):
             return
         group, is_new = picked >> 1, (picked & 1).astype(bool)
-        kinds = np.where(is_new, np.where(existed[group], UPDATE_AFTER, INSERT),
-                         np.where(exists[group], UPDATE_BEFORE, DELETE)).astype(np.uint8)
+        kinds = np.where(
+            is_new,
+            np.where(existed[group], UPDATE_AFTER, INSERT),
+            np.where(exists[group], UPDATE_BEFORE, DELETE),
+        ).astype(np.uint8)
         source = group + is_new * len(rows)
         assert batch.keys is not None
         at = rows[group]
         columns = [key.take(at) for key in batch.keys[: len(self.key_schema)]]
         columns += [Column.concat([old, new]).take(source) for old, new in zip(was, now)]
         timestamps = None if batch.timestamps_ms is None else batch.timestamps_ms[at]
-        self.out.batch(Batch(self.schema_out, columns, len(picked), timestamps, kinds if kinds.any() else None))
+        self.out.batch(
+            Batch(self.schema_out, columns, len(picked), timestamps, kinds if kinds.any() else None)
+        )
 
-    # -- final results ----------------------------------------------------------------------------------------
+    # -- final results ---------------------------------------------------------------------------------------
 
     def process_watermark(self, watermark_ms: int) -> None:
         if watermark_ms == MAX_WATERMARK:
@@ -196,7 +227,7 @@ class GroupAggregate(Operator):
         if self._index is None:
             if len(self.key_schema):
                 return
-            ids = np.zeros(1, np.int32)       # an aggregate over nothing has a result: COUNT is 0
+            ids = np.zeros(1, np.int32)  # an aggregate over nothing has a result: COUNT is 0
         else:
             ids = self._index.live_ids()
         if not len(ids):
@@ -211,8 +242,12 @@ class GroupAggregate(Operator):
         if not self._nested_keys:
             return self._index.key_columns(ids, self.key_schema.types)
         values = zip(*(self._nested_keys[group_id] for group_id in ids.tolist()))
-        return [Column.from_objects(list(column)) if type is None else Column.from_arrow(pa.array(list(column), type))
-                for column, type in zip(values, self.key_schema.types)]
+        return [
+            Column.from_objects(list(column))
+            if type is None
+            else Column.from_arrow(pa.array(list(column), type))
+            for column, type in zip(values, self.key_schema.types)
+        ]
 
     def _remember_keys(self, keys: tuple[Column, ...], ids: np.ndarray) -> None:
         touched, rows = _in_order(ids)

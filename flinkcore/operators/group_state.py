@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GroupState: the accumulators of some aggregates for the groups of one subtask, with or without retraction."""
+"""GroupState: the accumulators of some aggregates for the groups of one subtask, with or without
+retraction."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def signs_of(batch: Batch) -> np.ndarray:
 
 
 class GroupState:
-    """Results of `calls` by group id. Kernels hold what they can; values that must be kept one by one are in Python.
+    """Results of `calls` by group id. Kernels hold what they can; values that must be kept one by one are in
+    Python.
 
     retracts : updates come with signs;  now_ms : the clock that arguments may read
     """
@@ -35,22 +37,30 @@ class GroupState:
         kept = [i for i in range(len(calls)) if i not in native]
         self._aggregation = Aggregation([calls[i] for i in native], now_ms, retracts)
         self._accumulators = Accumulators(self._aggregation.kernels)
-        self._distinct: dict[Typed, DistinctValues] = {arg: DistinctValues() for arg in self._aggregation.distinct}
+        self._distinct: dict[Typed, DistinctValues] = {
+            arg: DistinctValues() for arg in self._aggregation.distinct
+        }
         self._kept = [RetractableValues(calls[i]) for i in kept]
         arguments = list(dict.fromkeys(arg for i in kept for arg in calls[i].args))
         self._kept_projection = CompiledProjection(arguments, [None] * len(arguments), now_ms)
         self._kept_arguments = [[arguments.index(arg) for arg in calls[i].args] for i in kept]
-        self._order = np.argsort([*native, *kept]).tolist()     # from kernels' and kept results to the calls' order
+        self._order = np.argsort(
+            [*native, *kept]
+        ).tolist()  # from kernels' and kept results to the calls' order
         self._overflows = 0
 
-    def update_running(self, batch: Batch, ids: np.ndarray,
-                       signs: np.ndarray | None) -> tuple[list[Column], list[Column]]:
+    def update_running(
+        self, batch: Batch, ids: np.ndarray, signs: np.ndarray | None
+    ) -> tuple[list[Column], list[Column]]:
         """Takes records one after the other; the results of each record's group before and after it."""
         before, after = [], []
         if self._aggregation.kernels:
             args = self._arguments(batch, ids, signs)
             kernels_before, kernels_after, _ = self._accumulators.update_running(ids, args)
-            before, after = self._aggregation.results(kernels_before), self._aggregation.results(kernels_after)
+            before, after = (
+                self._aggregation.results(kernels_before),
+                self._aggregation.results(kernels_after),
+            )
         for kept, args in self._kept_with_arguments(batch):
             assert signs is not None
             was, now = kept.update_running(ids, args, signs)
@@ -68,7 +78,9 @@ class GroupState:
 
     def results(self, ids: np.ndarray) -> list[Column]:
         """One column per call, one row per id."""
-        columns = self._aggregation.results(self._accumulators.results(ids)) if self._aggregation.kernels else []
+        columns = (
+            self._aggregation.results(self._accumulators.results(ids)) if self._aggregation.kernels else []
+        )
         columns += [kept.results(ids) for kept in self._kept]
         return [columns[i] for i in self._order]
 
@@ -117,8 +129,9 @@ class RecordCounts:
             self._ignore_early(ids, signs, kept, before, after)
         return kept, before, after
 
-    def _ignore_early(self, ids: np.ndarray, signs: np.ndarray, kept: np.ndarray, before: np.ndarray,
-                      after: np.ndarray) -> None:
+    def _ignore_early(
+        self, ids: np.ndarray, signs: np.ndarray, kept: np.ndarray, before: np.ndarray, after: np.ndarray
+    ) -> None:
         """Rare: counts anew, record by record, the groups that went below zero."""
         for group_id in np.unique(ids[after < 0]).tolist():
             rows = np.flatnonzero(ids == group_id)
@@ -139,8 +152,8 @@ class RecordCounts:
 
 
 def segments(ids: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[tuple[int, int]]:
-    """Cuts a batch so that no group is emptied and filled again within one part: it starts anew, without rests of
-    floating-point sums, and state is cleared between parts."""
+    """Cuts a batch so that no group is emptied and filled again within one part: it starts anew, without
+    rests of floating-point sums, and state is cleared between parts."""
     emptied = np.flatnonzero(after == 0)
     if not len(emptied):
         return [(0, len(ids))]

@@ -40,7 +40,9 @@ class KeyByColumns(Operator):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self._faults = None if self.on_null == "group" else BadRecords(self.on_null, context.metrics, out.side)
+        self._faults = (
+            None if self.on_null == "group" else BadRecords(self.on_null, context.metrics, out.side)
+        )
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         keys = tuple(batch.column(i) for i in self.indices)
@@ -64,9 +66,11 @@ class KeyByColumns(Operator):
         name = next(name for name, key in zip(self.names, keys) if key.null_count)
         assert self._faults is not None
         if self._faults.fails:
-            raise DataError(f"operator '{self.context.name}': key column '{name}' is null at record {rows[0]} of its batch: "
-                            f"{batch.slice(int(rows[0]), 1).to_arrow().to_pylist()[0]}; filter such records before key_by, "
-                            f"or call key_by(..., on_null=\"group\" or \"drop\")")
+            raise DataError(
+                f"operator '{self.context.name}': key column '{name}' is null at record {rows[0]} of its batch: "
+                f"{batch.slice(int(rows[0]), 1).to_arrow().to_pylist()[0]}; filter such records before key_by, "
+                f'or call key_by(..., on_null="group" or "drop")'
+            )
         self._faults.rows(batch.take(rows), f"key column '{name}' is null")
         return batch.take(np.flatnonzero(~bad))
 
@@ -74,7 +78,9 @@ class KeyByColumns(Operator):
         return self.schema
 
     def describe(self) -> OperatorDescription:
-        nested = [name for name, i in zip(self.names, self.indices) if self.schema.kinds[i] in (OBJECT, ARROW)]
+        nested = [
+            name for name, i in zip(self.names, self.indices) if self.schema.kinds[i] in (OBJECT, ARROW)
+        ]
         reason = f"key column {', '.join(nested)} is nested and is hashed row by row" if nested else None
         return OperatorDescription(not nested, f"by {', '.join(self.names)}", reason)
 
@@ -86,7 +92,9 @@ class KeyByFunction(Operator):
         pickled keys (1, 1.0 and True are three keys)
     """
 
-    def __init__(self, schema: Schema, selector: Callable[[Any], Any], key_schema: Schema | None, function_name: str) -> None:
+    def __init__(
+        self, schema: Schema, selector: Callable[[Any], Any], key_schema: Schema | None, function_name: str
+    ) -> None:
         self.schema = schema
         self.selector = selector
         self.key_schema = key_schema
@@ -100,7 +108,9 @@ class KeyByFunction(Operator):
             found.extend(map(selector, rows))
         except Exception as error:
             position = len(found)
-            raise UserFunctionError(self.context.name, self.function_name, error, rows[position], position) from error
+            raise UserFunctionError(
+                self.context.name, self.function_name, error, rows[position], position
+            ) from error
         if self.key_schema is None:
             keys: tuple[Column, ...] = (Column.from_objects(found),)
         else:
@@ -111,7 +121,9 @@ class KeyByFunction(Operator):
         return self.schema
 
     def describe(self) -> OperatorDescription:
-        return OperatorDescription(False, f"by {self.function_name}", f"{self.function_name} is called for each record")
+        return OperatorDescription(
+            False, f"by {self.function_name}", f"{self.function_name} is called for each record"
+        )
 
 
 class KeyByNothing(Operator):

@@ -38,4 +38,6 @@ class Limit(Operator):
         return self.schema
 
     def describe(self) -> OperatorDescription:
-        return OperatorDescription(True, f"rows from {self.offset}" + ("" if self.fetch is None else f", {self.fetch} of them"))
+        return OperatorDescription(
+            True, f"rows from {self.offset}" + ("" if self.fetch is None else f", {self.fetch} of them")
+        )

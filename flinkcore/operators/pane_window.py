@@ -37,14 +37,26 @@ class PaneWindow(WindowedAggregate):
     processing_time : windows are of the clock's time, not of the records'
     """
 
-    def __init__(self, schema: Schema, key_schema: Schema, calls: Sequence[AggregateCall], names: Sequence[str],
-                 size_ms: int, slide_ms: int | None = None, offset_ms: int = 0, lateness_ms: int = 0,
-                 late_tag: str | None = None, processing_time: bool = False) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        key_schema: Schema,
+        calls: Sequence[AggregateCall],
+        names: Sequence[str],
+        size_ms: int,
+        slide_ms: int | None = None,
+        offset_ms: int = 0,
+        lateness_ms: int = 0,
+        late_tag: str | None = None,
+        processing_time: bool = False,
+    ) -> None:
         super().__init__(schema, key_schema, calls, names, late_tag)
         slide_ms = size_ms if slide_ms is None else slide_ms
         if size_ms <= 0 or slide_ms <= 0 or lateness_ms < 0:
-            raise ConfigurationError(f"a window needs size > 0, slide > 0 and allowed lateness >= 0, in milliseconds; "
-                                     f"got {size_ms}, {slide_ms}, {lateness_ms}")
+            raise ConfigurationError(
+                f"a window needs size > 0, slide > 0 and allowed lateness >= 0, in milliseconds; "
+                f"got {size_ms}, {slide_ms}, {lateness_ms}"
+            )
         self.size_ms = size_ms
         self.slide_ms = slide_ms
         self.offset_ms = offset_ms
@@ -54,11 +66,11 @@ class PaneWindow(WindowedAggregate):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self.time_ms = MIN_TIMESTAMP                   # the watermark, or the time of the clock
-        self.panes: dict[int, Accumulators] = {}       # by start
-        self._ends: list[int] = []                     # heap of the ends of windows that will fire
+        self.time_ms = MIN_TIMESTAMP  # the watermark, or the time of the clock
+        self.panes: dict[int, Accumulators] = {}  # by start
+        self._ends: list[int] = []  # heap of the ends of windows that will fire
         self._ends_known: set[int] = set()
-        self._expiry: list[tuple[int, int]] = []       # heap of (time at which a pane goes, its start)
+        self._expiry: list[tuple[int, int]] = []  # heap of (time at which a pane goes, its start)
         self._sweep_at = SWEEP_KEYS_MIN
 
     # -- records ------------------------------------------------------------------------------------------
@@ -66,7 +78,7 @@ class PaneWindow(WindowedAggregate):
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         if self.processing_time:
             now_ms = self.context.clock.now_ms()
-            self._advance(now_ms - 1)             # a window whose last millisecond is now still takes records
+            self._advance(now_ms - 1)  # a window whose last millisecond is now still takes records
             times = np.full(batch.num_rows, now_ms)
         else:
             times = self.event_times(batch)
@@ -114,18 +126,18 @@ class PaneWindow(WindowedAggregate):
             return batch, times
         skipped = np.flatnonzero(~inside)
         late = skipped[times[skipped] + self.lateness_ms <= self.time_ms]
-        if len(late):                                   # Flink: WindowOperator.isElementLate
+        if len(late):  # Flink: WindowOperator.isElementLate
             self.drop_late(batch.take(late))
         kept = np.flatnonzero(inside)
         return batch.take(kept), times[kept]
 
     def _split_late(self, batch: Batch, times: np.ndarray) -> tuple[Batch, np.ndarray]:
         """Takes out the records whose windows have all gone, and those that make a window fire again."""
-        gone_before = self.time_ms - self.lateness_ms - self.size_ms + 1      # last window start <= this: gone
-        fired_before = self.time_ms - self.size_ms + 1                        # first window start <= this: fired
+        gone_before = self.time_ms - self.lateness_ms - self.size_ms + 1  # last window start <= this: gone
+        fired_before = self.time_ms - self.size_ms + 1  # first window start <= this: fired
         lowest = int(times.min())
         if lowest > self.time_ms:
-            return batch, times                                               # all windows end after now
+            return batch, times  # all windows end after now
         last_starts = pane_starts(times, self.slide_ms, self.offset_ms)
         late = last_starts <= gone_before
         if late.any():
@@ -134,7 +146,9 @@ class PaneWindow(WindowedAggregate):
             batch, times, last_starts = batch.take(kept), times[kept], last_starts[kept]
         if self.lateness_ms and len(times):
             # The earliest window of a record: the first start above time - size.
-            first_starts = last_starts - (last_starts - times + self.size_ms - 1) // self.slide_ms * self.slide_ms
+            first_starts = (
+                last_starts - (last_starts - times + self.size_ms - 1) // self.slide_ms * self.slide_ms
+            )
             again = first_starts <= fired_before
             # ... which only fires again if it has not gone.
             if again.any():
@@ -142,7 +156,7 @@ class PaneWindow(WindowedAggregate):
                 if len(on_time):
                     self._update(batch.take(on_time), times[on_time])
                 for row in np.flatnonzero(again).tolist():
-                    self._update_and_fire_again(batch.slice(row, 1), times[row:row + 1])
+                    self._update_and_fire_again(batch.slice(row, 1), times[row : row + 1])
                 return batch.slice(0, 0), times[:0]
         return batch, times
 
@@ -191,8 +205,11 @@ class PaneWindow(WindowedAggregate):
         """The accumulators of the window at `start`, of all ids or of some."""
         if self.pane_ms == self.size_ms:
             return self.panes[start]
-        panes = [pane for pane_start in range(start, start + self.size_ms, self.pane_ms)
-                 if (pane := self.panes.get(pane_start)) is not None]
+        panes = [
+            pane
+            for pane_start in range(start, start + self.size_ms, self.pane_ms)
+            if (pane := self.panes.get(pane_start)) is not None
+        ]
         if len(panes) == 1:
             return panes[0]
         combined = self.accumulators()

@@ -189,7 +189,7 @@ class FlatMapRows(RowOperator):
             return
         timestamps = batch.timestamps_ms
         if timestamps is not None:
-            timestamps = np.repeat(timestamps, np.diff(np.array(ends, np.int64), prepend=0))
+            timestamps = np.repeat(timestamps, np.diff(np.array([0, *ends])))
         self.out.batch(
             Batch(
                 self.schema_out,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MIN, MAX, FIRST_VALUE, LAST_VALUE and their kin over groups whose records can be taken back.
 
-No kernel does this: the next smallest value must be known when the smallest goes. Each group keeps its values, and
-Python runs per record (an operator says so in describe()).
+No kernel does this: the next smallest value must be known when the smallest goes. Each group keeps its
+values, and Python runs per record (an operator says so in describe()).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class ComparedValues:
 
 
 def _sort_key(value: Any) -> tuple[bool, Any]:
-    return (value != value, value)       # NaN is above all numbers, as in Flink
+    return (value != value, value)  # NaN is above all numbers, as in Flink
 
 
 def _pair_key(pair: tuple[Any, Any]) -> tuple[bool, Any]:
@@ -106,7 +106,9 @@ class RetractableValues:
         self._make, self._end = _KEPT[call.op]
         self._groups: dict[int, Any] = {}
 
-    def update_running(self, ids: np.ndarray, args: tuple[Column, ...], signs: np.ndarray) -> tuple[Column, Column]:
+    def update_running(
+        self, ids: np.ndarray, args: tuple[Column, ...], signs: np.ndarray
+    ) -> tuple[Column, Column]:
         """Adds and takes back records one after the other; the results before and after each."""
         before, after = [], []
         values = args[0].to_pylist()

@@ -145,7 +145,12 @@ class RowWindow(Operator):
         self._assigner_context = AssignerContext(context.clock.now_ms, runtime)
         self._trigger_context = TriggerContext(self.state, self._timers, context)
         self._combine = self._combiner(reduce, aggregate) if self._evictor is not None else None
-        self._simple = type(self._trigger) is EventTimeTrigger and not self.merging and self._evictor is None
+        self._simple = (
+            type(self._trigger) is EventTimeTrigger
+            and self._event_time
+            and not self.merging
+            and self._evictor is None
+        )
         for function in self._functions:
             if hasattr(function, "open"):
                 self._guard(function_name(function) + ".open", function.open, runtime)
@@ -191,6 +196,8 @@ class RowWindow(Operator):
         add = self._add_to_session if self.merging else self._add_to_window
         late: list[int] = []
         position = 0
+        if self._simple:
+            add = self._add_simply
         try:
             for position, (row, timestamp_ms) in enumerate(zip(rows, stamps)):
                 state.current = ids[position]
@@ -230,21 +237,33 @@ class RowWindow(Operator):
         watermark_ms = self._timers.watermark_ms
         if self._event_time and cleanup_ms <= watermark_ms:
             return False
-        if self._simple:
-            # EventTimeTrigger's own steps, without its calls: timers stand as long as the contents do.
+        self._add(window, window, row, timestamp_ms)
+        self._register_cleanup(window, cleanup_ms)
+        return True
+
+    def _add_simply(self, window: Any, row: Any, timestamp_ms: int) -> bool:
+        """_add_to_window under an EventTimeTrigger, whose steps need no calls.
+
+        While a window has contents its timers stand, and it is not late: the timer that ends it clears both.
+        """
+        state, contents = self.state, self._contents
+        rows = contents.table.rows.get(window)
+        if rows is None:
+            if self._cleanup_ms(window) <= self._timers.watermark_ms:
+                return False
+            rows = contents.table.rows[window] = {}
+        new = contents.add_to(rows, state.current, row)
+        if new:
+            state.hold(state.current)
+            cleanup_ms = self._cleanup_ms(window)
+            if cleanup_ms < MAX_WATERMARK:
+                self._timers.register_event(cleanup_ms, window)
+        if new or self.allowed_lateness_ms:
             last_ms = window.max_timestamp()
-            new = self._contents.add(window, self.state.current, row)
-            if last_ms <= watermark_ms:
+            if last_ms <= self._timers.watermark_ms:
                 self._fire(window, window)
             elif new:
                 self._timers.register_event(last_ms, window)
-            if new and cleanup_ms < MAX_WATERMARK and self._event_time:
-                self._timers.register_event(cleanup_ms, window)
-            elif new and not self._event_time:
-                self._register_cleanup(window, cleanup_ms)
-            return True
-        self._add(window, window, row, timestamp_ms)
-        self._register_cleanup(window, cleanup_ms)
         return True
 
     def _add_to_session(self, window: Any, row: Any, timestamp_ms: int) -> bool:

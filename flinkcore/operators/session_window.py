@@ -31,9 +31,18 @@ class SessionWindow(WindowedAggregate):
     gap_ms : milliseconds, > 0; None when `extract_gap` says it
     """
 
-    def __init__(self, schema: Schema, key_schema: Schema, calls: Sequence[AggregateCall], names: Sequence[str],
-                 gap_ms: int | None, extract_gap: Callable[[Any], int] | None = None, lateness_ms: int = 0,
-                 late_tag: str | None = None, processing_time: bool = False) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        key_schema: Schema,
+        calls: Sequence[AggregateCall],
+        names: Sequence[str],
+        gap_ms: int | None,
+        extract_gap: Callable[[Any], int] | None = None,
+        lateness_ms: int = 0,
+        late_tag: str | None = None,
+        processing_time: bool = False,
+    ) -> None:
         super().__init__(schema, key_schema, calls, names, late_tag)
         self.gap_ms = gap_ms
         self.extract_gap = extract_gap
@@ -44,7 +53,7 @@ class SessionWindow(WindowedAggregate):
         super().open(context, out)
         self.time_ms = MIN_TIMESTAMP
         self.sessions = SessionIndex()
-        self.state = self.accumulators()               # by session slot
+        self.state = self.accumulators()  # by session slot
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         if self.processing_time:
@@ -55,7 +64,7 @@ class SessionWindow(WindowedAggregate):
             times = self.event_times(batch)
         if self.lateness_ms and self.time_ms > MIN_TIMESTAMP and self._may_fire_again(times):
             for row in range(batch.num_rows):
-                self._add(batch.slice(row, 1), times[row:row + 1])
+                self._add(batch.slice(row, 1), times[row : row + 1])
         else:
             self._add(batch, times)
         if self.processing_time:
@@ -97,13 +106,16 @@ class SessionWindow(WindowedAggregate):
             for row in rows:
                 gaps.append(int(extract(row)))
         except Exception as error:
-            raise UserFunctionError(self.context.name, "SessionWindowTimeGapExtractor.extract", error, rows[len(gaps)],
-                                    len(gaps)) from error
+            raise UserFunctionError(
+                self.context.name, "SessionWindowTimeGapExtractor.extract", error, rows[len(gaps)], len(gaps)
+            ) from error
         found = np.array(gaps, np.int64)
         if (found <= 0).any():
             row = int(np.flatnonzero(found <= 0)[0])
-            raise DataError(f"operator '{self.context.name}': the session gap must be positive, the extractor gave "
-                            f"{gaps[row]} ms for record {row} of its batch: {rows[row]!r}")
+            raise DataError(
+                f"operator '{self.context.name}': the session gap must be positive, the extractor gave "
+                f"{gaps[row]} ms for record {row} of its batch: {rows[row]!r}"
+            )
         return found
 
     # -- time ---------------------------------------------------------------------------------------------
@@ -137,7 +149,13 @@ class SessionWindow(WindowedAggregate):
                 self._forget(gone)
 
     def _emit(self, slots: np.ndarray) -> None:
-        self.emit(self.state, slots, self.sessions.group_ids(slots), self.sessions.starts(slots), self.sessions.ends(slots))
+        self.emit(
+            self.state,
+            slots,
+            self.sessions.group_ids(slots),
+            self.sessions.starts(slots),
+            self.sessions.ends(slots),
+        )
 
     def _forget(self, slots: np.ndarray) -> None:
         groups = self.sessions.group_ids(slots)
@@ -168,7 +186,9 @@ class SessionWindow(WindowedAggregate):
         described = super().describe()
         if self.extract_gap is None:
             return described
-        return OperatorDescription(False, described.detail, "the session gap's extractor is called for each record")
+        return OperatorDescription(
+            False, described.detail, "the session gap's extractor is called for each record"
+        )
 
     def window_text(self) -> str:
         kind = "processing-time" if self.processing_time else "event-time"

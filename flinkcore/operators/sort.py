@@ -17,7 +17,8 @@ from flinkcore.time import MAX_WATERMARK
 
 
 class Sort(Operator):
-    """Emits all rows at the end, by some expressions; nulls are smallest, as in Flink. Equal rows keep their order.
+    """Emits all rows at the end, by some expressions; nulls are smallest, as in Flink. Equal rows keep their
+    order.
 
     keys : (expression, whether ascending), the first decides first
     """
@@ -25,7 +26,7 @@ class Sort(Operator):
     def __init__(self, schema: Schema, keys: Sequence[tuple[Expr, bool]]) -> None:
         self.schema = schema
         self.keys = tuple(keys)
-        compile([key for key, _ in keys], schema)        # says now what does not resolve
+        compile([key for key, _ in keys], schema)  # says now what does not resolve
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
@@ -57,10 +58,14 @@ class Sort(Operator):
             order += [(f"{i}null", direction), (f"{i}", direction)]
         columns["row"] = pa.array(range(batch.num_rows))
         table = pa.table(columns)
-        self.out.batch(batch.take(pc.sort_indices(table, sort_keys=[*order, ("row", "ascending")]).to_numpy()))
+        self.out.batch(
+            batch.take(pc.sort_indices(table, sort_keys=[*order, ("row", "ascending")]).to_numpy())
+        )
 
     def output_schema(self) -> Schema:
         return self.schema
 
     def describe(self) -> OperatorDescription:
-        return OperatorDescription(True, ", ".join(f"{key} {'asc' if up else 'desc'}" for key, up in self.keys))
+        return OperatorDescription(
+            True, ", ".join(f"{key} {'asc' if up else 'desc'}" for key, up in self.keys)
+        )

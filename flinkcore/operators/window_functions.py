@@ -33,14 +33,18 @@ class WindowContents:
         self.table = table
         self._hold = table._hold
 
-    def add(self, window: Any, group_id: int, row: Any) -> bool:
-        """Adds an element; True when the window had none."""
+    def add(self, window: Any, group_id: int, row: Any) -> None:
+        """Adds an element to a window."""
         rows = self.table.rows.get(window)
         if rows is None:
             rows = self.table.rows[window] = {}
+        if self.add_to(rows, group_id, row):
+            self._hold(group_id)
+
+    def add_to(self, rows: dict[int, Any], group_id: int, row: Any) -> bool:
+        """Adds an element to `rows`, which are those of a window; True when it is the first of its key."""
         found = rows.get(group_id)
         if found is None:
-            self._hold(group_id)
             rows[group_id] = [row]
             return True
         found.append(row)
@@ -71,10 +75,10 @@ class WindowContents:
 class _Combined(WindowContents):
     """One value per window."""
 
-    def add(self, window: Any, group_id: int, row: Any) -> bool:
-        before = self.table.get(window, group_id)
-        self.table.put(window, group_id, self._combined(before, row))
-        return before is None
+    def add_to(self, rows: dict[int, Any], group_id: int, row: Any) -> bool:
+        found = rows.get(group_id)
+        rows[group_id] = self._combined(found, row)
+        return found is None
 
     def _combined(self, before: Any, row: Any) -> Any:
         raise NotImplementedError
@@ -86,15 +90,15 @@ class ReducedContents(_Combined):
     kind = "reducing"
 
     def __init__(self, function: Any) -> None:
-        self._reduce = as_reduce_function(function).reduce
+        self._merged = as_reduce_function(function).reduce if hasattr(function, "reduce") else function
 
-    def _combined(self, before: Any, row: Any) -> Any:
-        if before is None:
-            return row
-        return self._merged(before, row)
-
-    def _merged(self, one: Any, other: Any) -> Any:
-        return self._reduce(one, other)
+    def add_to(self, rows: dict[int, Any], group_id: int, row: Any) -> bool:
+        found = rows.get(group_id)
+        if found is None:
+            rows[group_id] = row
+            return True
+        rows[group_id] = self._merged(found, row)
+        return False
 
     def elements(self, window: Any, group_id: int) -> list[Any] | None:
         found = self.table.get(window, group_id)

@@ -29,22 +29,32 @@ class WindowedAggregate(Operator):
     late_tag : side output of late records; None drops and counts them
     """
 
-    has_bounds = True       # whether results carry window_start and window_end
+    has_bounds = True  # whether results carry window_start and window_end
 
-    def __init__(self, schema: Schema, key_schema: Schema, calls: Sequence[AggregateCall], names: Sequence[str],
-                 late_tag: str | None = None) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        key_schema: Schema,
+        calls: Sequence[AggregateCall],
+        names: Sequence[str],
+        late_tag: str | None = None,
+    ) -> None:
         for name, kind in zip(key_schema.names, key_schema.kinds):
             if kind > BYTES:
-                raise SchemaError(f"key '{name}' is {key_schema.type_of(name) or 'a Python object'}; columnar windows "
-                                  f"take keys of numbers, strings, booleans or times: key by such columns, or declare key_type")
+                raise SchemaError(
+                    f"key '{name}' is {key_schema.type_of(name) or 'a Python object'}; columnar windows "
+                    f"take keys of numbers, strings, booleans or times: key by such columns, or declare key_type"
+                )
         self.schema = schema
         self.key_schema = key_schema
         self.calls = tuple(calls)
         self.late_tag = late_tag
         self.aggregation = Aggregation(calls)
         bounds = [(WINDOW_START, WINDOW_TYPE), (WINDOW_END, WINDOW_TYPE)] if self.has_bounds else []
-        self.schema_out = Schema([*key_schema.names, *(name for name, _ in bounds), *names],
-                                 [*key_schema.types, *(type for _, type in bounds), *self.aggregation.types])
+        self.schema_out = Schema(
+            [*key_schema.names, *(name for name, _ in bounds), *names],
+            [*key_schema.types, *(type for _, type in bounds), *self.aggregation.types],
+        )
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
@@ -59,8 +69,10 @@ class WindowedAggregate(Operator):
     def event_times(self, batch: Batch) -> np.ndarray:
         """The timestamps of a batch; DataError when its records have none."""
         if batch.timestamps_ms is None:
-            raise DataError(f"operator '{self.context.name}': records have no timestamps; call "
-                            f"assign_timestamps_and_watermarks before an event-time window")
+            raise DataError(
+                f"operator '{self.context.name}': records have no timestamps; call "
+                f"assign_timestamps_and_watermarks before an event-time window"
+            )
         return batch.timestamps_ms
 
     def drop_late(self, batch: Batch) -> None:
@@ -70,8 +82,14 @@ class WindowedAggregate(Operator):
         else:
             self.context.metrics.late_dropped += batch.num_rows
 
-    def emit(self, accumulators: Accumulators, rows: np.ndarray, groups: np.ndarray, starts_ms: np.ndarray | int,
-             ends_ms: np.ndarray | int) -> None:
+    def emit(
+        self,
+        accumulators: Accumulators,
+        rows: np.ndarray,
+        groups: np.ndarray,
+        starts_ms: np.ndarray | int,
+        ends_ms: np.ndarray | int,
+    ) -> None:
         """Results of accumulator rows `rows`, whose keys are group ids `groups`.
 
         starts_ms, ends_ms : bounds of the windows, of each result or one for all. Results carry the window's last
@@ -103,8 +121,11 @@ class WindowedAggregate(Operator):
         return self.schema if tag == self.late_tag else None
 
     def describe(self) -> OperatorDescription:
-        return OperatorDescription(self.aggregation.native, f"{self.window_text()}: {', '.join(map(str, self.calls))}",
-                                   self.aggregation.reason)
+        return OperatorDescription(
+            self.aggregation.native,
+            f"{self.window_text()}: {', '.join(map(str, self.calls))}",
+            self.aggregation.reason,
+        )
 
     def window_text(self) -> str:
         raise NotImplementedError(type(self).__name__)
@@ -113,6 +134,10 @@ class WindowedAggregate(Operator):
 def time_text(timestamp_ms: int) -> str:
     """Milliseconds since the epoch as people read them; the number itself where a date cannot say it."""
     try:
-        return str(np.datetime64(timestamp_ms, "ms")).replace("T", " ") if abs(timestamp_ms) < 2**57 else str(timestamp_ms)
+        return (
+            str(np.datetime64(timestamp_ms, "ms")).replace("T", " ")
+            if abs(timestamp_ms) < 2**57
+            else str(timestamp_ms)
+        )
     except ValueError:
         return str(timestamp_ms)

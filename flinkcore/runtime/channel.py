@@ -15,9 +15,9 @@ class ElementKind(enum.IntEnum):
     """What travels through a channel. Zero is never valid."""
 
     BATCH = 1
-    WATERMARK = 2      # payload: int milliseconds
-    IDLE = 3           # payload: bool
-    END = 4            # no element follows
+    WATERMARK = 2  # payload: int milliseconds
+    IDLE = 3  # payload: bool
+    END = 4  # no element follows
 
 
 Element = tuple[ElementKind, Any]
@@ -39,8 +39,8 @@ class Channel:
         self.wake_consumer: Callable[[], None] = _nobody
         self.wake_producer: Callable[[], None] = _nobody
         self._elements: deque[Element] = deque()
-        self._batches_put = 0        # written by the producer only
-        self._batches_taken = 0      # written by the consumer only
+        self._batches_put = 0  # written by the producer only
+        self._batches_taken = 0  # written by the consumer only
 
     @property
     def has_room(self) -> bool:
@@ -79,10 +79,12 @@ class InputGate:
         END        True when all channels have ended
     """
 
-    def __init__(self, channels: Sequence[Channel], input_indices: Sequence[int], names: Sequence[str]) -> None:
+    def __init__(
+        self, channels: Sequence[Channel], input_indices: Sequence[int], names: Sequence[str]
+    ) -> None:
         self.channels = list(channels)
         self.input_indices = list(input_indices)
-        self.names = list(names)                      # "operator (subtask)" that feeds each channel
+        self.names = list(names)  # "operator (subtask)" that feeds each channel
         self.watermarks = ChannelWatermarks(len(self.channels))
         self.channels_open = len(self.channels)
         self._next = 0
@@ -91,7 +93,9 @@ class InputGate:
         """Positions of the channels that hold something; for executors that choose the order."""
         return [i for i, channel in enumerate(self.channels) if len(channel)]
 
-    def poll(self, choose: Callable[[Sequence[int]], int] | None = None) -> tuple[ElementKind, Any, int] | None:
+    def poll(
+        self, choose: Callable[[Sequence[int]], int] | None = None
+    ) -> tuple[ElementKind, Any, int] | None:
         """The next element, None when there is none now.
 
         choose : picks one of the ready channels' positions; by default they take turns

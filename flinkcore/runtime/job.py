@@ -138,7 +138,7 @@ class JobRun:
         while self._when_ended:
             try:
                 callback = self._when_ended.pop()
-            except IndexError:                            # the other thread took it
+            except IndexError:  # the other thread took it
                 return
             callback(self)
 

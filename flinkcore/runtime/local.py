@@ -37,7 +37,9 @@ def execute(graph: JobGraph, clock: Clock | None = None) -> JobRun:
             for channel in worker.task.gate.channels:
                 channel.wake_consumer = by_task[worker.task].wake
     job.started(wake_all)
-    threading.Thread(target=_supervise, args=(job, workers), name=f"{graph.name} supervisor", daemon=True).start()
+    threading.Thread(
+        target=_supervise, args=(job, workers), name=f"{graph.name} supervisor", daemon=True
+    ).start()
     return job
 
 
@@ -79,7 +81,7 @@ class _Worker(threading.Thread):
         job, task, awake = self.job, self.task, self._awake
         stopped = job.cancelled.is_set
         while not stopped() and job.failure is None:
-            awake.clear()                                 # before the step, so that no wake is lost
+            awake.clear()  # before the step, so that no wake is lost
             progress = task.step(timeout_ms=self._timeout_ms())
             if progress is Progress.FINISHED:
                 return

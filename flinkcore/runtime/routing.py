@@ -35,7 +35,9 @@ class OperatorOutput:
 
     __slots__ = ("_idle", "_main", "_sides", "_targets", "metrics")
 
-    def __init__(self, metrics: OperatorMetrics, main: Sequence[Target], sides: dict[str, list[Target]]) -> None:
+    def __init__(
+        self, metrics: OperatorMetrics, main: Sequence[Target], sides: dict[str, list[Target]]
+    ) -> None:
         self.metrics = metrics
         self._main = tuple(main)
         self._sides = sides
@@ -100,9 +102,11 @@ class ChannelTarget:
     def _scatter(self, batch: Batch, targets: np.ndarray) -> None:
         order, bounds = partition(targets, len(self.channels))
         for i, channel in enumerate(self.channels):
-            rows = order[bounds[i]:bounds[i + 1]]
+            rows = order[bounds[i] : bounds[i + 1]]
             if len(rows):
-                channel.put(ElementKind.BATCH, batch if len(rows) == batch.num_rows else _gathered(batch.take(rows)))
+                channel.put(
+                    ElementKind.BATCH, batch if len(rows) == batch.num_rows else _gathered(batch.take(rows))
+                )
 
 
 def _gathered(batch: Batch) -> Batch:
@@ -163,13 +167,20 @@ class CustomTarget(ChannelTarget):
         targets = self._partitioner(batch, len(self.channels))
         outside = (targets < 0) | (targets >= len(self.channels))
         if outside.any():
-            raise ConfigurationError(f"the partitioner chose subtask {int(targets[outside][0])} of {len(self.channels)}; "
-                                     f"it must return a number from 0 to {len(self.channels) - 1}")
+            raise ConfigurationError(
+                f"the partitioner chose subtask {int(targets[outside][0])} of {len(self.channels)}; "
+                f"it must return a number from 0 to {len(self.channels) - 1}"
+            )
         self._scatter(batch, targets)
 
 
-def channel_target(partitioning: Partitioning, channels: Sequence[Channel], max_parallelism: int,
-                   subtask_index: int, partitioner: Partitioner | None) -> ChannelTarget:
+def channel_target(
+    partitioning: Partitioning,
+    channels: Sequence[Channel],
+    max_parallelism: int,
+    subtask_index: int,
+    partitioner: Partitioner | None,
+) -> ChannelTarget:
     """The sender of one subtask over one edge; `channels` lead to the subtasks that it may reach."""
     if partitioning is Partitioning.HASH:
         return HashTarget(channels, max_parallelism)
@@ -182,10 +193,12 @@ def channel_target(partitioning: Partitioning, channels: Sequence[Channel], max_
     if partitioning is Partitioning.CUSTOM:
         assert partitioner is not None
         return CustomTarget(channels, max_parallelism, partitioner)
-    return ChannelTarget(channels, max_parallelism)         # FORWARD has one channel, BROADCAST all
+    return ChannelTarget(channels, max_parallelism)  # FORWARD has one channel, BROADCAST all
 
 
-def reachable_subtasks(partitioning: Partitioning, source_index: int, source_count: int, target_count: int) -> range:
+def reachable_subtasks(
+    partitioning: Partitioning, source_index: int, source_count: int, target_count: int
+) -> range:
     """Which subtasks of the target a subtask of the source has channels to.
 
     Rescale pairs each source with a local group: (2 -> 4) 0 with 0, 1 and 1 with 2, 3; (4 -> 2) 0, 1 with 0.

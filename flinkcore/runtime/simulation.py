@@ -16,7 +16,9 @@ from flinkcore.runtime.task import Progress
 from flinkcore.time.clock import ManualClock
 
 
-def simulate(graph: JobGraph, seed: int = 0, clock: ManualClock | None = None, steps_max: int = 10_000_000) -> JobRun:
+def simulate(
+    graph: JobGraph, seed: int = 0, clock: ManualClock | None = None, steps_max: int = 10_000_000
+) -> JobRun:
     """Runs a bounded job to its end and returns it; raises what JobRun.wait raises.
 
     The clock advances, to the next time that some task waits for, only when no task can do anything else, and
@@ -47,8 +49,10 @@ def simulate(graph: JobGraph, seed: int = 0, clock: ManualClock | None = None, s
             if not worked:
                 wakes = [wake for task in running if (wake := task.next_wake_ms()) is not None]
                 if not wakes:
-                    raise JobExecutionError(f"job '{graph.name}': no task can go on after {steps} steps (seed {seed}): "
-                                            + ", ".join(task.label for task in running))
+                    raise JobExecutionError(
+                        f"job '{graph.name}': no task can go on after {steps} steps (seed {seed}): "
+                        + ", ".join(task.label for task in running)
+                    )
                 clock.advance(max(1, min(wakes) - clock.now_ms()))
             elif rng.random() < 0.02:
                 clock.advance(rng.randrange(1, 300))

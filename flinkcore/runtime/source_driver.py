@@ -8,7 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from flinkcore.columnar.batch import Batch
-from flinkcore.connectors.base import Boundedness, Source, SourceContext, SourceReader, SourceSplit, SplitEnumerator
+from flinkcore.connectors.base import (
+    Boundedness,
+    Source,
+    SourceContext,
+    SourceReader,
+    SourceSplit,
+    SplitEnumerator,
+)
 from flinkcore.operators.base import Operator, OperatorContext, Output
 from flinkcore.operators.timestamps import AssignTimestamps
 from flinkcore.time import MAX_WATERMARK
@@ -79,9 +86,17 @@ class _SplitOutput:
 class SourceDriver:
     """Reads splits in turn. A bounded source is read one split at a time, an unbounded one all at once."""
 
-    def __init__(self, source: Source, enumerator: SharedEnumerator, watermarks: WatermarkStrategySpec | None,
-                 context: OperatorContext, source_context: SourceContext, out: Output,
-                 timer_of: Callable[[Operator], object], batch_rows: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        enumerator: SharedEnumerator,
+        watermarks: WatermarkStrategySpec | None,
+        context: OperatorContext,
+        source_context: SourceContext,
+        out: Output,
+        timer_of: Callable[[Operator], object],
+        batch_rows: int,
+    ) -> None:
         self.out = out
         self.combined = SplitWatermarks()
         self._source = source
@@ -136,8 +151,11 @@ class SourceDriver:
 
     def watermark_facts(self) -> dict[str, WatermarkFacts]:
         """Per split: what its watermark stands on. Empty when watermarks are assigned further on."""
-        return {active.split.split_id: active.assign.facts() for active in self._active
-                if isinstance(active.assign, AssignTimestamps)}
+        return {
+            active.split.split_id: active.assign.facts()
+            for active in self._active
+            if isinstance(active.assign, AssignTimestamps)
+        }
 
     def close(self) -> None:
         for active in self._active:
@@ -157,7 +175,9 @@ class SourceDriver:
                 context = replace(self._context, timers=self._timer_of(assign))
                 self.combined.add(split.split_id)
                 assign.open(context, _SplitOutput(self, split.split_id))
-            self._active.append(_ActiveSplit(split, self._source.create_reader(split, self._source_context), assign))
+            self._active.append(
+                _ActiveSplit(split, self._source.create_reader(split, self._source_context), assign)
+            )
 
     def _close_split(self, active: _ActiveSplit) -> None:
         active.reader.close()

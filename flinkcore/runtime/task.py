@@ -24,10 +24,10 @@ from flinkcore.time.clock import Clock
 class Progress(enum.Enum):
     """What a step came to."""
 
-    WORKED = "worked"          # call again at once
-    IDLE = "idle"              # nothing to do until an input arrives or a timer is due
-    BLOCKED = "blocked"        # a channel it writes to is full
-    FINISHED = "finished"      # it will never do anything again
+    WORKED = "worked"  # call again at once
+    IDLE = "idle"  # nothing to do until an input arrives or a timer is due
+    BLOCKED = "blocked"  # a channel it writes to is full
+    FINISHED = "finished"  # it will never do anything again
 
 
 class TaskTimers:
@@ -121,10 +121,10 @@ class Task:
         self.gate: InputGate | None = None
         self.source: SourceDriver | None = None
         self.source_runner: OperatorRunner | None = None  # the account of the source itself
-        self.runners: list[OperatorRunner] = []           # inputs before their consumers
+        self.runners: list[OperatorRunner] = []  # inputs before their consumers
         self.channels_out: list[Channel] = []
         self.finished = False
-        self.current: OperatorRunner | None = None        # whose code runs now, or ran when it failed
+        self.current: OperatorRunner | None = None  # whose code runs now, or ran when it failed
         self._entered_ns = 0
 
     @property
@@ -228,6 +228,6 @@ class Task:
                 self.head.watermark(watermark_ms)
             if idle is not None:
                 self.head.idle(idle)
-        elif payload:                                     # END of the last open channel
+        elif payload:  # END of the last open channel
             self.head.end()
             self.finished = True

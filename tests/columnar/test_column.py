@@ -31,7 +31,9 @@ ARRAYS = {
     "date64": pa.array([datetime.date(2020, 1, 1)], pa.date64()),
     "time32": pa.array([datetime.time(1, 2, 3)], pa.time32("s")),
     "duration": pa.array([datetime.timedelta(seconds=-1), None]),
-    "small decimal": pa.array([decimal.Decimal("-1.50"), None, decimal.Decimal("99.99")], pa.decimal128(10, 2)),
+    "small decimal": pa.array(
+        [decimal.Decimal("-1.50"), None, decimal.Decimal("99.99")], pa.decimal128(10, 2)
+    ),
     "large decimal": pa.array([decimal.Decimal("-1.50"), None], pa.decimal128(38, 18)),
     "null": pa.nulls(3),
     "list": pa.array([[1], None, [2, 3]]),

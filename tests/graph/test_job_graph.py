@@ -65,11 +65,14 @@ def test_a_stream_read_twice_chains_into_a_tree():
     assert chain_names(graph_of(left, right)) == ["source -> left -> right"]
 
 
-@pytest.mark.parametrize(("chaining", "chains"), [
-    ("always", ["a -> b -> c"]),
-    ("head", ["a", "b -> c"]),
-    ("never", ["a", "b", "c"]),
-])
+@pytest.mark.parametrize(
+    ("chaining", "chains"),
+    [
+        ("always", ["a -> b -> c"]),
+        ("head", ["a", "b -> c"]),
+        ("never", ["a", "b", "c"]),
+    ],
+)
 def test_chaining_can_be_told(chaining, chains):
     a = step(1, "a")
     b = step(2, "b", a, chaining=chaining)
@@ -98,7 +101,9 @@ def test_parallelism_above_max_parallelism_is_refused():
         graph_of(step(1, "a", parallelism=4, max_parallelism=2))
 
 
-@pytest.mark.parametrize(("parallelism", "expected"), [(1, 128), (85, 128), (86, 256), (1000, 2048), (40000, 32768)])
+@pytest.mark.parametrize(
+    ("parallelism", "expected"), [(1, 128), (85, 128), (86, 256), (1000, 2048), (40000, 32768)]
+)
 def test_default_max_parallelism_is_flinks(parallelism, expected):
     assert max_parallelism_for(parallelism) == expected
 
@@ -115,5 +120,7 @@ def test_the_plan_leaves_hidden_steps_out():
     key = step(2, "KeyBy", source, hidden=True)
     plan = json.loads(graph_of(step(3, "window", Edge(key, Partitioning.HASH))).to_json())
     assert [(node["id"], node["type"], node["pact"]) for node in plan["nodes"]] == [
-        (1, "Source: numbers", "Data Source"), (2, "window", "Operator")]
+        (1, "Source: numbers", "Data Source"),
+        (2, "window", "Operator"),
+    ]
     assert plan["nodes"][1]["predecessors"] == [{"id": 1, "ship_strategy": "HASH", "side": "second"}]

@@ -18,11 +18,15 @@ from flinkcore.time.clock import ManualClock
 
 SCHEMA = Schema(["k", "v"], [pa.int64(), pa.int64()])
 KEY = Schema(["k"], [pa.int64()])
-AGGREGATES = plan([
-    Alias(Call("count", (Literal.of(1),)), ("n",)),
-    Alias(Call("sum", (FieldReference("v"),)), ("total",)),
-    Alias(Call("max", (FieldReference("v"),)), ("top",)),
-], SCHEMA, ["k"])
+AGGREGATES = plan(
+    [
+        Alias(Call("count", (Literal.of(1),)), ("n",)),
+        Alias(Call("sum", (FieldReference("v"),)), ("total",)),
+        Alias(Call("max", (FieldReference("v"),)), ("top",)),
+    ],
+    SCHEMA,
+    ["k"],
+)
 
 
 class Runner:
@@ -55,7 +59,7 @@ class Runner:
         """rows : (key, value, time) each, as batches of `batch_rows`."""
         step = batch_rows or max(1, len(rows))
         for start in range(0, len(rows), step):
-            part = rows[start:start + step]
+            part = rows[start : start + step]
             keys, values, times = (np.array(column, np.int64) for column in zip(*part))
             columns = [Column.from_numpy(keys), Column.from_numpy(values)]
             batch = Batch(SCHEMA, columns, len(part), times)
@@ -83,7 +87,10 @@ class Runner:
         return rows
 
     def late_rows(self):
-        rows = [row for batch in self.late for row in zip(*(column.to_pylist() for column in batch.columns),
-                                                          batch.timestamps_ms.tolist())]
+        rows = [
+            row
+            for batch in self.late
+            for row in zip(*(column.to_pylist() for column in batch.columns), batch.timestamps_ms.tolist())
+        ]
         self.late = []
         return rows

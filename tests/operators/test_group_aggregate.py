@@ -48,8 +48,9 @@ class Collected:
 
 def run(calls, rows, emit="record", retracts=False, batch_rows=1000, schema=SCHEMA, end=True):
     key_schema = Schema(["k"], [schema.type_of("k")])
-    operator = GroupAggregate(schema, key_schema, [aggregate_call(to_node(c), schema, str(c)) for c in calls], None,
-                              emit, retracts)
+    operator = GroupAggregate(
+        schema, key_schema, [aggregate_call(to_node(c), schema, str(c)) for c in calls], None, emit, retracts
+    )
     out = Collected()
     operator.open(OperatorContext("test", ManualClock(), None, Configuration()), out)
     for start in range(0, len(rows), batch_rows):
@@ -57,7 +58,9 @@ def run(calls, rows, emit="record", retracts=False, batch_rows=1000, schema=SCHE
         columns = list(zip(*part))
         kinds = np.array([KIND.index(kind) for kind in columns[0]], np.uint8)
         arrays = [pa.array(list(c), type) for c, type in zip(columns[1:], schema.types)]
-        batch = Batch.from_arrow(pa.RecordBatch.from_arrays(arrays, schema=schema.arrow), schema).with_row_kinds(kinds)
+        batch = Batch.from_arrow(
+            pa.RecordBatch.from_arrays(arrays, schema=schema.arrow), schema
+        ).with_row_kinds(kinds)
         keys = (batch.column("k"),)
         operator.process_batch(batch.with_keys(keys, hash_columns(keys)))
     if end:
@@ -71,7 +74,11 @@ def inserts(*rows):
 
 def test_a_record_that_changes_a_result_takes_the_old_one_back():
     assert run([col("v").sum], inserts(("a", 1), ("b", 2), ("a", 3))) == [
-        ("+I", "a", 1), ("+I", "b", 2), ("-U", "a", 1), ("+U", "a", 4)]
+        ("+I", "a", 1),
+        ("+I", "b", 2),
+        ("-U", "a", 1),
+        ("+U", "a", 4),
+    ]
 
 
 def test_a_record_that_changes_nothing_says_nothing():
@@ -80,13 +87,20 @@ def test_a_record_that_changes_nothing_says_nothing():
 
 def test_null_is_a_result_and_a_key():
     assert run([col("v").sum], inserts((None, None), (None, 1))) == [
-        ("+I", None, None), ("-U", None, None), ("+U", None, 1)]
+        ("+I", None, None),
+        ("-U", None, None),
+        ("+U", None, 1),
+    ]
 
 
 def test_mini_batches_say_one_change_per_key():
     rows = inserts(("a", 1), ("b", 2), ("a", 3), ("a", 4), ("b", 0))
     assert run([col("v").sum], rows, "batch", batch_rows=3) == [
-        ("+I", "a", 4), ("+I", "b", 2), ("-U", "a", 4), ("+U", "a", 8)]
+        ("+I", "a", 4),
+        ("+I", "b", 2),
+        ("-U", "a", 4),
+        ("+U", "a", 8),
+    ]
 
 
 def test_final_results_come_once_and_before_the_last_watermark():
@@ -99,14 +113,20 @@ def test_an_empty_group_is_deleted_and_starts_anew():
     rows = [("+I", "a", 1), ("-D", "a", 1), ("+I", "a", 7)]
     for batch_rows in (1, 2, 3):
         assert run([col("v").sum], rows, retracts=True, batch_rows=batch_rows) == [
-            ("+I", "a", 1), ("-D", "a", 1), ("+I", "a", 7)]
+            ("+I", "a", 1),
+            ("-D", "a", 1),
+            ("+I", "a", 7),
+        ]
 
 
 def test_a_record_taken_back_from_an_empty_group_is_ignored():
     rows = [("-U", "a", 9), ("+U", "a", 1), ("-D", "b", 1), ("+I", "a", 1)]
     for batch_rows in (1, 4):
         assert run([col("v").sum, lit(1).count], rows, retracts=True, batch_rows=batch_rows) == [
-            ("+I", "a", 1, 1), ("-U", "a", 1, 1), ("+U", "a", 2, 2)]
+            ("+I", "a", 1, 1),
+            ("-U", "a", 1, 1),
+            ("+U", "a", 2, 2),
+        ]
 
 
 def test_no_rest_of_a_float_sum_survives_an_empty_group():
@@ -118,19 +138,33 @@ def test_no_rest_of_a_float_sum_survives_an_empty_group():
 def test_a_null_sum_comes_back_when_the_last_value_goes():
     rows = [("+I", "a", None), ("+I", "a", 3), ("-D", "a", 3)]
     assert run([col("v").sum], rows, retracts=True) == [
-        ("+I", "a", None), ("-U", "a", None), ("+U", "a", 3), ("-U", "a", 3), ("+U", "a", None)]
+        ("+I", "a", None),
+        ("-U", "a", None),
+        ("+U", "a", 3),
+        ("-U", "a", 3),
+        ("+U", "a", None),
+    ]
 
 
-# -- against the twin --------------------------------------------------------------------------------------------
+# -- against the twin ----------------------------------------------------------------------------------------
 
 
 def _results(records):
     present = [v for v in records if v is not None]
     total = sum(present) if present else None
-    return (len(records), len(present), total, total or 0,
-            None if not present else int(total / len(present)), len(set(present)),
-            sum(set(present)) if present else None, min(present, default=None), max(present, default=None),
-            present[0] if present else None, present[-1] if present else None)
+    return (
+        len(records),
+        len(present),
+        total,
+        total or 0,
+        None if not present else int(total / len(present)),
+        len(set(present)),
+        sum(set(present)) if present else None,
+        min(present, default=None),
+        max(present, default=None),
+        present[0] if present else None,
+        present[-1] if present else None,
+    )
 
 
 def twin(rows):
@@ -152,8 +186,19 @@ def twin(rows):
     return out
 
 
-CALLS = [lit(1).count, col("v").count, col("v").sum, col("v").sum0, col("v").avg, col("v").count.distinct,
-         col("v").sum.distinct, col("v").min, col("v").max, col("v").first_value, col("v").last_value]
+CALLS = [
+    lit(1).count,
+    col("v").count,
+    col("v").sum,
+    col("v").sum0,
+    col("v").avg,
+    col("v").count.distinct,
+    col("v").sum.distinct,
+    col("v").min,
+    col("v").max,
+    col("v").first_value,
+    col("v").last_value,
+]
 
 
 def random_rows(seed, count, retracts):
@@ -183,8 +228,10 @@ def test_mini_batches_and_final_results_end_where_records_do(retracts):
     for seed in range(5):
         rows = random_rows(seed, 200, retracts)
         per_record, per_batch = {}, {}
-        for changes, result in ((run(CALLS, rows, "record", retracts), per_record),
-                                (run(CALLS, rows, "batch", retracts, batch_rows=16), per_batch)):
+        for changes, result in (
+            (run(CALLS, rows, "record", retracts), per_record),
+            (run(CALLS, rows, "batch", retracts, batch_rows=16), per_batch),
+        ):
             for kind, key, *values in changes:
                 result.pop(key) if kind in ("-U", "-D") else result.__setitem__(key, values)
         final = {key: values for _, key, *values in run(CALLS, rows, "final", retracts)}
@@ -192,8 +239,9 @@ def test_mini_batches_and_final_results_end_where_records_do(retracts):
 
 
 def test_it_says_when_python_keeps_values():
-    operator = GroupAggregate(SCHEMA, Schema(["k"], [pa.string()]),
-                              [aggregate_call(to_node(col("v").max), SCHEMA)], retracts=True)
+    operator = GroupAggregate(
+        SCHEMA, Schema(["k"], [pa.string()]), [aggregate_call(to_node(col("v").max), SCHEMA)], retracts=True
+    )
     description = operator.describe()
     assert not description.native
     assert "max(v)" in description.reason

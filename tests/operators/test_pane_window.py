@@ -21,7 +21,12 @@ class NaiveWindows:
     """Flink's WindowOperator with EventTimeTrigger, one record and one window at a time."""
 
     def __init__(self, size_ms, slide_ms=None, offset_ms=0, lateness_ms=0):
-        self.size, self.slide, self.offset, self.lateness = size_ms, slide_ms or size_ms, offset_ms, lateness_ms
+        self.size, self.slide, self.offset, self.lateness = (
+            size_ms,
+            slide_ms or size_ms,
+            offset_ms,
+            lateness_ms,
+        )
         self.windows: dict[tuple[int, int], list[int]] = {}
         self.fired: set[tuple[int, int]] = set()
         self.watermark = MIN_TIMESTAMP
@@ -43,8 +48,9 @@ class NaiveWindows:
                 self.out.append(self.result(key, start))
 
     def until(self, watermark):
-        due = sorted((start, key) for key, start in self.windows
-                     if self.watermark < start + self.size - 1 <= watermark)
+        due = sorted(
+            (start, key) for key, start in self.windows if self.watermark < start + self.size - 1 <= watermark
+        )
         self.out += [self.result(key, start) for start, key in due]
         self.watermark = watermark
         for key, start in list(self.windows):
@@ -140,21 +146,30 @@ def test_what_waits_is_said():
     run = Runner(window(60_000))
     assert run.operator.unfired() is None
     run.send([(1, 1, 0)])
-    assert run.operator.unfired() == "1 windows wait for the watermark; the first ends at 1970-01-01 00:01:00.000"
+    assert (
+        run.operator.unfired()
+        == "1 windows wait for the watermark; the first ends at 1970-01-01 00:01:00.000"
+    )
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_windows_equal_the_naive_twin_whatever_the_batch_size(seed):
     rng = random.Random(seed)
     size = rng.choice([1, 5, 10, 12])
-    settings = dict(slide_ms=rng.choice([None, 1, 3, 4, 5, 15]), offset_ms=rng.choice([0, 2]),
-                    lateness_ms=rng.choice([0, 0, 4, 30]))
+    settings = dict(
+        slide_ms=rng.choice([None, 1, 3, 4, 5, 15]),
+        offset_ms=rng.choice([0, 2]),
+        lateness_ms=rng.choice([0, 0, 4, 30]),
+    )
     if settings["slide_ms"] and settings["offset_ms"] >= settings["slide_ms"]:
         settings["offset_ms"] = 0
     run, naive = Runner(window(size, late_tag="late", **settings)), NaiveWindows(size, **settings)
     watermark = -50
     for _ in range(30):
-        rows = [(rng.randrange(4), rng.randrange(100), watermark + rng.randrange(-20, 30)) for _ in range(rng.randrange(1, 25))]
+        rows = [
+            (rng.randrange(4), rng.randrange(100), watermark + rng.randrange(-20, 30))
+            for _ in range(rng.randrange(1, 25))
+        ]
         run.send(rows, rng.choice([1, 2, 7, None]))
         for row in rows:
             naive.record(*row)

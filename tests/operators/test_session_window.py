@@ -22,7 +22,7 @@ class NaiveSessions:
 
     def __init__(self, gap_ms, lateness_ms=0):
         self.gap, self.lateness = gap_ms, lateness_ms
-        self.windows: dict[int, list[list]] = {}        # key -> [start, end, values]
+        self.windows: dict[int, list[list]] = {}  # key -> [start, end, values]
         self.watermark = MIN_TIMESTAMP
         self.out, self.late = [], []
 
@@ -87,7 +87,9 @@ def test_a_gap_that_is_not_positive_is_refused():
     with pytest.raises(DataError, match="gap must be positive, the extractor gave 0 ms for record 1"):
         Runner(sessions(None, lambda row: row[1])).send([(1, 5, 0), (1, 0, 0)])
     with pytest.raises(UserFunctionError, match="boom"):
-        Runner(sessions(None, lambda row: 1 / 0 if False else (_ for _ in ()).throw(KeyError("boom")))).send([(1, 5, 0)])
+        Runner(sessions(None, lambda row: 1 / 0 if False else (_ for _ in ()).throw(KeyError("boom")))).send(
+            [(1, 5, 0)]
+        )
 
 
 def test_processing_time_sessions_end_by_the_clock():
@@ -118,7 +120,10 @@ def test_sessions_equal_the_naive_twin_whatever_the_batch_size(seed):
     naive = NaiveSessions(gap, lateness)
     watermark = -50
     for _ in range(30):
-        rows = [(rng.randrange(3), rng.randrange(100), watermark + rng.randrange(-20, 40)) for _ in range(rng.randrange(1, 20))]
+        rows = [
+            (rng.randrange(3), rng.randrange(100), watermark + rng.randrange(-20, 40))
+            for _ in range(rng.randrange(1, 20))
+        ]
         run.send(rows, rng.choice([1, 2, 7, None]))
         for row in rows:
             naive.record(*row)

@@ -69,11 +69,14 @@ def test_an_idle_channel_does_not_hold_the_watermark_back():
     assert gate.poll() == (ElementKind.IDLE, (None, True), 0)
 
 
-@pytest.mark.parametrize(("partitioning", "expected"), [
-    (Partitioning.FORWARD, [[0], [1], [2], [3]]),
-    (Partitioning.REBALANCE, [[0, 1], [0, 1], [0, 1], [0, 1]]),
-    (Partitioning.RESCALE, [[0], [0], [1], [1]]),
-])
+@pytest.mark.parametrize(
+    ("partitioning", "expected"),
+    [
+        (Partitioning.FORWARD, [[0], [1], [2], [3]]),
+        (Partitioning.REBALANCE, [[0, 1], [0, 1], [0, 1], [0, 1]]),
+        (Partitioning.RESCALE, [[0], [0], [1], [1]]),
+    ],
+)
 def test_what_a_subtask_can_reach(partitioning, expected):
     assert [list(reachable_subtasks(partitioning, i, 4, 2)) for i in range(4)] == expected
 

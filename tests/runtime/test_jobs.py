@@ -95,8 +95,13 @@ def test_parallelism_does_not_change_the_answer(parallelism):
     keys, values = rng.integers(0, 50, 10_000), rng.integers(0, 100, 10_000)
     env = environment(parallelism)
     env.set_runtime_mode(RuntimeExecutionMode.BATCH)
-    result = (env.from_arrow({"k": keys, "v": values}).key_by("k")
-              .aggregate(col("v").sum.alias("total"), lit(1).count.alias("n")).execute_and_collect_arrow().read_all())
+    result = (
+        env.from_arrow({"k": keys, "v": values})
+        .key_by("k")
+        .aggregate(col("v").sum.alias("total"), lit(1).count.alias("n"))
+        .execute_and_collect_arrow()
+        .read_all()
+    )
     expected = {k: (int(values[keys == k].sum()), int((keys == k).sum())) for k in set(keys.tolist())}
     assert {k: (t, n) for k, t, n in zip(*(column.to_pylist() for column in result.columns))} == expected
 
@@ -160,12 +165,17 @@ def test_a_job_can_be_cancelled_while_its_source_waits():
 
 def test_one_record_through_an_idle_pipeline_does_not_wait():
     env, source, sink = environment(2), Ticker(), Keep()
-    (env.from_source(source).map(lambda n: n, Types.LONG()).key_by(lambda n: n % 2).reduce(lambda a, b: a + b)
-     .sink_to(sink))
+    (
+        env.from_source(source)
+        .map(lambda n: n, Types.LONG())
+        .key_by(lambda n: n % 2)
+        .reduce(lambda a, b: a + b)
+        .sink_to(sink)
+    )
     job = env.launch("latency")
     delays_ms = []
     for n in range(30):
-        time.sleep(0.005)                      # the pipeline is idle: that is what is measured
+        time.sleep(0.005)  # the pipeline is idle: that is what is measured
         sent_ns = time.monotonic_ns()
         source.waiting.append(n)
         while len(sink.values) <= n:
@@ -190,7 +200,7 @@ def test_a_slow_sink_holds_the_source_back():
         if source.rows_out >= 30:
             break
     time.sleep(0.05)
-    assert source.rows_out <= 50               # what the sink holds, the channel, and the batch in hand
+    assert source.rows_out <= 50  # what the sink holds, the channel, and the batch in hand
     sink.gate.set()
     assert job.wait(30)
     assert len(sink.values) == 10_000
@@ -200,13 +210,21 @@ def test_idle_sources_do_not_hold_windows_back():
     from flinkcore.datastream.window import TumblingEventTimeWindows
 
     env, busy, silent, sink = environment(1), Ticker(), Ticker(), Keep()
-    strategy = (WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("value")
-                .with_idleness(Duration.of_millis(50)))
+    strategy = (
+        WatermarkStrategy.for_monotonous_timestamps()
+        .with_timestamp_column("value")
+        .with_idleness(Duration.of_millis(50))
+    )
     env.get_configuration().set_string("pipeline.auto-watermark-interval", "10 ms")
     busy.schema = silent.schema = Schema(["value"], [pa.int64()], "row")
     first, second = (env.from_source(source, strategy) for source in (busy, silent))
-    (first.union(second).key_by("value").window(TumblingEventTimeWindows.of(10)).aggregate(lit(1).count.alias("n"))
-     .sink_to(sink))
+    (
+        first.union(second)
+        .key_by("value")
+        .window(TumblingEventTimeWindows.of(10))
+        .aggregate(lit(1).count.alias("n"))
+        .sink_to(sink)
+    )
     job = env.launch("idleness")
     busy.waiting += [(5,), (25,)]
     deadline = time.monotonic() + 10
