@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Aggregate functions: what they return, and which kernel accumulators compute them.
 
-    plan(exprs, schema, keys) -> AggregatePlan      splits `sum(price) / count(price)` into calls and a projection
-    Aggregation(calls, schema)                      .kernels, .arguments(batch), .results(columns) for Accumulators
+    plan(exprs, schema, keys) -> AggregatePlan    splits `sum(price) / count(price)` into calls and a projection
+    Aggregation(calls)                            .kernels, .arguments(batch), .results(columns) of Accumulators
 
-Result types are Flink SQL's: COUNT is BIGINT and never null; SUM and AVG keep the type (integers wrap, AVG of integers
-truncates, FLOAT sums in 32 bits), decimals sum to DECIMAL(38, s); MIN, MAX, FIRST_VALUE, LAST_VALUE keep the type.
-Nulls do not count. Sums of decimals are exact: their 128 bits are summed as 32-bit limbs.
+Result types are Flink SQL's: COUNT is BIGINT and never null; SUM and AVG keep the type (integers wrap, AVG of
+integers truncates, FLOAT sums in 32 bits), decimals sum to DECIMAL(38, s); MIN, MAX, FIRST_VALUE, LAST_VALUE
+keep the type. Nulls do not count. Sums of decimals are exact: their 128 bits are summed as 32-bit limbs.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from flinkcore.expr.typed import Constant, Typed
 if TYPE_CHECKING:
     from flinkcore.columnar.batch import Batch
 
-KernelSpec = tuple[str, int, int]        # (op, kind, flags) as Accumulators takes them
-ROUND_TO_FLOAT = 1                       # flag: FLOAT sums round to 32 bits at each step
+KernelSpec = tuple[str, int, int]  # (op, kind, flags) as Accumulators takes them
+ROUND_TO_FLOAT = 1  # flag: FLOAT sums round to 32 bits at each step
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class AggregateFunction:
 
     name: str
     op: str
-    result: Callable[[pa.DataType], pa.DataType | None]     # None: not for this type
+    result: Callable[[pa.DataType], pa.DataType | None]  # None: not for this type
     takes: str
     arity: int = 1
     retractable: bool = False
@@ -68,7 +68,9 @@ def _ordered_type(type: pa.DataType) -> pa.DataType | None:
 
 _ANY = "a number, string, boolean, or point in time"
 AGGREGATES: tuple[AggregateFunction, ...] = (
-    AggregateFunction("count", "count", lambda type: logical.INT64, "anything", retractable=True, not_null=True),
+    AggregateFunction(
+        "count", "count", lambda type: logical.INT64, "anything", retractable=True, not_null=True
+    ),
     AggregateFunction("sum", "sum", _sum_type, "a number", retractable=True),
     AggregateFunction("sum0", "sum0", _sum_type, "a number", retractable=True, not_null=True),
     AggregateFunction("avg", "avg", _avg_type, "a number", retractable=True),
@@ -80,7 +82,9 @@ AGGREGATES: tuple[AggregateFunction, ...] = (
     AggregateFunction("MAX_BY", "max_by", _ordered_type, _ANY, arity=2, names=("maxBy",)),
 )
 AGGREGATE_BY_NAME = {function.name: function for function in AGGREGATES}
-AGGREGATE_BY_ANY_NAME = {name.lower(): function for function in AGGREGATES for name in (function.name, *function.names)}
+AGGREGATE_BY_ANY_NAME = {
+    name.lower(): function for function in AGGREGATES for name in (function.name, *function.names)
+}
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,12 @@ def aggregate_call(node: Expr, schema: Schema, alias: str | None = None) -> Aggr
     inner, distinct = _undistinct(without_alias(node))
     function = AGGREGATE_BY_NAME.get(inner.name) if isinstance(inner, Call) else None
     if function is None or not isinstance(inner, Call):
-        raise ExpressionError(f"{node} is no aggregate; expected one of {', '.join(AGGREGATE_BY_NAME)} on an expression")
+        raise ExpressionError(
+            f"{node} is no aggregate; expected one of {', '.join(AGGREGATE_BY_NAME)} on an expression"
+        )
     args = tuple(resolve(arg, schema) for arg in inner.args)
     result = function.result(args[0].type) if len(args) == function.arity else None
-    if result is None or function.arity == 2 and _ordered_type(args[1].type) is None:
+    if result is None or (function.arity == 2 and _ordered_type(args[1].type) is None):
         came = ", ".join(f"{arg} {logical.type_name(arg.type)}" for arg in args) or "nothing"
         raise ExpressionError(f"Invalid arguments of {function.name}: expected {function.takes}; came {came}")
     op = function.op
@@ -123,26 +129,38 @@ def aggregate_call(node: Expr, schema: Schema, alias: str | None = None) -> Aggr
         op, args = "count_star", ()
     if distinct and op == "last":
         raise ExpressionError(f"{node}: LAST_VALUE of distinct values is not defined; leave out distinct")
-    distinct = distinct and op in ("count", "sum", "sum0", "avg")              # repetition does not change the others
-    return AggregateCall(op, args, alias, distinct, result, not function.not_null, function.retractable,
-                         str(without_alias(node)))
+    distinct = distinct and op in ("count", "sum", "sum0", "avg")  # repetition does not change the others
+    return AggregateCall(
+        op,
+        args,
+        alias,
+        distinct,
+        result,
+        not function.not_null,
+        function.retractable,
+        str(without_alias(node)),
+    )
 
 
 def _undistinct(node: Expr) -> tuple[Expr, bool]:
     if isinstance(node, Call) and node.name == "distinct":
         inner = node.args[0]
         if not (isinstance(inner, Call) and inner.name in AGGREGATE_BY_NAME):
-            raise ExpressionError(f"Distinct modifier cannot be applied to {inner}! It can only be applied to an aggregation "
-                                  "expression, for example, col('a').count.distinct which is equivalent with "
-                                  "COUNT(DISTINCT a).")
+            raise ExpressionError(
+                f"Distinct modifier cannot be applied to {inner}! It can only be applied to an aggregation "
+                "expression, for example, col('a').count.distinct which is equivalent with "
+                "COUNT(DISTINCT a)."
+            )
         return inner, True
     return node, False
 
 
 def is_aggregate(node: Expr) -> bool:
     """Whether an aggregate stands anywhere in the tree."""
-    return any(isinstance(each, Call) and (each.name in AGGREGATE_BY_NAME or each.name == "distinct")
-               for each in node.walk())
+    return any(
+        isinstance(each, Call) and (each.name in AGGREGATE_BY_NAME or each.name == "distinct")
+        for each in node.walk()
+    )
 
 
 @dataclass(frozen=True)
@@ -186,7 +204,9 @@ def plan(exprs: Sequence[Expr], schema: Schema, keys: Sequence[str] = ()) -> Agg
             for each in node.walk():
                 _undistinct(each)
             if any(is_aggregate(arg) for arg in _undistinct(node)[0].children):
-                raise ExpressionError(f"{node}: an aggregate cannot stand inside of another; compute it with a select() first")
+                raise ExpressionError(
+                    f"{node}: an aggregate cannot stand inside of another; compute it with a select() first"
+                )
             text = str(node)
             if text not in position:
                 position[text] = len(calls)
@@ -219,7 +239,7 @@ class KernelInput:
     args: tuple[Typed, ...]
     encoding: decimals.Encoding | None = None
     distinct: bool = False
-    signed: str = ""        # "value": times the row's sign;  "presence": the sign where there is a value
+    signed: str = ""  # "value": times the row's sign;  "presence": the sign where there is a value
 
 
 @dataclass(frozen=True)
@@ -247,11 +267,14 @@ def _null_but(column: Column, rows: np.ndarray) -> Column:
 
 
 class Aggregation:
-    """Aggregate calls compiled for kernels: which accumulators, their arguments, and logical results from physical ones.
+    """Aggregate calls compiled for kernels: which accumulators, their arguments, and logical results from
+    physical ones.
 
-    kernels : (op, kind, flags) for Accumulators; calls share accumulators where they can (AVG is SUM and COUNT)
+    kernels : (op, kind, flags) for Accumulators; calls share accumulators where they can (AVG is SUM and
+        COUNT)
     types, names : of the results, in the order of the calls
-    retracts : rows can be taken back: arguments(..., signs) counts a row as +1 or -1, and `update` serves for both
+    retracts : rows can be taken back: arguments(..., signs) counts a row as +1 or -1, and `update` serves for
+        both
     distinct : argument of DISTINCT calls -> the kernels it feeds. Who runs the kernels must pass, through
         `arguments(batch, counted)`, which rows bring a value that its group did not have
     """
@@ -261,7 +284,9 @@ class Aggregation:
     ) -> None:
         self.retracts = retracts
         if retracts and not all(call.retractable for call in calls):
-            raise ExpressionError("no kernel takes rows back from " + next(c.text for c in calls if not c.retractable))
+            raise ExpressionError(
+                "no kernel takes rows back from " + next(c.text for c in calls if not c.retractable)
+            )
         self.calls = tuple(calls)
         self.types: tuple[pa.DataType, ...] = tuple(call.result_type for call in calls)
         self.names = tuple(call.alias for call in calls)
@@ -282,12 +307,17 @@ class Aggregation:
         """Each argument expression, computed once."""
         return dict(zip(self._slot, self._projection.project(batch)))
 
-    def arguments(self, batch: Batch, counted: dict[Typed, np.ndarray] | None = None,
-                  values: dict[Typed, Column] | None = None,
-                  signs: np.ndarray | None = None) -> list[tuple[Column, ...]]:
+    def arguments(
+        self,
+        batch: Batch,
+        counted: dict[Typed, np.ndarray] | None = None,
+        values: dict[Typed, Column] | None = None,
+        signs: np.ndarray | None = None,
+    ) -> list[tuple[Column, ...]]:
         """The columns of each kernel, as Accumulators.update takes them.
 
-        counted : bool[n] per argument of DISTINCT calls: rows that count; required when `distinct` is not empty
+        counted : bool[n] per argument of DISTINCT calls: rows that count; required when `distinct` is not
+            empty
         values : what `values(batch)` gave, when it was called before
         signs : int64[n], 1 for a row added and -1 for one taken back; required with `retracts`
         """
@@ -311,9 +341,11 @@ class Aggregation:
         """The logical result of each call, from the results of all kernels."""
         return [finish(physical) for finish in self._finish]
 
-    # -- planning -----------------------------------------------------------------------------------------------
+    # -- planning --------------------------------------------------------------------------------------------
 
-    def _kernel(self, op: str, call: AggregateCall, flags: int = 0, encoding: decimals.Encoding | None = None) -> int:
+    def _kernel(
+        self, op: str, call: AggregateCall, flags: int = 0, encoding: decimals.Encoding | None = None
+    ) -> int:
         """The position of a kernel, shared by calls that ask for the same."""
         signed = ""
         if self.retracts:
@@ -343,16 +375,21 @@ class Aggregation:
             return lambda physical: physical[at].with_type(type)
         source = args[0].type
         if call.op in ("sum", "sum0", "avg") and logical.is_decimal(source):
-            limbs = [self._kernel(call.op.replace("avg", "sum"), call, encoding=encoding)
-                     for encoding in decimals.limbs_of(source)]
+            limbs = [
+                self._kernel(call.op.replace("avg", "sum"), call, encoding=encoding)
+                for encoding in decimals.limbs_of(source)
+            ]
             if call.op == "sum" and self.retracts:
                 counted = self._count(call)
                 return lambda physical: decimals.from_limbs(
-                    [_null_at_zero(physical[i], physical[counted]) for i in limbs], type)
+                    [_null_at_zero(physical[i], physical[counted]) for i in limbs], type
+                )
             if call.op != "avg":
                 return lambda physical: decimals.from_limbs([physical[i] for i in limbs], type)
             count = self._count(call)
-            return lambda physical: decimals.average([physical[i] for i in limbs], physical[count], source, type)
+            return lambda physical: decimals.average(
+                [physical[i] for i in limbs], physical[count], source, type
+            )
         if call.op == "avg":
             total, count = self._kernel("sum", call), self._count(call)
             return lambda physical: _average(physical[total], physical[count], type)
@@ -392,4 +429,3 @@ def _average(total: Column, count: Column, type: pa.DataType) -> Column:
     else:
         values = rounded(total.to_numpy() / divisor, type)
     return Column.from_numpy(values, type, None if present.all() else present)
-

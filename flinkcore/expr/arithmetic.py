@@ -2,7 +2,8 @@
 """Arithmetic and mathematics on vectors, as Java computes them.
 
 Integers wrap at their width; `/` truncates toward zero; `%` takes the sign of the dividend; dividing by zero
-raises. FLOAT rounds to 32 bits after each step. Decimals are exact, rounded half up, null where digits run out.
+raises. FLOAT rounds to 32 bits after each step. Decimals are exact, rounded half up, null where digits run
+out.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ def _refuse_zero(args: Sequence[Vector], divisor: Vector) -> None:
     at = np.flatnonzero(zeros if valid is None else zeros & valid)
     if divisor.constant or len(at):
         where = "" if divisor.constant else f" at row {at[0]} of the batch"
-        raise DivisionByZeroError(f"/ by zero{where}; guard it with if_then_else(divisor != 0, ..., ...) or filter first")
+        raise DivisionByZeroError(
+            f"/ by zero{where}; guard it with if_then_else(divisor != 0, ..., ...) or filter first"
+        )
 
 
 def truncated_quotient(left: Any, right: Any) -> Any:
@@ -105,8 +108,11 @@ def truncated_quotient(left: Any, right: Any) -> Any:
 _divide_integers = numeric(truncated_quotient)
 _divide_floats = numeric(np.true_divide)
 _divide_decimals = by_type(_divide_floats, _exact("divide"))
-_modulo_numbers = numeric(lambda left, right: np.fmod(left, right if np.asarray(right).dtype.kind == "f"
-                                                      else np.where(right == 0, 1, right)))
+_modulo_numbers = numeric(
+    lambda left, right: np.fmod(
+        left, right if np.asarray(right).dtype.kind == "f" else np.where(right == 0, 1, right)
+    )
+)
 _modulo = by_type(_modulo_numbers, _exact("remainder"))
 
 
@@ -125,8 +131,10 @@ def modulo(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
 
 negate = by_type(numeric(np.negative), lambda type: lambda value: -value)
 absolute = by_type(numeric(np.abs), lambda type: lambda value: abs(value))
-sign = by_type(numeric(np.sign), lambda type: lambda value: Decimal((value > 0) - (value < 0)).quantize(
-    Decimal(1).scaleb(-type.scale)))
+sign = by_type(
+    numeric(np.sign),
+    lambda type: lambda value: Decimal((value > 0) - (value < 0)).quantize(Decimal(1).scaleb(-type.scale)),
+)
 
 
 def _to_integral(rounding: str, on_floats: Callable[[Any], Any]) -> Evaluate:
@@ -152,7 +160,9 @@ def _truncate_number(value: Any, places: int = 0) -> Any:
         return value
     result = Decimal(repr(value) if isinstance(value, float) else value)
     result = result.quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN, context=EXACT)
-    return float(result) if isinstance(value, float) else result if isinstance(value, Decimal) else int(result)
+    return (
+        float(result) if isinstance(value, float) else result if isinstance(value, Decimal) else int(result)
+    )
 
 
 def round_half_up(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The built-in scalar functions: one row each. A new function is a new row (and its evaluator).
 
-The name is Flink's, as `str()` of an expression shows it; `names` are further ones that string expressions know.
+The name is Flink's, as `str()` of an expression shows it; `names` are further ones that string expressions
+know.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def _math(name: str, signature: str = "D -> D") -> Function:
 
 
 def _rows(name: str, signature: str, evaluate: object, **more: object) -> Function:
-    return F(name, signature, evaluate, per_row=True, **more)      # type: ignore[arg-type]
+    return F(name, signature, evaluate, per_row=True, **more)  # type: ignore[arg-type]
 
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -70,9 +71,9 @@ FUNCTIONS: tuple[Function, ...] = (
     F("round", signatures.rounds_to_places, arithmetic.round_half_up, per_row=True),
     F("truncate", signatures.rounds_to_places, arithmetic.truncate, per_row=True),
     _math("power", "D D -> D"), _math("sqrt"), _math("exp"), _math("ln"), _math("log10"), _math("log2"),
-    _math("log", "D D? -> D"), _math("sin"), _math("cos"), _math("tan"), _math("cot"), _math("sinh"), _math("cosh"),
-    _math("tanh"), _math("asin"), _math("acos"), _math("atan"), _math("atan2", "D D -> D"), _math("degrees"),
-    _math("radians"),
+    _math("log", "D D? -> D"), _math("sin"), _math("cos"), _math("tan"), _math("cot"), _math("sinh"),
+    _math("cosh"), _math("tanh"), _math("asin"), _math("acos"), _math("atan"), _math("atan2", "D D -> D"),
+    _math("degrees"), _math("radians"),
     F("pi", "-> D", lambda args, type, rows: logic.Vector.of_constant(3.141592653589793, type)),
     F("e", "-> D", lambda args, type, rows: logic.Vector.of_constant(2.718281828459045, type)),
     _rows("bin", "I -> S", strings.binary_text),
@@ -138,11 +139,13 @@ FUNCTIONS: tuple[Function, ...] = (
     F("currentTimestamp", signatures.returns(logical.TIMESTAMP_LTZ_3, 0), temporal.now),
     F("localTimestamp", signatures.returns(logical.TIMESTAMP_3, 0), temporal.now),
     F("unixTimestamp", signatures.returns(logical.INT64, 0, 1, 2),
-      lambda args, type, rows: (temporal.unix_timestamp if args else temporal.unix_now)(args, type, rows), per_row=True),
+      lambda args, type, rows: (temporal.unix_timestamp if args else temporal.unix_now)(args, type, rows),
+      per_row=True),
     _rows("fromUnixtime", "I S? -> S", temporal.from_unixtime),
     _rows("dateFormat", "A S -> S", temporal.date_format),
     F("toDate", signatures.returns(logical.DATE, 1, 2), temporal.to_date, per_row=True, nullable="always"),
-    F("toTimestamp", signatures.returns(logical.TIMESTAMP_3, 1, 2), temporal.to_timestamp, per_row=True, nullable="always"),
+    F("toTimestamp", signatures.returns(logical.TIMESTAMP_3, 1, 2), temporal.to_timestamp, per_row=True,
+      nullable="always"),
     F("TO_TIMESTAMP_LTZ", signatures.returns(logical.TIMESTAMP_LTZ_3, 1, 2), temporal.to_timestamp_ltz,
       names=("toTimestampLtz",)),
     F("TUMBLE_START", signatures.window_start, temporal.window_start),
@@ -152,4 +155,5 @@ BY_NAME: dict[str, Function] = {function.name: function for function in FUNCTION
 
 # String expressions ignore case and know more names.
 BY_ANY_NAME: dict[str, Function] = {
-    name.lower(): function for function in FUNCTIONS for name in (function.name, *function.names)}
+    name.lower(): function for function in FUNCTIONS for name in (function.name, *function.names)
+}

@@ -36,11 +36,16 @@ def can_cast(source: pa.DataType, target: pa.DataType) -> bool:
     if number(source) or t.is_boolean(source):
         return number(target) or t.is_boolean(target)
     if source == logical.STRING:
-        return number(target) or t.is_boolean(target) or logical.is_point_in_time(target) or target == logical.BYTES
+        return (
+            number(target)
+            or t.is_boolean(target)
+            or logical.is_point_in_time(target)
+            or target == logical.BYTES
+        )
     if logical.is_point_in_time(source):
         if t.is_timestamp(source):
             return logical.is_point_in_time(target)
-        return t.is_timestamp(target) or t.is_time(source) and t.is_time(target)
+        return t.is_timestamp(target) or (t.is_time(source) and t.is_time(target))
     return logical.is_interval(source) and source != logical.MONTHS and logical.is_interval(target)
 
 
@@ -61,24 +66,40 @@ def cast_vector(vector: Vector, target: pa.DataType, tries: bool, length: int) -
             if t.is_boolean(source) or source.bit_width > target.bit_width:
                 values = narrow(np.asarray(values, np.int64), target)
             return Vector(target, values, vector.valid(), constant=vector.constant)
-        if logical.is_decimal(target) and target.precision - target.scale >= logical.INT_DIGITS.get(source, 99):
+        if logical.is_decimal(target) and target.precision - target.scale >= logical.INT_DIGITS.get(
+            source, 99
+        ):
             return Vector.of_arrow(vector.arrow().cast(target), target)
         if logical.is_float(target):
-            return Vector(target, rounded(np.asarray(vector.values(), np.float64), target), vector.valid(),
-                          constant=vector.constant)
+            return Vector(
+                target,
+                rounded(np.asarray(vector.values(), np.float64), target),
+                vector.valid(),
+                constant=vector.constant,
+            )
         if t.is_boolean(target):
             return Vector(target, vector.values() != 0, vector.valid(), constant=vector.constant)
     if logical.is_float(source):
         if logical.is_float(target):
-            return Vector(target, rounded(np.asarray(vector.values()), target), vector.valid(), constant=vector.constant)
+            return Vector(
+                target, rounded(np.asarray(vector.values()), target), vector.valid(), constant=vector.constant
+            )
         if logical.is_integer(target):
-            return Vector(target, float_to_int(np.asarray(vector.values()), target), vector.valid(),
-                          constant=vector.constant)
+            return Vector(
+                target,
+                float_to_int(np.asarray(vector.values()), target),
+                vector.valid(),
+                constant=vector.constant,
+            )
         if t.is_boolean(target):
             return Vector(target, vector.values() != 0, vector.valid(), constant=vector.constant)
     if logical.is_point_in_time(source) and logical.is_point_in_time(target):
-        return Vector(target, cast_time(np.asarray(vector.values()), source, target), vector.valid(),
-                      constant=vector.constant)
+        return Vector(
+            target,
+            cast_time(np.asarray(vector.values()), source, target),
+            vector.valid(),
+            constant=vector.constant,
+        )
     if logical.is_interval(source) and logical.is_interval(target):
         return Vector(target, vector.values(), vector.valid(), constant=vector.constant)
     return _cast_rows(vector, target, tries, length)
@@ -138,8 +159,9 @@ def _cast_rows(vector: Vector, target: pa.DataType, tries: bool, length: int) ->
             result.append(None if value is None else convert(value))
         except (ValueError, ArithmeticError, OverflowError):
             if not tries:
-                raise ExpressionError(f"cannot cast {value!r} to {logical.type_name(target)}; "
-                                      "use try_cast for null instead") from None
+                raise ExpressionError(
+                    f"cannot cast {value!r} to {logical.type_name(target)}; use try_cast for null instead"
+                ) from None
             result.append(None)
     array = pa.array(result, target)
     return Vector.of_arrow(array[0] if vector.constant else array, target)
@@ -187,7 +209,7 @@ def parser_of(target: pa.DataType) -> Callable[[str], Any]:
         half = 1 << (target.bit_width - 1)
 
         def parse_int(text: str) -> int:
-            match = re.fullmatch(r"\s*([+-]?\d+)(?:\.\d*)?\s*", text)     # digits after a point are cut
+            match = re.fullmatch(r"\s*([+-]?\d+)(?:\.\d*)?\s*", text)  # digits after a point are cut
             value = int(match[1]) if match else None
             if value is None or not -half <= value < half:
                 raise ValueError(text)
@@ -215,7 +237,9 @@ def parser_of(target: pa.DataType) -> Callable[[str], Any]:
     return lambda text: text.encode()
 
 
-_TIMESTAMP = re.compile(r"\s*(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?\s*")
+_TIMESTAMP = re.compile(
+    r"\s*(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?)?)?\s*"
+)
 
 
 def parse_timestamp(text: str) -> datetime.datetime:
@@ -249,12 +273,23 @@ def to_text(value: Any, type: pa.DataType) -> str:
         case datetime.timedelta():
             ms = value // datetime.timedelta(milliseconds=1)
             days, rest = divmod(abs(ms), 86_400_000)
-            clock = f"{rest // 3_600_000:02d}:{rest // 60_000 % 60:02d}:{rest // 1000 % 60:02d}.{rest % 1000:03d}"
+            clock = (
+                f"{rest // 3_600_000:02d}:{rest // 60_000 % 60:02d}:{rest // 1000 % 60:02d}.{rest % 1000:03d}"
+            )
             return f"{'-' if ms < 0 else '+'}{days} {clock}"
         case list():
-            return "[" + ", ".join("NULL" if each is None else to_text(each, type.value_type) for each in value) + "]"
+            return (
+                "["
+                + ", ".join("NULL" if each is None else to_text(each, type.value_type) for each in value)
+                + "]"
+            )
         case dict():
-            return "(" + ", ".join("NULL" if each is None else to_text(each, type.field(name).type)
-                                   for name, each in value.items()) + ")"
+            return (
+                "("
+                + ", ".join(
+                    "NULL" if each is None else to_text(each, type.field(name).type)
+                    for name, each in value.items()
+                )
+                + ")"
+            )
     return str(value)
-

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decimals in kernels that know only 64 bits and bytes: exact sums by limbs, order by bytes.
 
-A decimal's 128-bit scaled integer is cut into 32-bit limbs, the top one signed. Sums of limbs in 64 bits are exact
-for 2**31 rows, can be merged and retracted, and give the exact sum back.
+A decimal's 128-bit scaled integer is cut into 32-bit limbs, the top one signed. Sums of limbs in 64 bits are
+exact for 2**31 rows, can be merged and retracted, and give the exact sum back.
 """
 
 from __future__ import annotations
@@ -64,22 +64,28 @@ def _words(array: pa.Array) -> np.ndarray:
     n = len(array)
     if n == 0:
         return np.empty((0, 2), np.int64)
-    return np.frombuffer(array.buffers()[1], np.int64)[2 * array.offset : 2 * (array.offset + n)].reshape(-1, 2)
+    return np.frombuffer(array.buffers()[1], np.int64)[2 * array.offset : 2 * (array.offset + n)].reshape(
+        -1, 2
+    )
 
 
 def _totals(limbs: Sequence[Column]) -> list[int | None]:
     columns = [limb.to_numpy().tolist() for limb in limbs]
     valid = limbs[0].valid_mask()
     present = [True] * len(columns[0]) if valid is None else valid.tolist()
-    return [sum(part << (LIMB_BITS * i) for i, part in enumerate(parts)) if there else None
-            for there, parts in zip(present, zip(*columns))]
+    return [
+        sum(part << (LIMB_BITS * i) for i, part in enumerate(parts)) if there else None
+        for there, parts in zip(present, zip(*columns))
+    ]
 
 
 def from_limbs(limbs: Sequence[Column], type: pa.DataType) -> Column:
     """The sum of summed limbs; null where it does not fit 38 digits."""
     bound = 10**type.precision
-    values = [None if total is None or abs(total) >= bound else Decimal(total).scaleb(-type.scale, _EXACT)
-              for total in _totals(limbs)]
+    values = [
+        None if total is None or abs(total) >= bound else Decimal(total).scaleb(-type.scale, _EXACT)
+        for total in _totals(limbs)
+    ]
     return Column.from_arrow(pa.array(values, type))
 
 
@@ -114,12 +120,18 @@ class Ordered:
         offsets = np.arange(len(words) + 1, dtype=np.int32) * 16
         valid = column.valid_mask()
         bitmap = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
-        return Column.from_arrow(pa.Array.from_buffers(
-            pa.binary(), len(words), [bitmap, pa.py_buffer(offsets), pa.py_buffer(data.tobytes())]))
+        return Column.from_arrow(
+            pa.Array.from_buffers(
+                pa.binary(), len(words), [bitmap, pa.py_buffer(offsets), pa.py_buffer(data.tobytes())]
+            )
+        )
 
     def decode(self, column: Column) -> Column:
         top = 1 << 127
-        values = [None if data is None else
-                  Decimal(int.from_bytes(data, "big") - top).scaleb(-self.type.scale, _EXACT)
-                  for data in column.to_pylist()]
+        values = [
+            None
+            if data is None
+            else Decimal(int.from_bytes(data, "big") - top).scaleb(-self.type.scale, _EXACT)
+            for data in column.to_pylist()
+        ]
         return Column.from_arrow(pa.array(values, self.type))

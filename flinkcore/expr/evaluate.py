@@ -52,7 +52,7 @@ class Step:
     evaluate: Evaluate | None
     args: tuple[int, ...]
     expression: Typed
-    branches: tuple[Program, ...] = ()      # arguments that run on the rows that need them
+    branches: tuple[Program, ...] = ()  # arguments that run on the rows that need them
 
 
 class Program:
@@ -116,14 +116,20 @@ class CompiledProjection:
     native : whether no part runs Python per row;  reason : which parts do, None when none
     """
 
-    def __init__(self, expressions: Sequence[Typed], names: Sequence[str | None],
-                 now_ms: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        expressions: Sequence[Typed],
+        names: Sequence[str | None],
+        now_ms: Callable[[], int] | None = None,
+    ) -> None:
         self.expressions = tuple(expressions)
         self.names = tuple(names)
         self.types: tuple[pa.DataType, ...] = tuple(expression.type for expression in expressions)
         self.nullables = tuple(expression.nullable for expression in expressions)
         self._now_ms = now_ms or (lambda: time.time_ns() // 1_000_000)
-        self._computed = [i for i, expression in enumerate(expressions) if not isinstance(expression, InputColumn)]
+        self._computed = [
+            i for i, expression in enumerate(expressions) if not isinstance(expression, InputColumn)
+        ]
         self._program = Program([expressions[i] for i in self._computed])
         slow = dict.fromkeys(name for expression in expressions for name in expression.per_row)
         self.native = not slow
@@ -132,32 +138,45 @@ class CompiledProjection:
     def _run(self, batch: Batch) -> list[Vector]:
         if not self._computed:
             return []
-        return self._program.run(BatchRows(lambda i: Vector.of_column(batch.column(i)), batch.num_rows, self._now_ms()))
+        return self._program.run(
+            BatchRows(lambda i: Vector.of_column(batch.column(i)), batch.num_rows, self._now_ms())
+        )
 
     def project(self, batch: Batch) -> list[Column]:
         """The value of each expression for each row."""
-        columns: list[Column | None] = [batch.column(e.index) if isinstance(e, InputColumn) else None
-                                        for e in self.expressions]
+        columns: list[Column | None] = [
+            batch.column(e.index) if isinstance(e, InputColumn) else None for e in self.expressions
+        ]
         for i, vector in zip(self._computed, self._run(batch)):
             columns[i] = vector.to_column(batch.num_rows)
-        return columns       # type: ignore[return-value]
+        return columns  # type: ignore[return-value]
 
     def filter_mask(self, batch: Batch) -> np.ndarray:
         """bool[n]: where the first expression, a BOOLEAN, is TRUE."""
         first = self.expressions[0]
-        vector = Vector.of_column(batch.column(first.index)) if isinstance(first, InputColumn) else self._run(batch)[0]
+        vector = (
+            Vector.of_column(batch.column(first.index))
+            if isinstance(first, InputColumn)
+            else self._run(batch)[0]
+        )
         return vector.to_mask(batch.num_rows)
 
 
-def compile(exprs: Sequence[Expr], schema: Schema, now_ms: Callable[[], int] | None = None) -> CompiledProjection:
+def compile(
+    exprs: Sequence[Expr], schema: Schema, now_ms: Callable[[], int] | None = None
+) -> CompiledProjection:
     """Expressions over a schema, ready to run; resolution errors are raised here.
 
     now_ms : the clock that CURRENT_TIMESTAMP and its kin read, once per batch; by default the system's
     """
-    return CompiledProjection([resolve(expr, schema) for expr in exprs], [output_name(expr) for expr in exprs], now_ms)
+    return CompiledProjection(
+        [resolve(expr, schema) for expr in exprs], [output_name(expr) for expr in exprs], now_ms
+    )
 
 
-def compile_predicate(expr: Expr, schema: Schema, now_ms: Callable[[], int] | None = None) -> CompiledProjection:
+def compile_predicate(
+    expr: Expr, schema: Schema, now_ms: Callable[[], int] | None = None
+) -> CompiledProjection:
     """A filter: ExpressionError unless the expression is BOOLEAN. Use filter_mask of the result."""
     return CompiledProjection([resolve_predicate(expr, schema)], [output_name(expr)], now_ms)
 
@@ -167,7 +186,9 @@ def evaluate(expr: Expr, batch: Batch) -> Column:
     return compile([expr], batch.schema).project(batch)[0]
 
 
-def projected_schema(projection: CompiledProjection, default_name: Callable[[int], str] = "_c{}".format) -> Schema:
+def projected_schema(
+    projection: CompiledProjection, default_name: Callable[[int], str] = "_c{}".format
+) -> Schema:
     """The schema of what a projection makes; expressions without a name are _c0, _c1, ... as in Flink."""
     taken = [name for name in projection.names if name is not None]
     if len(set(taken)) != len(taken):

@@ -56,8 +56,12 @@ def _of_parts(true: np.ndarray, false: np.ndarray) -> Vector:
 
 def and_(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     if all(not arg.constant and arg.valid() is None for arg in args):
-        return Vector(type, np.logical_and.reduce([arg.values() for arg in args]) if len(args) > 2
-                      else args[0].values() & args[1].values())
+        return Vector(
+            type,
+            np.logical_and.reduce([arg.values() for arg in args])
+            if len(args) > 2
+            else args[0].values() & args[1].values(),
+        )
     true, false = _parts(args[0], rows.length)
     for arg in args[1:]:
         more_true, more_false = _parts(arg, rows.length)
@@ -67,8 +71,12 @@ def and_(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
 
 def or_(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     if all(not arg.constant and arg.valid() is None for arg in args):
-        return Vector(type, np.logical_or.reduce([arg.values() for arg in args]) if len(args) > 2
-                      else args[0].values() | args[1].values())
+        return Vector(
+            type,
+            np.logical_or.reduce([arg.values() for arg in args])
+            if len(args) > 2
+            else args[0].values() | args[1].values(),
+        )
     true, false = _parts(args[0], rows.length)
     for arg in args[1:]:
         more_true, more_false = _parts(arg, rows.length)
@@ -76,7 +84,9 @@ def or_(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return _of_parts(true, false)
 
 
-def _short_circuit(ends_it: int, combine: Evaluate) -> Callable[[Sequence[Branch], pa.DataType, Rows], Vector]:
+def _short_circuit(
+    ends_it: int, combine: Evaluate
+) -> Callable[[Sequence[Branch], pa.DataType, Rows], Vector]:
     """AND and OR where a later argument may fail: it sees only the rows that the earlier ones left open."""
 
     def evaluate(branches: Sequence[Branch], type: pa.DataType, rows: Rows) -> Vector:
@@ -143,15 +153,19 @@ def in_(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return found
 
 
-# -- choices: the branches have one type -------------------------------------------------------------------------
+# -- choices: the branches have one type ---------------------------------------------------------------------
 
 
-def _choose(condition: np.ndarray, if_true: Vector, if_false: Vector, type: pa.DataType, length: int) -> Vector:
+def _choose(
+    condition: np.ndarray, if_true: Vector, if_false: Vector, type: pa.DataType, length: int
+) -> Vector:
     if if_true.native and not (if_true.null_constant or if_false.null_constant):
         values = np.where(condition, if_true.values(), if_false.values())
         if if_true.valid() is None and if_false.valid() is None:
             return Vector(type, values)
-        return Vector(type, values, np.where(condition, _present(if_true, length), _present(if_false, length)))
+        return Vector(
+            type, values, np.where(condition, _present(if_true, length), _present(if_false, length))
+        )
     return Vector.of_arrow(pc.if_else(pa.array(condition), if_true.arrow(), if_false.arrow()), type)
 
 

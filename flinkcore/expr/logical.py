@@ -2,8 +2,9 @@
 """Logical types in Flink's words and Arrow's objects: names, families, common types, interval types.
 
 A logical type is a pyarrow type. TIMESTAMP(p) is a timestamp without a zone, TIMESTAMP_LTZ(p) one in UTC; the
-precision p is the unit's: s 0, ms 3, us 6, ns 9. A day-time interval is a duration in milliseconds; a year-month
-interval, which Arrow's Python has no type for, is MONTHS: a month_day_nano_interval of which only months count.
+precision p is the unit's: s 0, ms 3, us 6, ns 9. A day-time interval is a duration in milliseconds; a
+year-month interval, which Arrow's Python has no type for, is MONTHS: a month_day_nano_interval of which only
+months count.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TIMESTAMP_3, TIMESTAMP_LTZ_3 = pa.timestamp("ms"), pa.timestamp("ms", "UTC")
 INTERVAL = pa.duration("ms")
 MONTHS = pa.month_day_nano_interval()
 
-INT_DIGITS = {INT8: 3, INT16: 5, INT32: 10, INT64: 19}      # Flink's decimal precision of an integer type
+INT_DIGITS = {INT8: 3, INT16: 5, INT32: 10, INT64: 19}  # Flink's decimal precision of an integer type
 UNIT_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 DECIMAL_PRECISION_MAX = 38
 
@@ -138,7 +139,8 @@ def common_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
 
 
 def literal_type(value: object) -> pa.DataType:
-    """The type of a Python value as a literal: INT where 32 bits suffice, as Java's int and long literals do."""
+    """The type of a Python value as a literal: INT where 32 bits suffice, as Java's int and long literals
+    do."""
     match value:
         case None:
             return NULL
@@ -174,5 +176,7 @@ def literal_type(value: object) -> pa.DataType:
                 element = element and common_type(element, literal_type(each))
             if element is not None:
                 return pa.list_(element)
-    raise ExpressionError(f"{value!r} of type {type(value).__name__} has no SQL type; a literal is a number, str, bytes, "
-                          "bool, date, time, datetime, timedelta, Decimal, or a list of these")
+    raise ExpressionError(
+        f"{value!r} of type {type(value).__name__} has no SQL type; a literal is a number, str, bytes, "
+        "bool, date, time, datetime, timedelta, Decimal, or a list of these"
+    )

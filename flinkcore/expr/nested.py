@@ -28,7 +28,9 @@ def row_signature(function: Function, args: tuple[Typed, ...]) -> Typed:
 
 def make_row(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     arrays = [arg.to_column(rows.length).to_arrow() for arg in args]
-    return Vector(type, arrow=pa.StructArray.from_arrays(arrays, fields=[type.field(i) for i in range(len(args))]))
+    return Vector(
+        type, arrow=pa.StructArray.from_arrays(arrays, fields=[type.field(i) for i in range(len(args))])
+    )
 
 
 def array_signature(function: Function, args: tuple[Typed, ...]) -> Typed:
@@ -68,7 +70,9 @@ def at_signature(function: Function, args: tuple[Typed, ...]) -> Typed:
     if is_array(value.type) and logical.is_integer(key.type):
         return invoke(function, args, value.type.value_type, True)
     if t.is_map(value.type):
-        return invoke(function, (value, signatures.cast_to(key, value.type.key_type)), value.type.item_type, True)
+        return invoke(
+            function, (value, signatures.cast_to(key, value.type.key_type)), value.type.item_type, True
+        )
     raise wrong_arguments(function, args, "an ARRAY and a position from 1, or a MAP and a key")
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How arguments fit a function: the letters of signatures, and the rules that letters cannot say.
 
-A signature is "arguments -> result". Argument letters: N number, D number taken as DOUBLE, I integer, S string,
-B boolean, T point in time, Y bytes, A anything, C all of these brought to one common type; ? optional, * repeated.
-Result letters: S, I (INT), L (BIGINT), D, B, Y; a digit for the type of that argument; C for the common type.
+A signature is "arguments -> result". Argument letters: N number, D number taken as DOUBLE, I integer, S
+string, B boolean, T point in time, Y bytes, A anything, C all of these brought to one common type; ?
+optional, * repeated. Result letters: S, I (INT), L (BIGINT), D, B, Y; a digit for the type of that argument;
+C for the common type.
 """
 
 from __future__ import annotations
@@ -20,10 +21,16 @@ from flinkcore.expr.logical import t
 from flinkcore.expr.typed import Constant, Function, Typed, invoke, wrong_arguments
 
 CAST = Function("cast", evaluate=lambda args, type, rows: cast.cast_vector(args[0], type, False, rows.length))
-PARSE = Function("cast", may_fail=True,
-                 evaluate=lambda args, type, rows: cast.cast_vector(args[0], type, False, rows.length))
-TRY_CAST = Function("TRY_CAST", nullable="always",
-                    evaluate=lambda args, type, rows: cast.cast_vector(args[0], type, True, rows.length))
+PARSE = Function(
+    "cast",
+    may_fail=True,
+    evaluate=lambda args, type, rows: cast.cast_vector(args[0], type, False, rows.length),
+)
+TRY_CAST = Function(
+    "TRY_CAST",
+    nullable="always",
+    evaluate=lambda args, type, rows: cast.cast_vector(args[0], type, True, rows.length),
+)
 
 
 def cast_to(arg: Typed, type: pa.DataType, tries: bool = False) -> Typed:
@@ -36,25 +43,30 @@ def cast_to(arg: Typed, type: pa.DataType, tries: bool = False) -> Typed:
         if logical.is_integer(arg.type) and logical.is_integer(type) and arg.type.bit_width < type.bit_width:
             return Constant(arg.value, type)
         if logical.is_integer(arg.type) and type == logical.DOUBLE:
-            return Constant(float(arg.value), type)      # type: ignore[arg-type]
+            return Constant(float(arg.value), type)  # type: ignore[arg-type]
     if not cast.can_cast(arg.type, type):
-        raise ExpressionError(f"Unsupported cast from {logical.type_name(arg.type)} to {logical.type_name(type)} of {arg}")
+        raise ExpressionError(
+            f"Unsupported cast from {logical.type_name(arg.type)} to {logical.type_name(type)} of {arg}"
+        )
     fails = cast.may_fail(arg.type, type)
     function = TRY_CAST if tries and fails else PARSE if fails else CAST
     per_row = _runs_per_row(arg.type, type)
     result = invoke(function, (arg,), type, True if logical.is_decimal(type) else None)
     if per_row:
-        object.__setattr__(result, "per_row", tuple(dict.fromkeys([*arg.per_row, f"cast to {logical.type_name(type)}"])))
+        object.__setattr__(
+            result, "per_row", tuple(dict.fromkeys([*arg.per_row, f"cast to {logical.type_name(type)}"]))
+        )
     return result
 
 
 def _runs_per_row(source: pa.DataType, target: pa.DataType) -> bool:
     text_or_decimal = target == logical.STRING or source == logical.STRING or logical.is_decimal(source)
-    return text_or_decimal or logical.is_decimal(target) and not logical.is_integer(source)
+    return text_or_decimal or (logical.is_decimal(target) and not logical.is_integer(source))
 
 
 def common(args: Sequence[Typed]) -> pa.DataType | None:
-    """The type that all arguments can take; string constants give way to dates, times and numbers beside them."""
+    """The type that all arguments can take; string constants give way to dates, times and numbers beside
+    them."""
     types = [arg.type for arg in args]
     result = reduce(lambda left, right: left and logical.common_type(left, right), types)
     if result is None:
@@ -68,17 +80,44 @@ def _matches(letter: str, type: pa.DataType) -> bool:
     if type == logical.NULL or letter in "AC":
         return True
     tests: dict[str, Callable[[pa.DataType], bool]] = {
-        "N": logical.is_numeric, "D": logical.is_numeric, "I": logical.is_integer, "S": logical.is_string,
-        "B": t.is_boolean, "T": logical.is_point_in_time, "Y": lambda type: t.is_binary(type)}
+        "N": logical.is_numeric,
+        "D": logical.is_numeric,
+        "I": logical.is_integer,
+        "S": logical.is_string,
+        "B": t.is_boolean,
+        "T": logical.is_point_in_time,
+        "Y": lambda type: t.is_binary(type),
+    }
     return tests[letter](type)
 
 
-_WORDS = {"N": "a number", "D": "a number", "I": "an integer", "S": "a string", "B": "a boolean",
-          "T": "a date, time or timestamp", "Y": "bytes", "A": "anything", "C": "values of one type"}
-_RESULTS = {"S": logical.STRING, "I": logical.INT32, "L": logical.INT64, "D": logical.DOUBLE, "B": logical.BOOLEAN,
-            "Y": logical.BYTES}
-_EXPECTED_TYPE = {"D": logical.DOUBLE, "S": logical.STRING, "B": logical.BOOLEAN, "I": logical.INT32, "N": logical.INT32,
-                  "Y": logical.BYTES}
+_WORDS = {
+    "N": "a number",
+    "D": "a number",
+    "I": "an integer",
+    "S": "a string",
+    "B": "a boolean",
+    "T": "a date, time or timestamp",
+    "Y": "bytes",
+    "A": "anything",
+    "C": "values of one type",
+}
+_RESULTS = {
+    "S": logical.STRING,
+    "I": logical.INT32,
+    "L": logical.INT64,
+    "D": logical.DOUBLE,
+    "B": logical.BOOLEAN,
+    "Y": logical.BYTES,
+}
+_EXPECTED_TYPE = {
+    "D": logical.DOUBLE,
+    "S": logical.STRING,
+    "B": logical.BOOLEAN,
+    "I": logical.INT32,
+    "N": logical.INT32,
+    "Y": logical.BYTES,
+}
 
 
 def apply_signature(function: Function, args: tuple[Typed, ...]) -> Typed:
@@ -92,7 +131,9 @@ def apply_signature(function: Function, args: tuple[Typed, ...]) -> Typed:
         count = max(0, len(args) - len(parameters) + 1) if parameter.endswith("*") else 1
         letters += [parameter[0]] * count
     required = sum(1 for parameter in parameters if parameter[-1] not in "?*")
-    if not required <= len(args) <= len(letters) or not all(map(_matches, letters, (arg.type for arg in args))):
+    if not required <= len(args) <= len(letters) or not all(
+        map(_matches, letters, (arg.type for arg in args))
+    ):
         words = ", ".join(_WORDS[p[0]] + {"?": " (optional)", "*": " ..."}.get(p[1:], "") for p in parameters)
         raise wrong_arguments(function, args, f"({words})")
     shared: pa.DataType | None = None
@@ -113,16 +154,22 @@ def apply_signature(function: Function, args: tuple[Typed, ...]) -> Typed:
     return invoke(function, fitted, type)
 
 
-# -- arithmetic --------------------------------------------------------------------------------------------------
+# -- arithmetic ----------------------------------------------------------------------------------------------
 
 
-def _numbers(function: Function, args: tuple[Typed, ...],
-             decimals: Callable[[pa.DataType, pa.DataType], pa.DataType]) -> Typed:
+def _numbers(
+    function: Function, args: tuple[Typed, ...], decimals: Callable[[pa.DataType, pa.DataType], pa.DataType]
+) -> Typed:
     left, right = args
     type = logical.common_type(left.type, right.type)
     if type is None or not (logical.is_numeric(type) or type == logical.NULL):
-        raise wrong_arguments(function, args, "two numbers" if function.name not in ("plus", "minus")
-                              else "two numbers, or a point in time and an interval")
+        raise wrong_arguments(
+            function,
+            args,
+            "two numbers"
+            if function.name not in ("plus", "minus")
+            else "two numbers, or a point in time and an interval",
+        )
     if type == logical.NULL:
         return Constant(None, logical.INT32)
     if logical.is_decimal(type):
@@ -202,8 +249,11 @@ def times(function: Function, args: tuple[Typed, ...]) -> Typed:
         left, right = right, left
     if logical.is_interval(left.type) and logical.is_integer(right.type):
         return invoke(function, (left, right), left.type)
-    return _numbers(function, args, lambda left, right: logical.decimal(left.precision + right.precision,
-                                                                        left.scale + right.scale))
+    return _numbers(
+        function,
+        args,
+        lambda left, right: logical.decimal(left.precision + right.precision, left.scale + right.scale),
+    )
 
 
 def divide(function: Function, args: tuple[Typed, ...]) -> Typed:
@@ -232,21 +282,23 @@ def _need(function: Function, args: tuple[Typed, ...], count: int) -> None:
         raise wrong_arguments(function, args, f"{count} argument{'s' if count > 1 else ''}")
 
 
-# -- comparison and choice ---------------------------------------------------------------------------------------
+# -- comparison and choice -----------------------------------------------------------------------------------
 
 
 def compare(ordered: bool) -> Callable[[Function, tuple[Typed, ...]], Typed]:
     def resolve(function: Function, args: tuple[Typed, ...]) -> Typed:
         _need(function, args, 2)
         type = common(args)
-        if type is None or ordered and (t.is_nested(type) or type == logical.MONTHS):
+        if type is None or (ordered and (t.is_nested(type) or type == logical.MONTHS)):
             raise wrong_arguments(function, args, "two values of comparable types; cast one of them")
         return invoke(function, [cast_to(arg, type) for arg in args], logical.BOOLEAN)
 
     return resolve
 
 
-def between(lower: Function, upper: Function, join: Function) -> Callable[[Function, tuple[Typed, ...]], Typed]:
+def between(
+    lower: Function, upper: Function, join: Function
+) -> Callable[[Function, tuple[Typed, ...]], Typed]:
     """a BETWEEN b AND c as (a >= b) AND (a <= c), and its negation."""
 
     def resolve(function: Function, args: tuple[Typed, ...]) -> Typed:
@@ -264,8 +316,12 @@ def choose(function: Function, args: tuple[Typed, ...]) -> Typed:
     if args[0].type not in (logical.BOOLEAN, logical.NULL) or type is None:
         raise wrong_arguments(function, args, "a boolean and two values of one type")
     nullable = args[1].nullable or args[2].nullable
-    return invoke(function, (cast_to(args[0], logical.BOOLEAN), cast_to(args[1], type), cast_to(args[2], type)), type,
-                  nullable)
+    return invoke(
+        function,
+        (cast_to(args[0], logical.BOOLEAN), cast_to(args[1], type), cast_to(args[2], type)),
+        type,
+        nullable,
+    )
 
 
 def first_present(function: Function, args: tuple[Typed, ...]) -> Typed:
@@ -292,13 +348,16 @@ def rounds(at_unit: Function) -> Callable[[Function, tuple[Typed, ...]], Typed]:
 
 def rounds_to_places(function: Function, args: tuple[Typed, ...]) -> Typed:
     """round and truncate keep the type; a decimal keeps as many places as asked for."""
-    if not 1 <= len(args) <= 2 or not logical.is_numeric(args[0].type) or not all(
-            logical.is_integer(arg.type) for arg in args[1:]):
+    if (
+        not 1 <= len(args) <= 2
+        or not logical.is_numeric(args[0].type)
+        or not all(logical.is_integer(arg.type) for arg in args[1:])
+    ):
         raise wrong_arguments(function, args, "a number and a number of places (optional)")
     type = args[0].type
     if logical.is_decimal(type):
         places = args[1].value if len(args) > 1 and isinstance(args[1], Constant) else 0
-        scale = min(max(int(places), 0), type.scale)          # type: ignore[call-overload]
+        scale = min(max(int(places), 0), type.scale)  # type: ignore[call-overload]
         type = logical.decimal(type.precision - type.scale + scale + 1, scale)
     return invoke(function, args, type)
 
@@ -316,15 +375,22 @@ def returns(type: pa.DataType, *counts: int) -> Callable[[Function, tuple[Typed,
 
 def unknown_function(name: str, known: Sequence[str]) -> ExpressionError:
     close = difflib.get_close_matches(name, known, 3, 0.6)
-    return ExpressionError(f"Undefined function: {name}" + (f"; did you mean {', '.join(close)}?" if close else ""))
+    return ExpressionError(
+        f"Undefined function: {name}" + (f"; did you mean {', '.join(close)}?" if close else "")
+    )
 
 
 def window_start(function: Function, args: tuple[Typed, ...]) -> Typed:
-    """TUMBLE_START(value, size): value is a number of milliseconds or a timestamp, size a positive constant."""
+    """TUMBLE_START(value, size): value is a number of milliseconds or a timestamp, size a positive
+    constant."""
     value, size = args
     size_ms = size.value if isinstance(size, Constant) else None
     if not (isinstance(size_ms, int) and size_ms > 0) or size.type == logical.MONTHS:
-        raise wrong_arguments(function, args, "a size that is a positive number of milliseconds or a time interval")
+        raise wrong_arguments(
+            function, args, "a size that is a positive number of milliseconds or a time interval"
+        )
     if not (logical.is_integer(value.type) or t.is_timestamp(value.type)):
-        raise wrong_arguments(function, args, "an integer number of milliseconds or a timestamp to cut into windows")
+        raise wrong_arguments(
+            function, args, "an integer number of milliseconds or a timestamp to cut into windows"
+        )
     return invoke(function, args, value.type)

@@ -58,7 +58,9 @@ def concat(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     """Null when any argument is null."""
     if any(arg.null_constant for arg in args):
         return Vector.of_constant(None, type)
-    return Vector.of_arrow(pc.binary_join_element_wise(*(arg.arrow() for arg in args), "", null_handling="emit_null"), type)
+    return Vector.of_arrow(
+        pc.binary_join_element_wise(*(arg.arrow() for arg in args), "", null_handling="emit_null"), type
+    )
 
 
 def concat_ws(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
@@ -74,7 +76,7 @@ def _substring(text: str, position: int, length: int = 2**31 - 1) -> str | None:
     if length < 0:
         return None
     start = position - 1 if position > 0 else len(text) + position if position < 0 else 0
-    return "" if start < 0 else text[start:start + length]
+    return "" if start < 0 else text[start : start + length]
 
 
 def _substring_columnar(array: Any, position: int, length: int = 2**31 - 1) -> Any:
@@ -85,13 +87,15 @@ def _substring_columnar(array: Any, position: int, length: int = 2**31 - 1) -> A
 
 
 substring = with_constants(_substring_columnar, _substring)
-left = row_wise(lambda text, count: text[:max(count, 0)])
-right = row_wise(lambda text, count: text[max(len(text) - count, 0):] if count > 0 else "")
+left = row_wise(lambda text, count: text[: max(count, 0)])
+right = row_wise(lambda text, count: text[max(len(text) - count, 0) :] if count > 0 else "")
 
 
 def _stripper(both: str, columnar_trim: Callable[..., Any]) -> Evaluate:
-    return with_constants(lambda array, characters=" ": columnar_trim(array, characters=characters),
-                          lambda text, characters=" ": getattr(text, both)(characters))
+    return with_constants(
+        lambda array, characters=" ": columnar_trim(array, characters=characters),
+        lambda text, characters=" ": getattr(text, both)(characters),
+    )
 
 
 trim_both = _stripper("strip", pc.utf8_trim)
@@ -107,11 +111,15 @@ def trim(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return which[flags]((text, characters), type, rows) if any(flags) else text
 
 
-replace = with_constants(lambda array, search, replacement: pc.replace_substring(array, search, replacement)
-                         if search else None,
-                         lambda text, search, replacement: text.replace(search, replacement) if search else text)
-translate = row_wise(lambda text, source, target: text.translate(
-    {ord(char): target[i] if i < len(target) else None for i, char in reversed(list(enumerate(source)))}))
+replace = with_constants(
+    lambda array, search, replacement: pc.replace_substring(array, search, replacement) if search else None,
+    lambda text, search, replacement: text.replace(search, replacement) if search else text,
+)
+translate = row_wise(
+    lambda text, source, target: text.translate(
+        {ord(char): target[i] if i < len(target) else None for i, char in reversed(list(enumerate(source)))}
+    )
+)
 
 
 @lru_cache(256)
@@ -123,7 +131,9 @@ def _like_regex(pattern: str, escape: str) -> re.Pattern[str]:
         if char == escape:
             following = next(characters, None)
             if following is None or following not in ("%", "_", escape):
-                raise ExpressionError(f"Invalid escape sequence in LIKE '{pattern}': '{escape}' stands before %, _ or itself")
+                raise ExpressionError(
+                    f"Invalid escape sequence in LIKE '{pattern}': '{escape}' stands before %, _ or itself"
+                )
             regex.append(re.escape(following))
         else:
             regex.append({"%": ".*", "_": "."}.get(char) or re.escape(char))
@@ -135,7 +145,7 @@ def _like(text: str, pattern: str, escape: str = "\\") -> bool:
 
 
 def _like_columnar(array: Any, pattern: str, escape: str = "\\") -> Any:
-    _like_regex(pattern, escape)         # refuses what is malformed
+    _like_regex(pattern, escape)  # refuses what is malformed
     return pc.match_like(array, pattern) if escape == "\\" else None
 
 
@@ -180,7 +190,7 @@ locate = row_wise(lambda needle, text, start=1: text.find(needle, start - 1) + 1
 
 
 def _pad(text: str, length: int, pad: str, to_left: bool) -> str | None:
-    if length < 0 or not pad and len(text) < length:
+    if length < 0 or (not pad and len(text) < length):
         return None
     filling = (pad * length)[: max(0, length - len(text))]
     return (filling + text[:length]) if to_left else (text[:length] + filling)
@@ -189,14 +199,23 @@ def _pad(text: str, length: int, pad: str, to_left: bool) -> str | None:
 lpad = row_wise(lambda text, length, pad: _pad(text, length, pad, True))
 rpad = row_wise(lambda text, length, pad: _pad(text, length, pad, False))
 repeat = row_wise(lambda text, count: text * max(count, 0))
-init_cap = row_wise(lambda text: re.sub(r"[A-Za-z0-9]+", lambda word: word[0][0].upper() + word[0][1:].lower(), text))
-overlay = row_wise(lambda text, new, start, length=None: text if not 0 < start <= len(text) else
-                   text[:start - 1] + new + text[start - 1 + (len(new) if length is None else length):])
+init_cap = row_wise(
+    lambda text: re.sub(r"[A-Za-z0-9]+", lambda word: word[0][0].upper() + word[0][1:].lower(), text)
+)
+overlay = row_wise(
+    lambda text, new, start, length=None: (
+        text
+        if not 0 < start <= len(text)
+        else text[: start - 1] + new + text[start - 1 + (len(new) if length is None else length) :]
+    )
+)
 ascii_code = row_wise(lambda text: text.encode()[0] if text else 0)
 char_of = row_wise(lambda code: "" if code < 0 else chr(code % 256))
 to_base64 = row_wise(lambda text: base64.b64encode(text.encode()).decode())
 from_base64 = row_wise(lambda text: base64.b64decode(text).decode("utf-8", "replace"))
-hexadecimal = row_wise(lambda value: value.encode().hex().upper() if isinstance(value, str) else f"{value % 2**64:X}")
+hexadecimal = row_wise(
+    lambda value: value.encode().hex().upper() if isinstance(value, str) else f"{value % 2**64:X}"
+)
 binary_text = row_wise(lambda value: f"{value % 2**64:b}")
 encode = row_wise(lambda text, charset: text.encode(charset, "replace"))
 decode = row_wise(lambda data, charset: data.decode(charset, "replace"))
@@ -214,5 +233,8 @@ def digest(algorithm: str) -> Evaluate:
     return row_wise(lambda text: hashlib.new(algorithm, text.encode()).hexdigest())
 
 
-sha2 = row_wise(lambda text, bits: hashlib.new(f"sha{bits}", text.encode()).hexdigest()
-                if bits in (224, 256, 384, 512) else None)
+sha2 = row_wise(
+    lambda text, bits: (
+        hashlib.new(f"sha{bits}", text.encode()).hexdigest() if bits in (224, 256, 384, 512) else None
+    )
+)

@@ -30,7 +30,7 @@ def units_per_second(type: pa.DataType) -> int:
     return UNITS_PER_SECOND[type.unit]
 
 
-# -- arithmetic with intervals -----------------------------------------------------------------------------------
+# -- arithmetic with intervals -------------------------------------------------------------------------------
 
 
 def shift(direction: int) -> Evaluate:
@@ -83,19 +83,24 @@ def difference(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return Vector(type, values, None if constant else both_valid((left, right)), constant=constant)
 
 
-# -- fields and rounding -----------------------------------------------------------------------------------------
+# -- fields and rounding -------------------------------------------------------------------------------------
 
 _FIELDS: dict[str, Callable[[Any], Any]] = {
     "YEAR": pc.year, "QUARTER": pc.quarter, "MONTH": pc.month, "DAY": pc.day, "HOUR": pc.hour,
-    "MINUTE": pc.minute, "SECOND": pc.second, "DOY": pc.day_of_year, "WEEK": pc.iso_week, "ISOYEAR": pc.iso_year,
+    "MINUTE": pc.minute, "SECOND": pc.second, "DOY": pc.day_of_year, "WEEK": pc.iso_week,
+    "ISOYEAR": pc.iso_year,
     "DOW": lambda array: pc.day_of_week(array, count_from_zero=False, week_start=7),
     "ISODOW": lambda array: pc.day_of_week(array, count_from_zero=False, week_start=1),
     "MILLISECOND": lambda array: _below(array, 1_000), "MICROSECOND": lambda array: _below(array, 1_000_000),
     "CENTURY": lambda array: pc.add(pc.divide(pc.subtract(pc.year(array), 1), 100), 1),
     "DECADE": lambda array: pc.divide(pc.year(array), 10),
-    "EPOCH": lambda array: pc.divide(array.cast(pa.timestamp("s", array.type.tz if t.is_timestamp(array.type) else None),
-                                                safe=False).cast(pa.int64()), 1),
+    "EPOCH": lambda array: _epoch_seconds(array),
 }  # fmt: skip
+
+
+def _epoch_seconds(array: Any) -> Any:
+    zone = array.type.tz if t.is_timestamp(array.type) else None
+    return array.cast(pa.timestamp("s", zone), safe=False).cast(pa.int64())
 
 
 def _below(array: Any, per_second: int) -> Any:
@@ -124,8 +129,10 @@ def to_unit(floor: bool) -> Evaluate:
         point, unit = args
         name = str(unit.python(1)[0]).lower()
         if name not in ("year", "quarter", "month", "week", "day", "hour", "minute", "second", "millisecond"):
-            raise ExpressionError(f"cannot round to {name.upper()}; expected YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, "
-                                  "MINUTE, SECOND or MILLISECOND")
+            raise ExpressionError(
+                f"cannot round to {name.upper()}; expected YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, "
+                "MINUTE, SECOND or MILLISECOND"
+            )
         return Vector.of_arrow(compute(point.arrow(), multiple=1, unit=name), type)
 
     return evaluate
@@ -151,8 +158,10 @@ _MONTHS = {"YEAR": 12, "QUARTER": 3, "MONTH": 1}
 
 def _diff(unit: str, start: Any, end: Any) -> int:
     midnight = datetime.time()
-    start, end = (value if isinstance(value, datetime.datetime) else datetime.datetime.combine(value, midnight)
-                  for value in (start, end))
+    start, end = (
+        value if isinstance(value, datetime.datetime) else datetime.datetime.combine(value, midnight)
+        for value in (start, end)
+    )
     if unit in _MONTHS:
         months = _months_between(start, end)
         return abs(months) // _MONTHS[unit] * (1 if months >= 0 else -1)
@@ -163,7 +172,7 @@ def _diff(unit: str, start: Any, end: Any) -> int:
 _timestamp_diff = row_wise(_diff)
 
 
-# -- now ---------------------------------------------------------------------------------------------------------
+# -- now -----------------------------------------------------------------------------------------------------
 
 
 def now(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
@@ -180,11 +189,11 @@ def unix_now(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return Vector(type, np.int64(rows.now_ms // 1000), constant=True)
 
 
-# -- text --------------------------------------------------------------------------------------------------------
+# -- text ----------------------------------------------------------------------------------------------------
 
 _PATTERN = re.compile(r"'((?:[^']|'')*)'|yyyy|yy|MMMM|MMM|MM|M|dd|d|HH|H|hh|h|mm|m|ss|s|S+|EEEE|EEE|E|a|u+")
-_STRFTIME = {"yyyy": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "M": "%-m", "dd": "%d", "d": "%-d",
-             "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S",
+_STRFTIME = {"yyyy": "%Y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "MM": "%m", "M": "%-m", "dd": "%d",
+             "d": "%-d", "HH": "%H", "H": "%-H", "hh": "%I", "h": "%-I", "mm": "%M", "m": "%-M", "ss": "%S", "s": "%-S",
              "EEEE": "%A", "EEE": "%a", "E": "%a", "a": "%p"}  # fmt: skip
 
 
@@ -204,7 +213,9 @@ def java_format(pattern: str, parsing: bool) -> str:
 
     unknown = re.search(r"[A-Za-z]", _PATTERN.sub("", pattern))
     if unknown:
-        raise ExpressionError(f"date pattern '{pattern}': letter '{unknown[0]}' is not supported; quote it for itself")
+        raise ExpressionError(
+            f"date pattern '{pattern}': letter '{unknown[0]}' is not supported; quote it for itself"
+        )
     return _PATTERN.sub(word, pattern)
 
 
@@ -221,7 +232,11 @@ def _format(value: Any, pattern: str) -> str:
 def _parse(text: str, pattern: str | None = None) -> datetime.datetime | None:
     """A timestamp from text; null when it does not have the pattern, as TO_TIMESTAMP gives."""
     try:
-        return parse_timestamp(text) if pattern is None else datetime.datetime.strptime(text, java_format(pattern, True))
+        return (
+            parse_timestamp(text)
+            if pattern is None
+            else datetime.datetime.strptime(text, java_format(pattern, True))
+        )
     except ExpressionError:
         raise
     except ValueError:
@@ -236,8 +251,11 @@ def _to_date(text: str, pattern: str | None = None) -> datetime.date | None:
 date_format = row_wise(_format)
 to_timestamp = row_wise(_parse)
 to_date = row_wise(_to_date)
-from_unixtime = row_wise(lambda seconds, pattern="yyyy-MM-dd HH:mm:ss": _format(
-    datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds), pattern))
+from_unixtime = row_wise(
+    lambda seconds, pattern="yyyy-MM-dd HH:mm:ss": _format(
+        datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=seconds), pattern
+    )
+)
 
 
 def _unix_timestamp(text: str, pattern: str | None = None) -> int:
@@ -255,14 +273,17 @@ def to_timestamp_ltz(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> V
         return Vector.of_constant(None, type)
     precision = int(args[1].values()) if len(args) > 1 else 3
     values = number.values() * (1000 if precision == 0 else 1)
-    return Vector(type, np.asarray(values).astype(np.int64), None if number.constant else number.valid(),
-                  constant=number.constant)
-
-
+    return Vector(
+        type,
+        np.asarray(values).astype(np.int64),
+        None if number.constant else number.valid(),
+        constant=number.constant,
+    )
 
 
 def window_start(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
-    """Start of the tumbling window of a size in milliseconds that holds a number of milliseconds or a point in time."""
+    """Start of the tumbling window of a size in milliseconds that holds a number of milliseconds or a point
+    in time."""
     point, size_ms = args
     if point.null_constant:
         return Vector.of_constant(None, type)

@@ -26,11 +26,11 @@ class Rows(Protocol):
     """What an evaluator may ask about the rows at hand."""
 
     length: int
-    now_ms: int      # one instant for the whole batch, as CURRENT_TIMESTAMP sees it
+    now_ms: int  # one instant for the whole batch, as CURRENT_TIMESTAMP sees it
 
 
 Evaluate = Callable[[Sequence[Vector], pa.DataType, Rows], Vector]
-Branch = Callable[[np.ndarray | None], Vector]      # an argument, evaluated on some of the rows
+Branch = Callable[[np.ndarray | None], Vector]  # an argument, evaluated on some of the rows
 EvaluateLazily = Callable[[Sequence[Branch], pa.DataType, Rows], Vector]
 
 
@@ -38,7 +38,8 @@ EvaluateLazily = Callable[[Sequence[Branch], pa.DataType, Rows], Vector]
 class Function:
     """One function: its Flink name, how arguments resolve, how columns are computed.
 
-    signature : "S I? -> S" in the letters of builtins.py, or a function from typed arguments to a typed expression
+    signature : "S I? -> S" in the letters of builtins.py, or a function from typed arguments to a typed
+        expression
     evaluate : vectors in, vector out; arguments have the types that the signature cast them to
     names : further names that string expressions know it by
     may_fail : can raise for a row, so that untaken branches must not compute it
@@ -70,7 +71,7 @@ class Typed:
     type: pa.DataType
     nullable: bool
     may_fail = False
-    per_row: tuple[str, ...] = ()       # names of functions below that run Python per row
+    per_row: tuple[str, ...] = ()  # names of functions below that run Python per row
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,16 @@ class Constant(Typed):
     type: pa.DataType
 
     @property
-    def nullable(self) -> bool:       # type: ignore[override]
+    def nullable(self) -> bool:  # type: ignore[override]
         return self.value is None
 
     def __str__(self) -> str:
         return "null" if self.value is None else repr(self.value)
 
-    def __eq__(self, other: object) -> bool:      # 1 == True and 0.0 == -0.0 in Python, not here
-        return isinstance(other, Constant) and self.type == other.type and repr(self.value) == repr(other.value)
+    def __eq__(self, other: object) -> bool:  # 1 == True and 0.0 == -0.0 in Python, not here
+        return (
+            isinstance(other, Constant) and self.type == other.type and repr(self.value) == repr(other.value)
+        )
 
     def __hash__(self) -> int:
         return hash((repr(self.value), self.type))
@@ -116,14 +119,22 @@ class Invocation(Typed):
         return f"{self.function.name}({', '.join(map(str, self.args))})"
 
 
-def invoke(function: Function, args: Sequence[Typed], type: pa.DataType, nullable: bool | None = None) -> Invocation:
+def invoke(
+    function: Function, args: Sequence[Typed], type: pa.DataType, nullable: bool | None = None
+) -> Invocation:
     """A call whose arguments already have the types that the evaluator expects."""
     if nullable is None:
-        nullable = function.nullable == "always" or function.nullable == "args" and any(a.nullable for a in args)
-    per_row = tuple(dict.fromkeys([*(name for arg in args for name in arg.per_row),
-                                   *((function.name,) if function.per_row else ())]))
-    return Invocation(function, tuple(args), type, nullable,
-                      function.may_fail or any(arg.may_fail for arg in args), per_row)
+        nullable = function.nullable == "always" or (
+            function.nullable == "args" and any(a.nullable for a in args)
+        )
+    per_row = tuple(
+        dict.fromkeys(
+            [*(name for arg in args for name in arg.per_row), *((function.name,) if function.per_row else ())]
+        )
+    )
+    return Invocation(
+        function, tuple(args), type, nullable, function.may_fail or any(arg.may_fail for arg in args), per_row
+    )
 
 
 def wrong_arguments(function: Function, args: Sequence[Typed], expected: str) -> ExpressionError:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Vector: a value during evaluation, as NumPy where that is fast and as Arrow where that is rich.
 
-Columns pack bits and own buffers for kernels; between two steps of an expression neither is wanted. A vector holds
-whichever form the last step made and makes the other on demand. A constant is a vector without a length: NumPy and
-pyarrow.compute broadcast it.
+Columns pack bits and own buffers for kernels; between two steps of an expression neither is wanted. A vector
+holds whichever form the last step made and makes the other on demand. A constant is a vector without a
+length: NumPy and pyarrow.compute broadcast it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,14 @@ class Vector:
 
     __slots__ = ("_arrow", "_valid", "_values", "constant", "type")
 
-    def __init__(self, type: pa.DataType, values: Any = None, valid: np.ndarray | None = None,
-                 arrow: Any = None, constant: bool = False) -> None:
+    def __init__(
+        self,
+        type: pa.DataType,
+        values: Any = None,
+        valid: np.ndarray | None = None,
+        arrow: Any = None,
+        constant: bool = False,
+    ) -> None:
         self.type = type
         self.constant = constant
         self._values = values
@@ -116,7 +122,9 @@ class Vector:
     def to_column(self, length: int) -> Column:
         """As a column of `length` rows."""
         if self.constant:
-            if self._arrow is None or logical.is_numeric(self.type) and self.native and not self.null_constant:
+            if self._arrow is None or (
+                logical.is_numeric(self.type) and self.native and not self.null_constant
+            ):
                 return Column.from_numpy(np.full(length, self.values()), self.type)
             return Column.from_arrow(pa.repeat(self.arrow(), length))
         if self._values is not None:

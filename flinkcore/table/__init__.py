@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Table API with PyFlink's names: environments, tables, types, windows. Names load when they are first used."""
+"""The Table API with PyFlink's names: environments, tables, types, windows. Names load when they are first
+used."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from flinkcore.table.types import DataTypes
 
 __all__ = [
-    "DataTypes", "EnvironmentSettings", "Expression", "GroupWindowedTable", "GroupedTable", "ResultKind", "Row", "RowKind",
+    "DataTypes", "EnvironmentSettings", "Expression", "GroupWindowedTable", "GroupedTable", "ResultKind",
+    "Row", "RowKind",
     "StreamTableEnvironment", "Table", "TableConfig", "TableEnvironment", "TableResult", "TableSchema",
     "WindowGroupedTable",
 ]  # fmt: skip

@@ -13,7 +13,8 @@ _warned: set[str] = set()
 
 
 class EnvironmentSettings:
-    """What a table environment is created with. Immutable; made by new_instance(), in_streaming_mode(), ..."""
+    """What a table environment is created with. Immutable; made by new_instance(), in_streaming_mode(),
+    ..."""
 
     class Builder:
         """Collects settings; build() makes them."""
@@ -60,8 +61,11 @@ class EnvironmentSettings:
         def _planner(self, method: str) -> EnvironmentSettings.Builder:
             if method not in _warned:
                 _warned.add(method)
-                warnings.warn(f"{method}() has no effect: there is one planner. It left PyFlink in 1.15; leave it out",
-                              DeprecationWarning, stacklevel=3)
+                warnings.warn(
+                    f"{method}() has no effect: there is one planner. It left PyFlink in 1.15; leave it out",
+                    DeprecationWarning,
+                    stacklevel=3,
+                )
             return self
 
         def build(self) -> EnvironmentSettings:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Expression: PyFlink's expression DSL over the tree of flinkcore.expr.
 
-Every method builds a node; nothing is computed until an operator runs. `str()` is Flink's summary: `plus(a, 1)`.
+Every method builds a node; nothing is computed until an operator runs. `str()` is Flink's summary: `plus(a,
+1)`.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ def arrow_of(data_type: DataType | pa.DataType) -> pa.DataType:
         return data_type
     to_arrow = getattr(data_type, "to_arrow", None)
     if to_arrow is None:
-        raise ExpressionError(f"{data_type!r} is no data type; expected one of DataTypes, e.g. DataTypes.BIGINT()")
+        raise ExpressionError(
+            f"{data_type!r} is no data type; expected one of DataTypes, e.g. DataTypes.BIGINT()"
+        )
     return to_arrow()
 
 
@@ -91,7 +94,7 @@ class Expression:
     """A tree of operations on columns. Made by `col` and `lit`; see flinkcore.table.expressions."""
 
     __slots__ = ("_node",)
-    __hash__ = None      # type: ignore[assignment]      # == builds an expression
+    __hash__ = None  # type: ignore[assignment]      # == builds an expression
 
     def __init__(self, node: Expr | str) -> None:
         self._node: Expr = FieldReference(node) if isinstance(node, str) else node
@@ -103,7 +106,9 @@ class Expression:
         return str(self._node)
 
     def __bool__(self) -> bool:
-        raise TypeError(f"{self} has no truth value before it runs; combine conditions with & | ~ instead of and, or, not")
+        raise TypeError(
+            f"{self} has no truth value before it runs; combine conditions with & | ~ instead of and, or, not"
+        )
 
     def __getattr__(self, name: str) -> Expression:
         if name.startswith("__"):
@@ -129,10 +134,10 @@ class Expression:
     def __abs__(self) -> Expression:
         return self.abs
 
-    def __eq__(self, other: Any) -> Expression:      # type: ignore[override]
+    def __eq__(self, other: Any) -> Expression:  # type: ignore[override]
         return call("equals", self, other)
 
-    def __ne__(self, other: Any) -> Expression:      # type: ignore[override]
+    def __ne__(self, other: Any) -> Expression:  # type: ignore[override]
         return call("notEquals", self, other)
 
     def __lt__(self, other: Any) -> Expression:

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from flinkcore.table.types import DataType
 
 __all__ = [
-    "CURRENT_RANGE", "CURRENT_ROW", "UNBOUNDED_RANGE", "UNBOUNDED_ROW", "and_", "array", "atan2", "call", "coalesce",
-    "col", "concat", "concat_ws", "current_date", "current_time", "current_timestamp", "date_format", "e",
-    "from_unixtime", "if_then_else", "lit", "local_time", "local_timestamp", "log", "negative", "not_", "null_of",
-    "or_", "pi", "range_", "row", "row_interval", "timestamp_diff", "to_date", "to_timestamp", "to_timestamp_ltz",
-    "unix_timestamp", "with_all_columns", "with_columns", "without_columns",
+    "CURRENT_RANGE", "CURRENT_ROW", "UNBOUNDED_RANGE", "UNBOUNDED_ROW", "and_", "array", "atan2", "call",
+    "coalesce", "col", "concat", "concat_ws", "current_date", "current_time", "current_timestamp",
+    "date_format", "e", "from_unixtime", "if_then_else", "lit", "local_time", "local_timestamp", "log",
+    "negative", "not_", "null_of", "or_", "pi", "range_", "row", "row_interval", "timestamp_diff",
+    "to_date", "to_timestamp", "to_timestamp_ltz", "unix_timestamp", "with_all_columns", "with_columns",
+    "without_columns",
 ]  # fmt: skip
 
 UNBOUNDED_ROW = Expression(Literal.word("UNBOUNDED_ROW"))
@@ -160,7 +161,8 @@ def to_timestamp(timestamp_str: Any, format: Any = None) -> Expression:
 
 
 def to_timestamp_ltz(*args: Any) -> Expression:
-    """A TIMESTAMP_LTZ(3) from a number of milliseconds, or of seconds with precision 0 as the second argument."""
+    """A TIMESTAMP_LTZ(3) from a number of milliseconds, or of seconds with precision 0 as the second
+    argument."""
     return _call("TO_TIMESTAMP_LTZ", *args)
 
 

@@ -61,7 +61,8 @@ def infer_type(value: Any) -> DataType:
 
 
 def infer_row(row: Any, names: Sequence[str] | None = None) -> RowType:
-    """The type of one row: a dict or object by sorted names, a Row or namedtuple by its own, else _1, _2, ..."""
+    """The type of one row: a dict or object by sorted names, a Row or namedtuple by its own, else _1, _2,
+    ..."""
     if isinstance(row, dict):
         items = sorted(row.items())
     elif isinstance(row, (Row, tuple, list)):
@@ -89,14 +90,20 @@ def merge_types(left: DataType, right: DataType, where: str = "") -> DataType:
     match left, right:
         case RowType(), RowType():
             others = {field.name: field.data_type for field in right}
-            fields = [RowField(f.name, merge_types(f.data_type, others.pop(f.name, NullType()), f"field {f.name}: "))
-                      for f in left]
+            fields = [
+                RowField(
+                    f.name, merge_types(f.data_type, others.pop(f.name, NullType()), f"field {f.name}: ")
+                )
+                for f in left
+            ]
             return RowType(fields + [RowField(name, type) for name, type in others.items()])
         case ArrayType(), ArrayType():
             return ArrayType(merge_types(left.element_type, right.element_type, f"element in array {where}"))
         case MapType(), MapType():
-            return MapType(merge_types(left.key_type, right.key_type, f"key of map {where}"),
-                           merge_types(left.value_type, right.value_type, f"value of map {where}"))
+            return MapType(
+                merge_types(left.key_type, right.key_type, f"key of map {where}"),
+                merge_types(left.value_type, right.value_type, f"value of map {where}"),
+            )
     return left
 
 
@@ -112,7 +119,8 @@ def _has_null(type: DataType) -> bool:
 
 
 def infer_schema(rows: Sequence[Any], names: Sequence[str] | None = None) -> RowType:
-    """The type of all rows. ValueError for no rows, or a column of nothing but None; TypeError for mixed types."""
+    """The type of all rows. ValueError for no rows, or a column of nothing but None; TypeError for mixed
+    types."""
     if not rows:
         raise ValueError("can not infer schema from empty data set")
     merged = reduce(merge_types, (infer_row(row, names) for row in rows))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flinkcore.columnar.schema import Schema
@@ -54,7 +55,9 @@ def group_aggregate(table: Table, keys: Sequence[Expr], fields: Sequence[Expr]) 
     def make() -> Operator:
         return GroupAggregate(schema, key_schema, calls, names, emit, retracts)
 
-    stream = keyed._step("GroupAggregate", make, make().output_schema(), parallelism_max=None if key_names else 1)
+    stream = keyed._step(
+        "GroupAggregate", make, make().output_schema(), parallelism_max=None if key_names else 1
+    )
     updating = emit != "final" and (retracts or bool(calls))
     return _selected(table, stream, split, _typed_columns(columns, key_names), calls, updating)
 
@@ -62,18 +65,24 @@ def group_aggregate(table: Table, keys: Sequence[Expr], fields: Sequence[Expr]) 
 def distinct(table: Table) -> Table:
     """SELECT DISTINCT: groups of whole rows, without an aggregate."""
     names = table._relation.names
-    return group_aggregate(table, [FieldReference(name) for name in names], [FieldReference(name) for name in names])
+    return group_aggregate(
+        table, [FieldReference(name) for name in names], [FieldReference(name) for name in names]
+    )
 
 
 def union_all(left: Table, right: Table) -> Table:
     """Both streams as one, under the names of the left."""
     ours, theirs = left._relation, right._relation
     if ours.schema.types != theirs.schema.types:
-        raise SchemaError(f"union_all needs tables of as many columns of the same types; the left has "
-                          f"{_described(ours)}, the right {_described(theirs)}")
+        raise SchemaError(
+            f"union_all needs tables of as many columns of the same types; the left has "
+            f"{_described(ours)}, the right {_described(theirs)}"
+        )
     stream = theirs.stream
     if theirs.names != ours.names:
-        renamed = right._projected([Alias(FieldReference(name), (new,)) for name, new in zip(theirs.names, ours.names)])
+        renamed = right._projected(
+            [Alias(FieldReference(name), (new,)) for name, new in zip(theirs.names, ours.names)]
+        )
         stream = renamed._relation.stream
     return left._with(stream=ours.stream.union(stream), updating=ours.updating or theirs.updating)
 
@@ -82,47 +91,77 @@ def _described(relation: Relation) -> str:
     return ", ".join(f"{column.name} {column.data_type.as_summary_string()}" for column in relation.columns)
 
 
-# -- windows -------------------------------------------------------------------------------------------------------
+# -- windows -------------------------------------------------------------------------------------------------
 
 
-def window_aggregate(table: Table, window: GroupWindow, keys: Sequence[Expr], fields: Sequence[Expr]) -> Table:
+def window_aggregate(
+    table: Table, window: GroupWindow, keys: Sequence[Expr], fields: Sequence[Expr]
+) -> Table:
     """Windows of a time attribute, or of numbers of rows."""
     relation, processing_time = _timed(table, window)
     relation, key_names, columns = _with_keys(relation, keys)
     nodes = _key_references(table, keys, key_names, fields, keep=(window.name,))
     unnamed = iter(range(len(nodes)))
-    nodes = [Alias(_window_property(without_alias(node), window), (output_name(node) or f"EXPR${next(unnamed)}",))
-             for node in nodes]
+    nodes = [
+        Alias(_window_property(without_alias(node), window), (output_name(node) or f"EXPR${next(unnamed)}",))
+        for node in nodes
+    ]
     bounds = [] if window.counts else [_WINDOW_START, _WINDOW_END]
-    if not bounds and any(FieldReference(_WINDOW_START) in node.walk() or FieldReference(_WINDOW_END) in node.walk()
-                          for node in nodes):
+    if not bounds and any(
+        FieldReference(_WINDOW_START) in node.walk() or FieldReference(_WINDOW_END) in node.walk()
+        for node in nodes
+    ):
         raise ExpressionError(f"window '{window.name}' counts rows: it has no start and end")
     if not relation.updating:
         split = plan(nodes, relation.schema, [*key_names, *bounds])
     else:
-        raise UnsupportedOperationError("Group windows need a table to which rows are only added; this one changes rows it "
-                                        "has given. Put the window before the aggregation")
+        raise UnsupportedOperationError(
+            "Group windows need a table to which rows are only added; this one changes rows it "
+            "has given. Put the window before the aggregation"
+        )
     if any(call.distinct for call in split.calls):
-        raise UnsupportedOperationError("DISTINCT aggregates in windows are not supported; group by the value first")
+        raise UnsupportedOperationError(
+            "DISTINCT aggregates in windows are not supported; group by the value first"
+        )
     keyed = _keyed(relation.stream, key_names)
     names = [result_name(i) for i in range(len(split.calls))]
     make = _window_operator(window, relation.schema, keyed._keys, split.calls, names, processing_time)
-    stream = keyed._step("GroupWindowAggregate", make, make().output_schema(), parallelism_max=None if key_names else 1)
+    stream = keyed._step(
+        "GroupWindowAggregate", make, make().output_schema(), parallelism_max=None if key_names else 1
+    )
     timestamp = DataTypes.TIMESTAMP(3)
-    return _selected(table, stream, split, [*_typed_columns(columns, key_names), *(Column(b, timestamp) for b in bounds)],
-                     split.calls, False)
+    return _selected(
+        table,
+        stream,
+        split,
+        [*_typed_columns(columns, key_names), *(Column(b, timestamp) for b in bounds)],
+        split.calls,
+        False,
+    )
 
 
-def _window_operator(window: GroupWindow, schema: Schema, keys: Any, calls: Sequence[AggregateCall],
-                     names: Sequence[str], processing_time: bool) -> Callable[[], Operator]:
+def _window_operator(
+    window: GroupWindow,
+    schema: Schema,
+    keys: Any,
+    calls: Sequence[AggregateCall],
+    names: Sequence[str],
+    processing_time: bool,
+) -> Callable[[], Operator]:
     if window.counts:
         if window.kind != "tumble":
-            raise UnsupportedOperationError("sliding windows of numbers of rows are not supported in the Table API; use "
-                                            "count_window(size, slide) of the DataStream API")
+            raise UnsupportedOperationError(
+                "sliding windows of numbers of rows are not supported in the Table API; use "
+                "count_window(size, slide) of the DataStream API"
+            )
         return lambda: CountWindows(schema, keys, calls, names, window.size)
     if window.kind == "session":
-        return lambda: SessionWindow(schema, keys, calls, names, window.size, None, processing_time=processing_time)
-    return lambda: PaneWindow(schema, keys, calls, names, window.size, window.slide, processing_time=processing_time)
+        return lambda: SessionWindow(
+            schema, keys, calls, names, window.size, None, processing_time=processing_time
+        )
+    return lambda: PaneWindow(
+        schema, keys, calls, names, window.size, window.slide, processing_time=processing_time
+    )
 
 
 def _timed(table: Table, window: GroupWindow) -> tuple[Relation, bool]:
@@ -131,21 +170,23 @@ def _timed(table: Table, window: GroupWindow) -> tuple[Relation, bool]:
     field = without_alias(window.time_field)
     column = relation.column(field.name) if isinstance(field, FieldReference) else None
     if column is None:
-        raise SchemaError(f"window '{window.name}' is on {field}, expected a column that is a time attribute; the table has "
-                          f"{', '.join(relation.names)}")
+        raise SchemaError(
+            f"window '{window.name}' is on {field}, expected a column that is a time attribute; the table has "
+            + ", ".join(relation.names)
+        )
     if column.time == "PROCTIME" or window.counts:
         return relation, True
     if column.time == "ROWTIME":
         return relation, False
     if not table._t_env.is_streaming and logical.t.is_timestamp(column.arrow):
-        from dataclasses import replace
-
         strategy = WatermarkStrategy.no_watermarks().with_timestamp_column(column.name)
         return replace(relation, stream=relation.stream.assign_timestamps_and_watermarks(strategy)), False
     raise SchemaError(
-        f"A group window expects a time attribute for grouping in a stream environment: column '{column.name}' is "
-        f"{column.data_type.as_summary_string()}. Make it one where the table begins: t_env.from_data_stream(stream"
-        f".assign_timestamps_and_watermarks(...), ..., col('{column.name}').rowtime)")
+        "A group window expects a time attribute for grouping in a stream environment: column "
+        f"'{column.name}' is {column.data_type.as_summary_string()}. Make it one where the table begins: "
+        "t_env.from_data_stream(stream.assign_timestamps_and_watermarks(...), ..., "
+        f"col('{column.name}').rowtime)"
+    )
 
 
 def _window_property(node: Expr, window: GroupWindow) -> Expr:
@@ -160,17 +201,17 @@ def _window_property(node: Expr, window: GroupWindow) -> Expr:
 
     changed = node.rewrite(replaced)
     if isinstance(node, FieldReference) and node.name == window.name:
-        raise ExpressionError(f"window '{window.name}' is no column; select col('{window.name}').start or .end")
+        raise ExpressionError(
+            f"window '{window.name}' is no column; select col('{window.name}').start or .end"
+        )
     return changed
 
 
-# -- what both share -----------------------------------------------------------------------------------------------
+# -- what both share -----------------------------------------------------------------------------------------
 
 
 def _with_keys(relation: Relation, keys: Sequence[Expr]) -> tuple[Relation, list[str], list[Column]]:
     """The relation with each key as a column -> (relation, names of the keys, all columns)."""
-    from dataclasses import replace
-
     names, added, columns = [], [], list(relation.columns)
     for i, key in enumerate(keys):
         inner = without_alias(key)
@@ -182,7 +223,9 @@ def _with_keys(relation: Relation, keys: Sequence[Expr]) -> tuple[Relation, list
             columns.append(kept.renamed(name) if kept else Column(name, of_arrow(typed.type, typed.nullable)))
             added.append((name, inner))
         else:
-            relation.schema.index_of(inner.name) if inner.name in relation.names else compile([inner], relation.schema)
+            relation.schema.index_of(inner.name) if inner.name in relation.names else compile(
+                [inner], relation.schema
+            )
         names.append(name)
     if not added:
         return relation, names, columns
@@ -190,17 +233,22 @@ def _with_keys(relation: Relation, keys: Sequence[Expr]) -> tuple[Relation, list
     nodes = [*(FieldReference(name) for name in relation.names if name not in new), *new.values()]
     all_names = [*(name for name in relation.names if name not in new), *new]
     schema = relation.schema
-    make = lambda: Project(schema, nodes, all_names)      # noqa: E731
+    make = lambda: Project(schema, nodes, all_names)  # noqa: E731
     stream = relation.stream._step("Calc", make, make().output_schema())
     return replace(relation, stream=stream), names, columns
 
 
-def _key_references(table: Table, keys: Sequence[Expr], names: Sequence[str], fields: Sequence[Expr],
-                    keep: Sequence[str] = ()) -> list[Expr]:
-    """Fields in which an expression equal to a key is that key's column, and other names are the real ones."""
+def _key_references(
+    table: Table, keys: Sequence[Expr], names: Sequence[str], fields: Sequence[Expr], keep: Sequence[str] = ()
+) -> list[Expr]:
+    """Fields in which an expression equal to a key is that key's column, and other names are the real
+    ones."""
     fields = table._own_names(fields, [*table._relation.names, *names, *keep])
-    computed = {without_alias(key): FieldReference(name) for key, name in zip(keys, names)
-                if not isinstance(without_alias(key), FieldReference)}
+    computed = {
+        without_alias(key): FieldReference(name)
+        for key, name in zip(keys, names)
+        if not isinstance(without_alias(key), FieldReference)
+    }
     if not computed:
         return fields
     return [field.rewrite(computed.get) for field in fields]
@@ -220,11 +268,22 @@ def _typed_columns(columns: Sequence[Column], names: Sequence[str]) -> list[Colu
     return [by_name[name] for name in names]
 
 
-def _selected(table: Table, stream: DataStream, split: AggregatePlan, kept: Sequence[Column],
-              calls: Sequence[AggregateCall], updating: bool) -> Table:
+def _selected(
+    table: Table,
+    stream: DataStream,
+    split: AggregatePlan,
+    kept: Sequence[Column],
+    calls: Sequence[AggregateCall],
+    updating: bool,
+) -> Table:
     """The select list over keys and results. Names of columns are checked by the projection."""
     types = {column.name: column for column in kept}
-    types.update({result_name(i): Column("", of_arrow(call.result_type, call.nullable)) for i, call in enumerate(calls)})
+    types.update(
+        {
+            result_name(i): Column("", of_arrow(call.result_type, call.nullable))
+            for i, call in enumerate(calls)
+        }
+    )
     nodes, names, schema = list(split.outputs), list(split.names), stream.schema
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -234,13 +293,13 @@ def _selected(table: Table, stream: DataStream, split: AggregatePlan, kept: Sequ
     for name, node, typed in zip(names, nodes, compiled.expressions):
         known = types.get(node.name) if isinstance(node, FieldReference) else None
         time = "ROWTIME" if _is_last_millisecond(node) else ""
-        columns.append(known.renamed(name) if known else Column(name, of_arrow(typed.type, typed.nullable), time))
-    make = lambda: Project(schema, nodes, names)      # noqa: E731
+        columns.append(
+            known.renamed(name) if known else Column(name, of_arrow(typed.type, typed.nullable), time)
+        )
+    make = lambda: Project(schema, nodes, names)  # noqa: E731
     result = stream._step("Select", make, Schema(names, compiled.types))
     return table._with(stream=result, columns=tuple(columns), updating=updating, other_names=())
 
 
 def _is_last_millisecond(node: Expr) -> bool:
     return isinstance(node, Call) and node.name == "minus" and node.args[0] == FieldReference(_WINDOW_END)
-
-

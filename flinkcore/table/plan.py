@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How tables are built: on streams of their own, which no job runs until a table is executed or becomes a stream."""
+"""How tables are built: on streams of their own, which no job runs until a table is executed or becomes a
+stream."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class Planner:
-    """Stands in for the stream environment while tables are built: steps get numbers, but belong to no job yet."""
+    """Stands in for the stream environment while tables are built: steps get numbers, but belong to no job
+    yet."""
 
     def __init__(self, env: StreamExecutionEnvironment) -> None:
         self.env = env
@@ -70,10 +72,14 @@ def closure(stream: DataStream) -> list[Transformation]:
 def _is_small(steps: Iterable[Transformation], env: StreamExecutionEnvironment) -> bool:
     sources = [step.source for step in steps if step.source is not None]
     rows_max = env.get_configuration().get(options.BATCH_ROWS)
-    return all(isinstance(source, CollectionSource) and source.iterator is None and len(source.data) <= rows_max
-               for source in sources)
+    return all(
+        isinstance(source, CollectionSource) and source.iterator is None and len(source.data) <= rows_max
+        for source in sources
+    )
 
 
-def step(stream: DataStream, name: str, make: Callable[[], Operator], schema: Schema, **more: Any) -> DataStream:
+def step(
+    stream: DataStream, name: str, make: Callable[[], Operator], schema: Schema, **more: Any
+) -> DataStream:
     """A stream with one more step."""
     return stream._step(name, make, schema, **more)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """String expressions: the form in which PyFlink took expressions up to 1.15, e.g. "word, COUNT(word) as cnt".
 
-A Pratt parser. Columns are case-sensitive, functions are not; a function stands before its arguments or, after a
-point, behind the first: count(x), x.count. Which functions exist is not said here but by the Expression class, the
-module expressions and the table of built-ins, so that a new one is known at once.
+A Pratt parser. Columns are case-sensitive, functions are not; a function stands before its arguments or,
+after a point, behind the first: count(x), x.count. Which functions exist is not said here but by the
+Expression class, the module expressions and the table of built-ins, so that a new one is known at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _INFIX: dict[str, tuple[int, str]] = {
     "||": (10, "or"), "&&": (20, "and"),
     "=": (30, "equals"), "==": (30, "equals"), "===": (30, "equals"),
     "<>": (30, "notEquals"), "!=": (30, "notEquals"), "!==": (30, "notEquals"),
-    "<": (30, "lessThan"), "<=": (30, "lessThanOrEqual"), ">": (30, "greaterThan"), ">=": (30, "greaterThanOrEqual"),
+    "<": (30, "lessThan"), "<=": (30, "lessThanOrEqual"),
+    ">": (30, "greaterThan"), ">=": (30, "greaterThanOrEqual"),
     "+": (40, "plus"), "-": (40, "minus"), "*": (50, "times"), "/": (50, "divide"), "%": (50, "mod"),
 }  # fmt: skip
 _PREFIX_POWER = 60
@@ -46,18 +47,23 @@ _TYPES: dict[str, pa.DataType] = {
     "BYTE": logical.INT8, "TINYINT": logical.INT8, "SHORT": logical.INT16, "SMALLINT": logical.INT16,
     "INT": logical.INT32, "INTEGER": logical.INT32, "LONG": logical.INT64, "BIGINT": logical.INT64,
     "FLOAT": logical.FLOAT, "DOUBLE": logical.DOUBLE, "BOOLEAN": logical.BOOLEAN, "BOOL": logical.BOOLEAN,
-    "STRING": logical.STRING, "VARCHAR": logical.STRING, "BYTES": logical.BYTES, "DECIMAL": pa.decimal128(38, 18),
-    "BIG_DEC": pa.decimal128(38, 18), "SQL_DATE": logical.DATE, "DATE": logical.DATE, "SQL_TIME": logical.TIME,
-    "TIME": logical.TIME, "SQL_TIMESTAMP": logical.TIMESTAMP_3, "TIMESTAMP": logical.TIMESTAMP_3,
+    "STRING": logical.STRING, "VARCHAR": logical.STRING, "BYTES": logical.BYTES,
+    "DECIMAL": pa.decimal128(38, 18), "BIG_DEC": pa.decimal128(38, 18), "SQL_DATE": logical.DATE,
+    "DATE": logical.DATE, "SQL_TIME": logical.TIME, "TIME": logical.TIME,
+    "SQL_TIMESTAMP": logical.TIMESTAMP_3, "TIMESTAMP": logical.TIMESTAMP_3,
     "TIMESTAMP_LTZ": logical.TIMESTAMP_LTZ_3,
 }  # fmt: skip
 _WORDS = {unit.name for unit in (*TimeIntervalUnit, *TimePointUnit)}
 
 _plain = re.compile("[_ ]")
 _METHODS = {_plain.sub("", name).lower(): name for name in vars(Expression) if not name.startswith("_")}
-_FUNCTIONS = {_plain.sub("", name).lower(): getattr(expressions, name) for name in expressions.__all__
-              if callable(getattr(expressions, name)) and not isinstance(getattr(expressions, name), Expression)
-              and name not in ("col", "lit", "call", "range_", "row_interval")}
+_FUNCTIONS = {
+    _plain.sub("", name).lower(): getattr(expressions, name)
+    for name in expressions.__all__
+    if callable(getattr(expressions, name))
+    and not isinstance(getattr(expressions, name), Expression)
+    and name not in ("col", "lit", "call", "range_", "row_interval")
+}
 _NO_METHODS = {"node", "get", "alias", "cast", "trycast"}
 
 
@@ -77,7 +83,7 @@ def parse(text: str) -> Expr:
 class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens: list[tuple[str, str, int]] = []         # kind, text, position
+        self.tokens: list[tuple[str, str, int]] = []  # kind, text, position
         at = 0
         while at < len(text):
             match = _TOKEN.match(text, at)
@@ -93,8 +99,10 @@ class _Parser:
 
     def fail(self, position: int, expected: str) -> NoReturn:
         found = f"'{self.text[position]}'" if position < len(self.text) else "end of source"
-        raise ExpressionError(f"Could not parse expression at column {position + 1}: {expected} expected but {found} "
-                              f"found: {self.text}")
+        raise ExpressionError(
+            f"Could not parse expression at column {position + 1}: {expected} expected but {found} "
+            f"found: {self.text}"
+        )
 
     def peek(self, ahead: int = 0) -> tuple[str, str, int]:
         return self.tokens[min(self.at + ahead, len(self.tokens) - 1)]
@@ -140,7 +148,7 @@ class _Parser:
             return Alias(node, tuple(names))
         return node
 
-    def names(self) -> list[str]:        # type: ignore[valid-type]
+    def names(self) -> list[str]:  # type: ignore[valid-type]
         result = [self.name()]
         while self.accept(","):
             result.append(self.name())
@@ -210,8 +218,10 @@ class _Parser:
                 node = Alias(node, tuple(self.names()))
             elif lower == "rows" and isinstance(node, Literal):
                 self.finish_call(called)
-            elif lower == "distinct" and called and isinstance(node, FieldReference) and self.peek()[1] != ")":
-                aggregate = AGGREGATE_BY_ANY_NAME.get(node.name.lower())          # count.distinct(x)
+            elif (
+                lower == "distinct" and called and isinstance(node, FieldReference) and self.peek()[1] != ")"
+            ):
+                aggregate = AGGREGATE_BY_ANY_NAME.get(node.name.lower())  # count.distinct(x)
                 if aggregate is None:
                     self.fail(position, "an aggregate function before .distinct(...)")
                 node = Call("distinct", (Call(aggregate.name, tuple(self.arguments())),))
@@ -223,7 +233,7 @@ class _Parser:
         if called:
             self.expect(")")
 
-    def arguments(self) -> list[Expr]:      # type: ignore[valid-type]
+    def arguments(self) -> list[Expr]:  # type: ignore[valid-type]
         """Up to and with the closing parenthesis."""
         if self.accept(")"):
             return []
@@ -254,7 +264,7 @@ class _Parser:
             return self.called(make, args, position)
         return self.apply(lower, name, args, position)
 
-    def apply(self, lower: str, name: str, args: list[Expr], position: int) -> Expr:      # type: ignore[valid-type]
+    def apply(self, lower: str, name: str, args: list[Expr], position: int) -> Expr:  # type: ignore[valid-type]
         """A function of its first argument, by any of its names."""
         lower = _plain.sub("", lower)
         method = _METHODS.get(lower)
@@ -263,7 +273,9 @@ class _Parser:
             first = Expression(args[0])
             if isinstance(attribute, property):
                 if len(args) > 1:
-                    raise ExpressionError(f"{name} at column {position + 1} takes no further argument: {self.text}")
+                    raise ExpressionError(
+                        f"{name} at column {position + 1} takes no further argument: {self.text}"
+                    )
                 return getattr(first, method).node
             return self.called(getattr(first, method), args[1:], position)
         aggregate, function = AGGREGATE_BY_ANY_NAME.get(lower), BY_ANY_NAME.get(lower)
@@ -271,12 +283,12 @@ class _Parser:
             return Call(aggregate.name, tuple(args))
         if function is not None:
             return Call(function.name, tuple(args))
-        if len(args) == 1 and isinstance(args[0], FieldReference) and not name[0].isupper() and name not in _WORDS:
-            if self.tokens[self.at - 1][1] != ")":
-                return Call("get", (args[0], Literal.of(name)))         # a field of a row
+        after_point = self.tokens[self.at - 1][1] == name
+        if after_point and len(args) == 1 and isinstance(args[0], FieldReference):
+            return Call("get", (args[0], Literal.of(name)))  # a field of a row
         raise ExpressionError(f"Undefined function: {name}, at column {position + 1} of: {self.text}")
 
-    def called(self, make: Callable[..., Any], args: list[Expr], position: int) -> Expr:      # type: ignore[valid-type]
+    def called(self, make: Callable[..., Any], args: list[Expr], position: int) -> Expr:  # type: ignore[valid-type]
         try:
             return make(*map(Expression, args)).node
         except TypeError as error:

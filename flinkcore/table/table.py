@@ -63,8 +63,8 @@ class Relation:
 class Table:
     """A relation that changes over time; its methods describe others. Nothing runs before execute().
 
-    Every method that takes expressions takes them as Expression objects, or as strings in the form of PyFlink up to
-    1.15 ("word, COUNT(word) as cnt").
+    Every method that takes expressions takes them as Expression objects, or as strings in the form of PyFlink
+    up to 1.15 ("word, COUNT(word) as cnt").
     """
 
     def __init__(self, relation: Relation, t_env: TableEnvironment) -> None:
@@ -76,8 +76,9 @@ class Table:
         if name.startswith("_") and name not in self._relation.names:
             raise AttributeError(name)
         if name not in self._relation.names and name not in dict(self._relation.other_names):
-            raise AttributeError(f"The current table has no column named '{name}', available columns: "
-                                 f"{self._relation.names}")
+            raise AttributeError(
+                f"The current table has no column named '{name}', available columns: {self._relation.names}"
+            )
         return Expression(FieldReference(name))
 
     # -- columns --------------------------------------------------------------------------------------------
@@ -105,7 +106,9 @@ class Table:
         if nodes == [FieldReference(name) for name in relation.names]:
             return self._with(columns=tuple(columns), other_names=())
         schema = relation.schema
-        stream = relation.stream._step("Calc", lambda: Project(schema, nodes, names), Schema(names, compiled.types))
+        stream = relation.stream._step(
+            "Calc", lambda: Project(schema, nodes, names), Schema(names, compiled.types)
+        )
         return self._with(stream=stream, columns=tuple(columns), other_names=())
 
     def alias(self, field: str, *fields: str) -> Table:
@@ -114,8 +117,12 @@ class Table:
         old = self._relation.names
         if len(names) > len(old):
             raise SchemaError(f"alias gives {len(names)} names to {len(old)} columns: {', '.join(old)}")
-        return self._projected([*(Alias(FieldReference(name), (new,)) for name, new in zip(old, names)),
-                                *map(FieldReference, old[len(names):])])
+        return self._projected(
+            [
+                *(Alias(FieldReference(name), (new,)) for name, new in zip(old, names)),
+                *map(FieldReference, old[len(names) :]),
+            ]
+        )
 
     def add_columns(self, *fields: Expression | str) -> Table:
         """All columns, then these. SchemaError when one has the name of a column."""
@@ -130,8 +137,9 @@ class Table:
         added = self._nodes(fields, "add_or_replace_columns")
         by_name = {output_name(node): node for node in added}
         kept = [by_name.pop(name, FieldReference(name)) for name in self._relation.names]
-        return self._projected([*kept, *(node for node in added if output_name(node) is None
-                                         or output_name(node) in by_name)])
+        return self._projected(
+            [*kept, *(node for node in added if output_name(node) is None or output_name(node) in by_name)]
+        )
 
     def drop_columns(self, *fields: Expression | str) -> Table:
         """All columns but these."""
@@ -143,10 +151,16 @@ class Table:
         new = {}
         for node in self._nodes(fields, "rename_columns"):
             if not (isinstance(node, Alias) and isinstance(node.arg, FieldReference)):
-                raise ExpressionError(f"rename_columns takes columns with an alias, e.g. col('a').alias('b'), not {node}")
+                raise ExpressionError(
+                    f"rename_columns takes columns with an alias, e.g. col('a').alias('b'), not {node}"
+                )
             new[self._column_of(node.arg)] = node.name
-        return self._projected([Alias(FieldReference(name), (new[name],)) if name in new else FieldReference(name)
-                                for name in self._relation.names])
+        return self._projected(
+            [
+                Alias(FieldReference(name), (new[name],)) if name in new else FieldReference(name)
+                for name in self._relation.names
+            ]
+        )
 
     # -- rows -----------------------------------------------------------------------------------------------
 
@@ -155,7 +169,9 @@ class Table:
         (node,) = self._nodes([predicate], "filter")
         condition, schema = without_alias(node), self._relation.schema
         Filter(schema, condition)
-        return self._with(stream=self._relation.stream._step("Where", lambda: Filter(schema, condition), schema))
+        return self._with(
+            stream=self._relation.stream._step("Where", lambda: Filter(schema, condition), schema)
+        )
 
     where = filter
 
@@ -170,15 +186,19 @@ class Table:
     def order_by(self, *fields: Expression | str) -> Table:
         """All rows in order, for batch mode: col("a").desc, col("b").asc."""
         if self._t_env.is_streaming:
-            raise UnsupportedOperationError("Sort on a non-time-attribute field is not supported in streaming mode; create "
-                                            "the environment with EnvironmentSettings.in_batch_mode()")
+            raise UnsupportedOperationError(
+                "Sort on a non-time-attribute field is not supported in streaming mode; create "
+                "the environment with EnvironmentSettings.in_batch_mode()"
+            )
         keys = []
         for node in self._nodes(fields, "order_by"):
             is_order = isinstance(node, Call) and node.name in ("asc", "desc")
             keys.append((node.args[0], node.name == "asc") if is_order else (node, True))
         schema = self._relation.schema
         Sort(schema, keys)
-        return self._with(stream=lowering.on_one_subtask(self._relation.stream, "Sort", lambda: Sort(schema, keys), schema))
+        return self._with(
+            stream=lowering.on_one_subtask(self._relation.stream, "Sort", lambda: Sort(schema, keys), schema)
+        )
 
     def limit(self, fetch: int, offset: int = 0) -> Table:
         """The first `fetch` rows after the first `offset`."""
@@ -196,11 +216,16 @@ class Table:
         if offset < 0 or (fetch is not None and fetch < 0):
             raise ExpressionError(f"limit takes numbers of rows, not offset {offset} and fetch {fetch}")
         if self._relation.updating:
-            raise UnsupportedOperationError("limit of a table whose rows change is not supported; take it before the "
-                                            "aggregation, or collect the final rows with to_arrow()")
+            raise UnsupportedOperationError(
+                "limit of a table whose rows change is not supported; take it before the "
+                "aggregation, or collect the final rows with to_arrow()"
+            )
         schema = self._relation.schema
-        return self._with(stream=lowering.on_one_subtask(self._relation.stream, "Limit",
-                                                         lambda: Limit(schema, offset, fetch), schema))
+        return self._with(
+            stream=lowering.on_one_subtask(
+                self._relation.stream, "Limit", lambda: Limit(schema, offset, fetch), schema
+            )
+        )
 
     # -- groups and windows ---------------------------------------------------------------------------------
 
@@ -211,26 +236,40 @@ class Table:
     def window(self, window: GroupWindow) -> GroupWindowedTable:
         """Cuts the table into windows; group_by must name the window's alias."""
         if not isinstance(window, GroupWindow):
-            raise ExpressionError("window takes a window with an alias, e.g. "
-                                  f"Tumble.over(lit(10).minutes).on(col('ts')).alias('w'); got {window!r}")
+            raise ExpressionError(
+                "window takes a window with an alias, e.g. "
+                f"Tumble.over(lit(10).minutes).on(col('ts')).alias('w'); got {window!r}"
+            )
         return GroupWindowedTable(self, window)
 
     def tumble(self, time_field: Expression | str, size: int | Expression) -> Table:
         """Each row with the tumbling window that its value falls into. Not in PyFlink.
 
-        The meaning of TUMBLE(TABLE t, DESCRIPTOR(time_field), size): all columns, then window_start and window_end
-        with window_start = time_field - time_field mod size. Numbers are milliseconds. To aggregate by windows as
-        PyFlink does, use window(Tumble.over(...).on(...).alias("w")).group_by(...).
+        The meaning of TUMBLE(TABLE t, DESCRIPTOR(time_field), size): all columns, then window_start and
+        window_end with window_start = time_field - time_field mod size. Numbers are milliseconds. To
+        aggregate by windows as PyFlink does, use window(Tumble.over(...).on(...).alias("w")).group_by(...).
         """
         (field,) = self._nodes([time_field], "tumble")
         field = without_alias(field)
         length = Literal.of(size) if isinstance(size, int) else to_node(size)
         start = Call("TUMBLE_START", (field, length))
         type = compile([start], self._relation.schema).types[0]
-        end = Call("plus", (start, Literal(length.value, type) if isinstance(length, Literal)
-                            and pa.types.is_integer(type) else Literal.of(_milliseconds(length))))
-        return self._projected([*map(FieldReference, self._relation.names), Alias(start, ("window_start",)),
-                                Alias(end, ("window_end",))])
+        end = Call(
+            "plus",
+            (
+                start,
+                Literal(length.value, type)
+                if isinstance(length, Literal) and pa.types.is_integer(type)
+                else Literal.of(_milliseconds(length)),
+            ),
+        )
+        return self._projected(
+            [
+                *map(FieldReference, self._relation.names),
+                Alias(start, ("window_start",)),
+                Alias(end, ("window_end",)),
+            ]
+        )
 
     # -- results --------------------------------------------------------------------------------------------
 
@@ -248,7 +287,9 @@ class Table:
 
     def get_schema(self) -> TableSchema:
         columns = self._relation.columns
-        return TableSchema([c.name for c in columns], [c.data_type for c in columns], [c.time for c in columns])
+        return TableSchema(
+            [c.name for c in columns], [c.data_type for c in columns], [c.time for c in columns]
+        )
 
     def get_resolved_schema(self) -> ResolvedSchema:
         return ResolvedSchema(self._relation.columns)
@@ -271,10 +312,17 @@ class Table:
         result: list[Expr] = []
         for node in expand(nodes, names):
             if isinstance(node, FieldReference) and node.name in other:
-                node = Alias(FieldReference(other[node.name]), (node.name,))       # keeps the name that was written
+                node = Alias(
+                    FieldReference(other[node.name]), (node.name,)
+                )  # keeps the name that was written
             else:
-                node = node.rewrite(lambda each: FieldReference(other[each.name]) if isinstance(each, FieldReference)
-                                    and each.name in other else None)
+                node = node.rewrite(
+                    lambda each: (
+                        FieldReference(other[each.name])
+                        if isinstance(each, FieldReference) and each.name in other
+                        else None
+                    )
+                )
             result.append(node)
         return result
 
@@ -303,8 +351,10 @@ def nodes_of(fields: Sequence[Any], what: str) -> list[Expr]:
         elif isinstance(field, Expression):
             nodes.append(field.node)
         else:
-            raise ExpressionError(f"{what} takes expressions, e.g. col('a') + 1, or a string of them; got "
-                                  f"{type(field).__name__} {field!r}")
+            raise ExpressionError(
+                f"{what} takes expressions, e.g. col('a') + 1, or a string of them; got "
+                f"{type(field).__name__} {field!r}"
+            )
     if not nodes:
         raise ExpressionError(f"{what} needs at least one expression")
     return nodes
@@ -334,8 +384,10 @@ class GroupWindowedTable:
         nodes = nodes_of(fields, "group_by")
         keys = [node for node in nodes if node != FieldReference(self._window.name)]
         if len(keys) == len(nodes):
-            raise ExpressionError(f"group_by after window(...) must name the window '{self._window.name}': "
-                                  f"group_by(col('{self._window.name}'), ...)")
+            raise ExpressionError(
+                f"group_by after window(...) must name the window '{self._window.name}': "
+                f"group_by(col('{self._window.name}'), ...)"
+            )
         keys = self._table._own_names(keys, self._table._relation.names)
         return WindowGroupedTable(self._table, self._window, keys)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Table environments: where tables begin, and where they become streams (PyFlink: pyflink.table.table_environment)."""
+"""Table environments: where tables begin, and where they become streams."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TableEnvironment:
         self._config = TableConfig(env.get_configuration())
         self.is_streaming = is_streaming
         self._described = self._executed = False
-        environments.append(self)      # type: ignore[arg-type]     # asked only for has_unexecuted
+        environments.append(self)  # type: ignore[arg-type]     # asked only for has_unexecuted
 
     @staticmethod
     def create(environment_settings: EnvironmentSettings | Any) -> TableEnvironment:
@@ -63,12 +63,17 @@ class TableEnvironment:
 
     # -- tables begin ---------------------------------------------------------------------------------------
 
-    def from_elements(self, elements: Sequence[Any], schema: DataType | Sequence[str] | None = None,
-                      verify_schema: bool = True) -> Table:
-        """A table of Python rows: tuples, lists, dicts, Rows or objects; also (beyond PyFlink) of bare values, as
-        one column f0.
+    def from_elements(
+        self,
+        elements: Sequence[Any],
+        schema: DataType | Sequence[str] | None = None,
+        verify_schema: bool = True,
+    ) -> Table:
+        """A table of Python rows: tuples, lists, dicts, Rows or objects; also (beyond PyFlink) of bare
+        values, as one column f0.
 
-        schema : DataTypes.ROW([...]), or names; without names columns are _1, _2, ..., also known as f0, f1, ...
+        schema : DataTypes.ROW([...]), or names; without names columns are _1, _2, ..., also known as f0, f1,
+            ...
         """
         rows = list(elements)
         other_names: tuple[tuple[str, str], ...] = ()
@@ -81,7 +86,9 @@ class TableEnvironment:
                 schema, other_names = DataTypes.ROW([RowField("f0", schema)]), (("_1", "f0"),)
         if isinstance(schema, RowType):
             row_type = schema
-        elif schema is None or (isinstance(schema, (list, tuple)) and all(isinstance(n, str) for n in schema)):
+        elif schema is None or (
+            isinstance(schema, (list, tuple)) and all(isinstance(n, str) for n in schema)
+        ):
             row_type = infer_schema(rows, schema)
             if schema is None and type(rows[0]) in _NAMELESS:
                 other_names = tuple((f"f{i}", name) for i, name in enumerate(row_type.names))
@@ -92,8 +99,9 @@ class TableEnvironment:
         data = from_rows([_by_type(row) for row in rows], table_schema, what="from_elements")
         return self._table_of_batch(Batch(table_schema, data, len(rows)), columns, other_names)
 
-    def from_pandas(self, pdf: pd.DataFrame, schema: DataType | Sequence[str] | None = None,
-                    splits_num: int = 1) -> Table:
+    def from_pandas(
+        self, pdf: pd.DataFrame, schema: DataType | Sequence[str] | None = None, splits_num: int = 1
+    ) -> Table:
         """A table of a pandas DataFrame, without its index.
 
         schema : DataTypes.ROW([...]), to which columns are cast in order, or names of the columns
@@ -105,32 +113,45 @@ class TableEnvironment:
         if isinstance(schema, RowType):
             data = data.rename_columns(schema.names).cast(schema.to_arrow_schema())
         elif schema is not None:
-            data = data.rename_columns(list(schema))        # type: ignore[arg-type]
+            data = data.rename_columns(list(schema))  # type: ignore[arg-type]
         return self.from_arrow(data)
 
     def from_arrow(self, data: Any) -> Table:
         """A table of anything that speaks Arrow, without a copy. Beyond PyFlink.
 
-        data : has __arrow_c_stream__ or __arrow_c_array__ (pyarrow, Polars, pandas, DuckDB), or is a dict of NumPy
-            arrays
+        data : has __arrow_c_stream__ or __arrow_c_array__ (pyarrow, Polars, pandas, DuckDB), or is a dict of
+            NumPy arrays
         """
         return self._table_of_source(ArrowSource(data), "Arrow Source")
 
-    def _table_of_batch(self, batch: Batch, columns: tuple[Column, ...],
-                        other_names: tuple[tuple[str, str], ...] = ()) -> Table:
+    def _table_of_batch(
+        self, batch: Batch, columns: tuple[Column, ...], other_names: tuple[tuple[str, str], ...] = ()
+    ) -> Table:
         source = CollectionSource.of_batches([batch])
         return self._table_of_source(source, "Values", columns, other_names)
 
-    def _table_of_source(self, source: Any, name: str, columns: tuple[Column, ...] | None = None,
-                         other_names: tuple[tuple[str, str], ...] = ()) -> Table:
+    def _table_of_source(
+        self,
+        source: Any,
+        name: str,
+        columns: tuple[Column, ...] | None = None,
+        other_names: tuple[tuple[str, str], ...] = (),
+    ) -> Table:
         from flinkcore.graph.transformation import Transformation
 
         transformation = Transformation(
-            id=self._env.next_id(), name=name, kind="Data Source", schema=source.schema, source=source,
-            parallelism_max=source.parallelism_max)
-        stream = DataStream(self._planner, ((transformation, None),), source.schema)      # type: ignore[arg-type]
+            id=self._env.next_id(),
+            name=name,
+            kind="Data Source",
+            schema=source.schema,
+            source=source,
+            parallelism_max=source.parallelism_max,
+        )
+        stream = DataStream(self._planner, ((transformation, None),), source.schema)  # type: ignore[arg-type]
         self.note_table()
-        return Table(Relation(stream, columns or ResolvedSchema.of(source.schema).columns, False, other_names), self)
+        return Table(
+            Relation(stream, columns or ResolvedSchema.of(source.schema).columns, False, other_names), self
+        )
 
     # -- tables end -----------------------------------------------------------------------------------------
 
@@ -159,9 +180,10 @@ class StreamTableEnvironment(TableEnvironment):
     """Makes tables and runs them, beside the streams of a StreamExecutionEnvironment."""
 
     @staticmethod
-    def create(*args: Any, **kwargs: Any) -> StreamTableEnvironment:      # type: ignore[override]
-        """create(stream_execution_environment=None, environment_settings=None); arguments are told apart by their
-        types, since their order changed in PyFlink 1.15. Each is optional; a TableConfig may come too."""
+    def create(*args: Any, **kwargs: Any) -> StreamTableEnvironment:  # type: ignore[override]
+        """create(stream_execution_environment=None, environment_settings=None); arguments are told apart by
+        their types, since their order changed in PyFlink 1.15. Each is optional; a TableConfig may come
+        too."""
         env: StreamExecutionEnvironment | None = None
         settings: EnvironmentSettings | None = None
         config: TableConfig | None = None
@@ -176,8 +198,10 @@ class StreamTableEnvironment(TableEnvironment):
             elif isinstance(value, TableConfig):
                 config = value
             elif value is not None:
-                raise ConfigurationError("create() takes a StreamExecutionEnvironment, EnvironmentSettings and a TableConfig, "
-                                         f"got {type(value).__name__}")
+                raise ConfigurationError(
+                    "create() takes a StreamExecutionEnvironment, EnvironmentSettings and a TableConfig, "
+                    f"got {type(value).__name__}"
+                )
         env = env or StreamExecutionEnvironment.get_execution_environment()
         if settings is not None:
             env.configure(settings.get_configuration())
@@ -191,8 +215,8 @@ class StreamTableEnvironment(TableEnvironment):
         """A table of the records of a stream.
 
         fields_or_schema : columns by name or expression, in order; the last may be a time attribute:
-            col("ts").rowtime takes the records' event time, in the place of a column of that name or as a new one,
-            col("pt").proctime is the time at which a row is handled
+            col("ts").rowtime takes the records' event time, in the place of a column of that name or as a new
+            one, col("pt").proctime is the time at which a row is handled
         """
         stream = self._columns_of(data_stream)
         columns = ResolvedSchema.of(stream.schema).columns
@@ -205,7 +229,7 @@ class StreamTableEnvironment(TableEnvironment):
     def _columns_of(self, data_stream: DataStream) -> DataStream:
         stream = self._planner.stream(data_stream)
         if stream.schema.form == "object":
-            stream.schema.arrow      # noqa: B018  raises with the remedy
+            stream.schema.arrow  # noqa: B018  raises with the remedy
         if stream.schema.form == "row":
             return stream
         # A bare value is a row of one column f0, a tuple one of f0, f1, ...
@@ -219,8 +243,10 @@ class StreamTableEnvironment(TableEnvironment):
         names = {column.name for column in columns}
         by_position = all(isinstance(node, FieldReference) and node.name not in names for node in plain)
         if by_position and len(plain) > len(columns):
-            raise SchemaError(f"the stream has {len(columns)} columns ({', '.join(c.name for c in columns)}), "
-                              f"the table asks for {len(plain)}")
+            raise SchemaError(
+                f"the stream has {len(columns)} columns ({', '.join(c.name for c in columns)}), "
+                f"the table asks for {len(plain)}"
+            )
         schema = stream.schema
         given = iter(columns)
         inner: list[Expr] = []
@@ -232,17 +258,27 @@ class StreamTableEnvironment(TableEnvironment):
                 call = without_alias(node)
                 assert isinstance(call, Call)
                 name = name or output_name(call.args[0]) or call.name
-                out.append(Column(name, DataTypes.TIMESTAMP(3) if call.name == "rowtime" else DataTypes.TIMESTAMP_LTZ(3),
-                                  call.name.upper()))
+                out.append(
+                    Column(
+                        name,
+                        DataTypes.TIMESTAMP(3) if call.name == "rowtime" else DataTypes.TIMESTAMP_LTZ(3),
+                        call.name.upper(),
+                    )
+                )
                 inner.append(Call("localTimestamp") if call.name == "rowtime" else Call("currentTimestamp"))
                 rowtime = i if call.name == "rowtime" else rowtime
                 if by_position and output_name(call.args[0]) in names:
                     next(given, None)
                 continue
-            source = next(given) if by_position else next(
-                (c for c in columns if c.name == output_name(without_alias(node))), None)
+            source = (
+                next(given)
+                if by_position
+                else next((c for c in columns if c.name == output_name(without_alias(node))), None)
+            )
             if source is None:
-                raise SchemaError(f"Cannot resolve field [{node}], input field list:[{', '.join(c.name for c in columns)}].")
+                raise SchemaError(
+                    f"Cannot resolve field [{node}], input field list:[{', '.join(c.name for c in columns)}]."
+                )
             out.append(source.renamed(str(name)))
             inner.append(FieldReference(source.name))
         out_names = [column.name for column in out]
@@ -255,14 +291,19 @@ class StreamTableEnvironment(TableEnvironment):
     # -- tables to streams ----------------------------------------------------------------------------------
 
     def to_data_stream(self, table: Table) -> DataStream:
-        """The rows of a table as a stream. SchemaError when rows of the table change: see to_changelog_stream."""
+        """The rows of a table as a stream. SchemaError when rows of the table change: see
+        to_changelog_stream."""
         if table._relation.updating:
-            raise SchemaError("Table sink doesn't support consuming update changes: rows of this table change; use "
-                              "to_changelog_stream")
+            raise SchemaError(
+                "Table sink doesn't support consuming update changes: rows of this table change; use "
+                "to_changelog_stream"
+            )
         self._executed = True
         return self._planner.release(table._relation.stream)
 
-    def to_changelog_stream(self, table: Table, target_schema: Any = None, changelog_mode: Any = None) -> DataStream:
+    def to_changelog_stream(
+        self, table: Table, target_schema: Any = None, changelog_mode: Any = None
+    ) -> DataStream:
         """The changes of a table as a stream of Rows with row kinds."""
         self._executed = True
         return self._planner.release(table._relation.stream)
@@ -284,5 +325,3 @@ def _is_time(node: Expr) -> bool:
 def _by_type(row: Any) -> Any:
     """What from_rows reads by name, by name: namedtuples stay tuples."""
     return tuple(row) if hasattr(row, "_fields") and isinstance(row, tuple) else row
-
-

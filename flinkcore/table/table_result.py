@@ -46,14 +46,16 @@ class TableResult:
 
     def get_table_schema(self) -> TableSchema:
         columns = self._resolved.columns
-        return TableSchema([c.name for c in columns], [c.data_type for c in columns], [c.time for c in columns])
+        return TableSchema(
+            [c.name for c in columns], [c.data_type for c in columns], [c.time for c in columns]
+        )
 
     def get_resolved_schema(self) -> ResolvedSchema:
         return self._resolved
 
     def wait(self, timeout_ms: int | None = None) -> None:
         """Waits until the job has ended; its rows can still be taken. TimeoutError after `timeout_ms`."""
-        self._sink.capacity = None                   # rows wait in memory, or the job could not end
+        self._sink.capacity = None  # rows wait in memory, or the job could not end
         with self._sink.changed:
             self._sink.changed.notify_all()
         if not self._job.wait(None if timeout_ms is None else timeout_ms / 1000):
@@ -76,7 +78,9 @@ class TableResult:
         """The rows that are there at the end: what was taken back or replaced is gone. Beyond PyFlink."""
         schema = self._schema().arrow
         batches = [batch for batch in self._batches() if batch.num_rows]
-        table = pa.Table.from_batches([batch.to_arrow().rename_columns(schema.names) for batch in batches], schema)
+        table = pa.Table.from_batches(
+            [batch.to_arrow().rename_columns(schema.names) for batch in batches], schema
+        )
         if all(batch.row_kinds is None for batch in batches):
             return table
         return table.take(pa.array(_last_rows(batches, table)))
@@ -107,12 +111,14 @@ class TableResult:
 
 
 def _last_rows(batches: list[Batch], table: pa.Table) -> list[int]:
-    """Positions of the rows of a changelog that are left: -U and -D take the oldest equal row away, and a +U that
-    follows stands where the row before it stood."""
-    places: dict[tuple[Any, ...], list[int]] = {}        # row -> its places, the oldest first
-    left: dict[int, int] = {}                            # place -> position of the row
+    """Positions of the rows of a changelog that are left: -U and -D take the oldest equal row away, and a +U
+    that follows stands where the row before it stood."""
+    places: dict[tuple[Any, ...], list[int]] = {}  # row -> its places, the oldest first
+    left: dict[int, int] = {}  # place -> position of the row
     freed: list[int] = []
-    rows = zip(*(_hashable(column.to_pylist()) for column in table.columns)) if table.num_columns else iter(())
+    rows = (
+        zip(*(_hashable(column.to_pylist()) for column in table.columns)) if table.num_columns else iter(())
+    )
     kinds = (kind for batch in batches for kind in batch.kinds().tolist())
     for position, (kind, row) in enumerate(zip(kinds, rows)):
         if kind in (UPDATE_BEFORE, DELETE):
@@ -130,4 +136,7 @@ def _last_rows(batches: list[Batch], table: pa.Table) -> list[int]:
 
 def _hashable(values: list[Any]) -> list[Any]:
     """NaN as itself, lists and dicts as text: what a changelog compares rows by."""
-    return ["NaN" if value != value else repr(value) if isinstance(value, (list, dict)) else value for value in values]
+    return [
+        "NaN" if value != value else repr(value) if isinstance(value, (list, dict)) else value
+        for value in values
+    ]

@@ -70,8 +70,12 @@ class TableSchema:
         def build(self) -> TableSchema:
             return TableSchema([name for name, _ in self._fields], [type for _, type in self._fields])
 
-    def __init__(self, field_names: Sequence[str] | None = None, data_types: Sequence[DataType] | None = None,
-                 times: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        field_names: Sequence[str] | None = None,
+        data_types: Sequence[DataType] | None = None,
+        times: Sequence[str] | None = None,
+    ) -> None:
         self._names = list(field_names or [])
         self._types = list(data_types or [])
         self._times = list(times or [""] * len(self._names))
@@ -104,8 +108,10 @@ class TableSchema:
         return RowType([RowField(name, type) for name, type in zip(self._names, self._types)])
 
     def __repr__(self) -> str:
-        lines = (f" |-- {name}: {type.as_summary_string()}" + (f" *{time}*" if time else "") + "\n"
-                 for name, type, time in zip(self._names, self._types, self._times))
+        lines = (
+            f" |-- {name}: {type.as_summary_string()}" + (f" *{time}*" if time else "") + "\n"
+            for name, type, time in zip(self._names, self._types, self._times)
+        )
         return "root\n" + "".join(lines)
 
     def __eq__(self, other: object) -> bool:

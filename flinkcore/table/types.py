@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data types of the Table API: PyFlink's names and text forms, and the Arrow types that carry their values."""
+"""The data types of the Table API: PyFlink's names and text forms, and the Arrow types that carry their
+values."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from flinkcore.expr import logical
 from flinkcore.expr.logical import t
 
 LENGTH_MAX = 0x7FFFFFFF
-_UNITS = ("s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns")     # Arrow's unit that holds a precision
+_UNITS = ("s", "ms", "ms", "ms", "us", "us", "us", "ns", "ns", "ns")  # Arrow's unit that holds a precision
 
 
 class DataType:
@@ -126,7 +127,7 @@ class DateType(AtomicType):
 
 
 class _LengthType(AtomicType):
-    unbounded = ""      # the name without a length
+    unbounded = ""  # the name without a length
 
     def __init__(self, length: int = 1, nullable: bool = True) -> None:
         super().__init__(nullable)
@@ -136,7 +137,11 @@ class _LengthType(AtomicType):
         return (self.length,)
 
     def _sql(self) -> str:
-        return self.unbounded if self.unbounded and self.length == LENGTH_MAX else f"{self.sql_name}({self.length})"
+        return (
+            self.unbounded
+            if self.unbounded and self.length == LENGTH_MAX
+            else f"{self.sql_name}({self.length})"
+        )
 
 
 class CharType(_LengthType):
@@ -159,7 +164,9 @@ class DecimalType(FractionalType):
     def __init__(self, precision: int = 10, scale: int = 0, nullable: bool = True) -> None:
         super().__init__(nullable)
         if not (1 <= precision <= 38 and 0 <= scale <= precision):
-            raise SchemaError(f"DECIMAL({precision}, {scale}): expected a precision from 1 to 38 and a scale from 0 to it")
+            raise SchemaError(
+                f"DECIMAL({precision}, {scale}): expected a precision from 1 to 38 and a scale from 0 to it"
+            )
         self.precision = precision
         self.scale = scale
 
@@ -270,7 +277,9 @@ class RowType(DataType):
         super().__init__(nullable)
         self.fields = list(fields or [])
         if not all(isinstance(field, RowField) for field in self.fields):
-            raise SchemaError("a ROW type takes fields: DataTypes.ROW([DataTypes.FIELD('name', DataTypes.BIGINT())])")
+            raise SchemaError(
+                "a ROW type takes fields: DataTypes.ROW([DataTypes.FIELD('name', DataTypes.BIGINT())])"
+            )
 
     def add(self, field: RowField | str, data_type: DataType | None = None) -> RowType:
         """Adds a field, given as such or by name and type, and returns the type."""
@@ -312,7 +321,9 @@ class RowType(DataType):
         return "ROW<" + ", ".join(f"`{f.name}` {f.data_type.as_summary_string()}" for f in self.fields) + ">"
 
     def to_arrow(self) -> pa.DataType:
-        return pa.struct([pa.field(f.name, f.data_type.to_arrow(), f.data_type.nullable) for f in self.fields])
+        return pa.struct(
+            [pa.field(f.name, f.data_type.to_arrow(), f.data_type.nullable) for f in self.fields]
+        )
 
     def to_arrow_schema(self) -> pa.Schema:
         """The fields as columns."""
@@ -335,8 +346,25 @@ class RawType(AtomicType):
 
 def of_arrow(type: pa.DataType | None, nullable: bool = True) -> DataType:
     """The data type of a column."""
-    simple = next((kind for kind in (BooleanType, TinyIntType, SmallIntType, IntType, BigIntType, FloatType, DoubleType,
-                                     DateType, DayTimeIntervalType, YearMonthIntervalType) if kind.arrow == type), None)
+    simple = next(
+        (
+            kind
+            for kind in (
+                BooleanType,
+                TinyIntType,
+                SmallIntType,
+                IntType,
+                BigIntType,
+                FloatType,
+                DoubleType,
+                DateType,
+                DayTimeIntervalType,
+                YearMonthIntervalType,
+            )
+            if kind.arrow == type
+        ),
+        None,
+    )
     if type is None:
         return RawType(nullable)
     if type == logical.NULL:
@@ -358,13 +386,17 @@ def of_arrow(type: pa.DataType | None, nullable: bool = True) -> DataType:
         return MapType(of_arrow(type.key_type, False), of_arrow(type.item_type), nullable)
     if t.is_struct(type):
         fields = (type.field(i) for i in range(type.num_fields))
-        return RowType([RowField(field.name, of_arrow(field.type, field.nullable)) for field in fields], nullable)
+        return RowType(
+            [RowField(field.name, of_arrow(field.type, field.nullable)) for field in fields], nullable
+        )
     if t.is_list(type) or t.is_large_list(type) or t.is_fixed_size_list(type):
         return ArrayType(of_arrow(type.value_type), nullable)
     if t.is_integer(type):
-        wider = {8: SmallIntType, 16: IntType}.get(type.bit_width, BigIntType)       # unsigned
+        wider = {8: SmallIntType, 16: IntType}.get(type.bit_width, BigIntType)  # unsigned
         return wider(nullable)
-    raise SchemaError(f"Arrow type {type} has no counterpart in Flink; cast the column before it enters the table")
+    raise SchemaError(
+        f"Arrow type {type} has no counterpart in Flink; cast the column before it enters the table"
+    )
 
 
 class DataTypes:

@@ -34,7 +34,9 @@ def _size(value: Any, what: str) -> tuple[int, bool]:
     """(milliseconds or rows, whether rows) of an interval expression or a string like "10.minutes"."""
     node = parse(value) if isinstance(value, str) else getattr(value, "node", None)
     if not (isinstance(node, Literal) and isinstance(node.value, int) and node.value > 0):
-        raise ExpressionError(f"{what} is a positive interval, e.g. lit(10).minutes, or row_interval(100); got {value}")
+        raise ExpressionError(
+            f"{what} is a positive interval, e.g. lit(10).minutes, or row_interval(100); got {value}"
+        )
     if node.type == logical.MONTHS:
         raise ExpressionError(f"{what} cannot be months, which differ in length; use days")
     return node.value, node.type != logical.INTERVAL

@@ -41,7 +41,7 @@ HOT_WORDS = """\
 def run(name: str, more: str = "") -> None:
     source = (PROGRAMS / name).read_text().rstrip() + more
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")          # use_blink_planner, checkpoints
+        warnings.simplefilter("ignore")  # use_blink_planner, checkpoints
         exec(compile(source, name, "exec"), {"__name__": "__main__"})
 
 

@@ -20,8 +20,23 @@ from flinkcore.errors import (
     SchemaError,
     UnsupportedOperationError,
 )
-from flinkcore.table import DataTypes, EnvironmentSettings, StreamTableEnvironment, TableConfig, TableEnvironment
-from flinkcore.table.expressions import array, col, if_then_else, lit, range_, row, with_columns, without_columns
+from flinkcore.table import (
+    DataTypes,
+    EnvironmentSettings,
+    StreamTableEnvironment,
+    TableConfig,
+    TableEnvironment,
+)
+from flinkcore.table.expressions import (
+    array,
+    col,
+    if_then_else,
+    lit,
+    range_,
+    row,
+    with_columns,
+    without_columns,
+)
 from flinkcore.table.window import Session, Slide, Tumble
 
 WORDS = [("hello", 1), ("world", 2), ("hello", 3)]
@@ -42,15 +57,32 @@ def changes(table):
         return [(str(row.get_row_kind()), *row) for row in rows]
 
 
-# -- where tables begin ------------------------------------------------------------------------------------------
+# -- where tables begin --------------------------------------------------------------------------------------
 
 
 def test_types_of_elements(t_env):
     moment = datetime.datetime(2020, 1, 2, 3, 4, 5)
-    table = t_env.from_elements([(1, 1.5, "a", True, moment, Decimal("1.25"), [1, None], {"k": 1}, bytearray(b"x"),
-                                  datetime.date(2020, 1, 2), None), (2**40, None, None, None, None, None, None, None,
-                                                                     None, None, "late")])
-    assert str(table.get_schema()) == """root
+    table = t_env.from_elements(
+        [
+            (
+                1,
+                1.5,
+                "a",
+                True,
+                moment,
+                Decimal("1.25"),
+                [1, None],
+                {"k": 1},
+                bytearray(b"x"),
+                datetime.date(2020, 1, 2),
+                None,
+            ),
+            (2**40, None, None, None, None, None, None, None, None, None, "late"),
+        ]
+    )
+    assert (
+        str(table.get_schema())
+        == """root
  |-- _1: BIGINT
  |-- _2: DOUBLE
  |-- _3: STRING
@@ -63,6 +95,7 @@ def test_types_of_elements(t_env):
  |-- _10: DATE
  |-- _11: STRING
 """
+    )
 
 
 def test_names_of_elements(t_env):
@@ -78,8 +111,10 @@ def test_names_of_elements(t_env):
     assert names([Row(1, 2)]) == names([[1, 2]]) == ["_1", "_2"]
     assert names([Point()]) == ["x", "y"]
     assert names([(1, 2)], ["a"]) == ["a", "_2"]
-    assert names([(1, 2)], DataTypes.ROW([DataTypes.FIELD("a", DataTypes.INT()),
-                                          DataTypes.FIELD("b", DataTypes.BIGINT())])) == ["a", "b"]
+    assert names(
+        [(1, 2)],
+        DataTypes.ROW([DataTypes.FIELD("a", DataTypes.INT()), DataTypes.FIELD("b", DataTypes.BIGINT())]),
+    ) == ["a", "b"]
 
 
 def test_elements_that_fit_no_schema(t_env):
@@ -112,16 +147,23 @@ def test_tables_of_arrow_and_pandas(t_env):
     data = pa.table({"a": [1, 2, 3], "b": ["x", "y", None]})
     assert t_env.from_arrow(data).filter(col("a") > 1).to_arrow() == data.slice(1)
     frame = pd.DataFrame({"a": [1, 2]})
-    assert t_env.from_pandas(frame, ["n"]).select((col("n") * 2).alias("m")).to_pandas()["m"].tolist() == [2, 4]
+    assert t_env.from_pandas(frame, ["n"]).select((col("n") * 2).alias("m")).to_pandas()["m"].tolist() == [
+        2,
+        4,
+    ]
 
 
-# -- columns and rows --------------------------------------------------------------------------------------------
+# -- columns and rows ----------------------------------------------------------------------------------------
 
 
 def test_a_projection_computes_columns(t_env):
     table = t_env.from_elements(WORDS, ["word", "n"])
-    result = table.select(col("word").upper_case.alias("w"), col("n") / 2, lit("x"),
-                          if_then_else(col("n") > 1, "many", "one").alias("much"))
+    result = table.select(
+        col("word").upper_case.alias("w"),
+        col("n") / 2,
+        lit("x"),
+        if_then_else(col("n") > 1, "many", "one").alias("much"),
+    )
     assert result.get_schema().get_field_names() == ["w", "_c0", "_c1", "much"]
     assert changes(result)[2] == ("+I", "HELLO", 1, "x", "many")
 
@@ -169,21 +211,29 @@ def test_order_is_for_batch_mode(t_env, batch_env):
     rows = [(2, "b"), (1, "x"), (None, "n"), (2, "a")]
     table = batch_env.from_elements(rows, ["n", "s"])
     assert [tuple(r)[1:] for r in changes(table.order_by(col("n").desc, col("s")))] == [
-        (2, "a"), (2, "b"), (1, "x"), (None, "n")]
+        (2, "a"),
+        (2, "b"),
+        (1, "x"),
+        (None, "n"),
+    ]
     assert [tuple(r)[1:] for r in changes(table.order_by(col("n")).limit(2))] == [(None, "n"), (1, "x")]
     with pytest.raises(UnsupportedOperationError, match="in_batch_mode"):
         t_env.from_elements(rows, ["n", "s"]).order_by(col("n"))
 
 
-# -- aggregates --------------------------------------------------------------------------------------------------
+# -- aggregates ----------------------------------------------------------------------------------------------
 
 
 def test_streaming_aggregates_say_every_change(t_env):
     table = t_env.from_elements(WORDS, ["word", "n"])
     result = table.group_by(col("word")).select(col("word"), col("n").sum.alias("total"), lit(1).count)
     assert result.get_schema().get_field_names() == ["word", "total", "EXPR$0"]
-    assert changes(result) == [("+I", "hello", 1, 1), ("+I", "world", 2, 1), ("-U", "hello", 1, 1),
-                               ("+U", "hello", 4, 2)]
+    assert changes(result) == [
+        ("+I", "hello", 1, 1),
+        ("+I", "world", 2, 1),
+        ("-U", "hello", 1, 1),
+        ("+U", "hello", 4, 2),
+    ]
 
 
 def test_batch_aggregates_say_the_end(batch_env):
@@ -198,7 +248,9 @@ def test_mini_batches_say_less(t_env):
     t_env.get_config().set("table.exec.mini-batch.enabled", "true")
     table = t_env.from_elements(WORDS, ["word", "n"])
     assert changes(table.group_by(col("word")).select(col("word"), col("n").sum)) == [
-        ("+I", "hello", 4), ("+I", "world", 2)]
+        ("+I", "hello", 4),
+        ("+I", "world", 2),
+    ]
 
 
 def test_an_aggregate_of_an_aggregate_takes_records_back(t_env):
@@ -247,30 +299,44 @@ def test_decimals_are_exact(batch_env):
     rows = [("a", Decimal("0.1")), ("a", Decimal("0.2")), ("a", Decimal("99999999999999999999"))]
     table = batch_env.from_elements(rows, ["k", "v"])
     result = table.group_by(col("k")).select(col("v").sum, col("v").max, col("v").avg, col("v").min)
-    assert changes(result) == [("+I", Decimal("99999999999999999999.300000000000000000"),
-                                Decimal("99999999999999999999.000000000000000000"),
-                                Decimal("33333333333333333333.100000000000000000"),
-                                Decimal("0.100000000000000000"))]
+    assert changes(result) == [
+        (
+            "+I",
+            Decimal("99999999999999999999.300000000000000000"),
+            Decimal("99999999999999999999.000000000000000000"),
+            Decimal("33333333333333333333.100000000000000000"),
+            Decimal("0.100000000000000000"),
+        )
+    ]
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda t: t.group_by(col("word")).select(col("n")), r"Cannot resolve field \[n\], input field list:\[word\]"),
-    (lambda t: t.select(col("n").sum.max), "cannot stand inside of another"),
-    (lambda t: t.filter(col("n") + 1), "expected BOOLEAN"),
-    (lambda t: t.filter(col("n").sum > 1), "aggregate functions are for select"),
-    (lambda t: t.select(col("word").sum), "Invalid arguments of sum: expected a number; came word STRING"),
-    (lambda t: t.select(col("word") > 1), "comparable types"),
-    (lambda t: t.select(5), "takes expressions"),
-    (lambda t: t.tumble("word", 1), "an integer number of milliseconds or a timestamp"),
-    (lambda t: t.tumble("n", 0), "a positive number of milliseconds"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda t: t.group_by(col("word")).select(col("n")),
+            r"Cannot resolve field \[n\], input field list:\[word\]",
+        ),
+        (lambda t: t.select(col("n").sum.max), "cannot stand inside of another"),
+        (lambda t: t.filter(col("n") + 1), "expected BOOLEAN"),
+        (lambda t: t.filter(col("n").sum > 1), "aggregate functions are for select"),
+        (
+            lambda t: t.select(col("word").sum),
+            "Invalid arguments of sum: expected a number; came word STRING",
+        ),
+        (lambda t: t.select(col("word") > 1), "comparable types"),
+        (lambda t: t.select(5), "takes expressions"),
+        (lambda t: t.tumble("word", 1), "an integer number of milliseconds or a timestamp"),
+        (lambda t: t.tumble("n", 0), "a positive number of milliseconds"),
+    ],
+)
 def test_errors_come_before_anything_runs(t_env, make, message):
     with pytest.raises(FlinkcoreError, match=message):
         make(t_env.from_elements(WORDS, ["word", "n"]))
 
 
 def test_conditions_have_no_truth_value(t_env):
-    with pytest.raises(TypeError, match="combine conditions with & | ~"):
+    with pytest.raises(TypeError, match="combine conditions with &"):
         bool(col("a") > 1)
 
 
@@ -280,7 +346,7 @@ def test_a_division_by_zero_fails_the_job_with_its_place(t_env):
         changes(table)
 
 
-# -- windows -----------------------------------------------------------------------------------------------------
+# -- windows -------------------------------------------------------------------------------------------------
 
 CLICKS = [("u", 1_000, 1), ("v", 2_000, 2), ("u", 4_999, 3), ("u", 5_000, 4), ("v", 21_000, 5)]
 
@@ -289,9 +355,12 @@ def clicks(t_env_of=StreamTableEnvironment.create):
     env = StreamExecutionEnvironment.get_execution_environment()
     env.set_parallelism(1)
     t_env = t_env_of(env)
-    stream = env.from_collection(CLICKS, Types.ROW_NAMED(["user", "ms", "n"], [Types.STRING(), Types.LONG(), Types.LONG()]))
+    stream = env.from_collection(
+        CLICKS, Types.ROW_NAMED(["user", "ms", "n"], [Types.STRING(), Types.LONG(), Types.LONG()])
+    )
     stream = stream.assign_timestamps_and_watermarks(
-        WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_seconds(1)).with_timestamp_column("ms"))
+        WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_seconds(1)).with_timestamp_column("ms")
+    )
     return t_env.from_data_stream(stream, col("user"), col("n"), col("ts").rowtime)
 
 
@@ -306,57 +375,115 @@ def test_a_rowtime_attribute_is_the_records_time():
 
 
 def test_tumbling_windows():
-    result = clicks().window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w")).group_by(col("w"), col("user")).select(
-        col("user"), col("w").start, col("w").end.alias("until"), col("n").sum.alias("total"))
+    result = (
+        clicks()
+        .window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w"))
+        .group_by(col("w"), col("user"))
+        .select(col("user"), col("w").start, col("w").end.alias("until"), col("n").sum.alias("total"))
+    )
     assert result.get_schema().get_field_names() == ["user", "EXPR$0", "until", "total"]
-    assert sorted(changes(result)) == [("+I", "u", at(0), at(5), 4), ("+I", "u", at(5), at(10), 4),
-                                       ("+I", "v", at(0), at(5), 2), ("+I", "v", at(20), at(25), 5)]
+    assert sorted(changes(result)) == [
+        ("+I", "u", at(0), at(5), 4),
+        ("+I", "u", at(5), at(10), 4),
+        ("+I", "v", at(0), at(5), 2),
+        ("+I", "v", at(20), at(25), 5),
+    ]
 
 
 def test_windows_in_strings_are_the_same():
-    result = clicks().window(Slide.over("10.seconds").every("5.seconds").on("ts").alias("w")).group_by("w, user").select(
-        "user, w.start as s, n.sum as total")
+    result = (
+        clicks()
+        .window(Slide.over("10.seconds").every("5.seconds").on("ts").alias("w"))
+        .group_by("w, user")
+        .select("user, w.start as s, n.sum as total")
+    )
     assert ("+I", "u", at(0), 8) in changes(result)
 
 
 def test_session_windows_and_windows_of_all_rows():
     table = clicks()
-    sessions = table.window(Session.with_gap(lit(10).seconds).on(col("ts")).alias("w")).group_by(col("w")).select(
-        col("w").start, col("w").end, lit(1).count)
+    sessions = (
+        table.window(Session.with_gap(lit(10).seconds).on(col("ts")).alias("w"))
+        .group_by(col("w"))
+        .select(col("w").start, col("w").end, lit(1).count)
+    )
     assert changes(sessions) == [("+I", at(1), at(15), 4), ("+I", at(21), at(31), 1)]
 
 
 def test_a_window_of_windows():
-    small = clicks().window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w")).group_by(col("w"), col("user")).select(
-        col("user"), col("w").rowtime.alias("t"), col("n").sum.alias("total"))
-    large = small.window(Tumble.over(lit(1).minute).on(col("t")).alias("w")).group_by(col("w")).select(
-        col("w").start, col("total").sum)
+    small = (
+        clicks()
+        .window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w"))
+        .group_by(col("w"), col("user"))
+        .select(col("user"), col("w").rowtime.alias("t"), col("n").sum.alias("total"))
+    )
+    large = (
+        small.window(Tumble.over(lit(1).minute).on(col("t")).alias("w"))
+        .group_by(col("w"))
+        .select(col("w").start, col("total").sum)
+    )
     assert changes(large) == [("+I", at(0), 15)]
 
 
 def test_batch_windows_take_any_timestamp():
     t_env = TableEnvironment.create(EnvironmentSettings.in_batch_mode())
-    table = t_env.from_arrow(pa.table({"ts": pa.array([at(7), at(1), at(2)], pa.timestamp("us")), "n": [1, 2, 4]}))
-    result = table.window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w")).group_by(col("w")).select(
-        col("w").start, col("n").sum)
+    table = t_env.from_arrow(
+        pa.table({"ts": pa.array([at(7), at(1), at(2)], pa.timestamp("us")), "n": [1, 2, 4]})
+    )
+    result = (
+        table.window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w"))
+        .group_by(col("w"))
+        .select(col("w").start, col("n").sum)
+    )
     assert changes(result) == [("+I", at(0), 6), ("+I", at(5), 1)]
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda t: t.window(Tumble.over(lit(5).seconds).on(col("n")).alias("w")).group_by(col("w")).select(lit(1).count),
-     "expects a time attribute"),
-    (lambda t: t.window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w")).group_by(col("user")),
-     "must name the window 'w'"),
-    (lambda t: t.window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w")).group_by(col("w")).select(col("w")),
-     "is no column"),
-    (lambda t: t.window(Tumble.over(lit(5)).on(col("ts")).alias("w")).group_by(col("w")).select(col("w").start),
-     "counts rows"),
-    (lambda t: t.window(Tumble.over(lit(1).month).on(col("ts")).alias("w")), "use days"),
-    (lambda t: t.window(Tumble.over(lit(5).seconds).on(col("ts"))), "window with an alias"),
-    (lambda t: t.group_by(col("user")).select(col("user"), col("n").sum.alias("ts")).tumble("ts", 5)
-     .window(Tumble.over(lit(5).rows if False else lit(5).seconds).on(col("ts")).alias("w")).group_by(col("w"))
-     .select(lit(1).count), "expects a time attribute"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda t: (
+                t.window(Tumble.over(lit(5).seconds).on(col("n")).alias("w"))
+                .group_by(col("w"))
+                .select(lit(1).count)
+            ),
+            "expects a time attribute",
+        ),
+        (
+            lambda t: t.window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w")).group_by(col("user")),
+            "must name the window 'w'",
+        ),
+        (
+            lambda t: (
+                t.window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w"))
+                .group_by(col("w"))
+                .select(col("w"))
+            ),
+            "is no column",
+        ),
+        (
+            lambda t: (
+                t.window(Tumble.over(lit(5)).on(col("ts")).alias("w"))
+                .group_by(col("w"))
+                .select(col("w").start)
+            ),
+            "counts rows",
+        ),
+        (lambda t: t.window(Tumble.over(lit(1).month).on(col("ts")).alias("w")), "use days"),
+        (lambda t: t.window(Tumble.over(lit(5).seconds).on(col("ts"))), "window with an alias"),
+        (
+            lambda t: (
+                t.group_by(col("user"))
+                .select(col("user"), col("n").sum.alias("ts"))
+                .tumble("ts", 5)
+                .window(Tumble.over(lit(5).seconds).on(col("ts")).alias("w"))
+                .group_by(col("w"))
+                .select(lit(1).count)
+            ),
+            "expects a time attribute",
+        ),
+    ],
+)
 def test_windows_that_cannot_be(make, message):
     with pytest.raises(FlinkcoreError, match=message):
         make(clicks())
@@ -365,11 +492,13 @@ def test_windows_that_cannot_be(make, message):
 def test_tumble_adds_the_window_of_each_row(t_env):
     table = t_env.from_elements([(-1,), (0,), (7,)], ["n"]).tumble(col("n"), 5)
     assert changes(table) == [("+I", -1, -5, 0), ("+I", 0, 0, 5), ("+I", 7, 5, 10)]
-    moments = t_env.from_arrow(pa.table({"t": pa.array([at(7.5)], pa.timestamp("us"))})).tumble("t", lit(5).seconds)
+    moments = t_env.from_arrow(pa.table({"t": pa.array([at(7.5)], pa.timestamp("us"))})).tumble(
+        "t", lit(5).seconds
+    )
     assert changes(moments) == [("+I", at(7.5), at(5), at(10))]
 
 
-# -- streams and results -----------------------------------------------------------------------------------------
+# -- streams and results -------------------------------------------------------------------------------------
 
 
 def test_a_table_becomes_a_stream_and_back():
@@ -386,7 +515,11 @@ def test_changes_become_a_stream_of_rows_with_kinds():
     env = StreamExecutionEnvironment.get_execution_environment()
     env.set_parallelism(1)
     t_env = StreamTableEnvironment.create(env)
-    table = t_env.from_elements([("a", 1), ("a", 2)], ["k", "v"]).group_by(col("k")).select(col("k"), col("v").sum)
+    table = (
+        t_env.from_elements([("a", 1), ("a", 2)], ["k", "v"])
+        .group_by(col("k"))
+        .select(col("k"), col("v").sum)
+    )
     with pytest.raises(SchemaError, match="to_changelog_stream"):
         t_env.to_data_stream(table)
     kinds = [row.get_row_kind() for row in t_env.to_changelog_stream(table).execute_and_collect()]
@@ -402,9 +535,12 @@ def test_a_stream_of_python_objects_has_no_columns():
 def test_arguments_of_create_come_in_any_order():
     env = StreamExecutionEnvironment.get_execution_environment()
     settings, config = EnvironmentSettings.in_batch_mode(), TableConfig()
-    for t_env in (StreamTableEnvironment.create(env, settings), StreamTableEnvironment.create(settings, env),
-                  StreamTableEnvironment.create(environment_settings=settings, stream_execution_environment=env),
-                  StreamTableEnvironment.create(env, config, settings)):
+    for t_env in (
+        StreamTableEnvironment.create(env, settings),
+        StreamTableEnvironment.create(settings, env),
+        StreamTableEnvironment.create(environment_settings=settings, stream_execution_environment=env),
+        StreamTableEnvironment.create(env, config, settings),
+    ):
         assert not t_env.is_streaming
         assert t_env._env is env
     with pytest.raises(FlinkcoreError, match="got str"):
@@ -432,7 +568,9 @@ def test_an_environment_knows_of_tables_that_nobody_executed():
 
 def test_the_box(batch_env, t_env, capsys):
     batch_env.from_elements([(1, "a")], ["n", "s"]).execute().print()
-    assert capsys.readouterr().out.splitlines()[1] == "|                    n |                              s |"
+    assert (
+        capsys.readouterr().out.splitlines()[1] == "|                    n |                              s |"
+    )
     t_env.from_elements([(1,)], ["n"]).filter(col("n") > 1).execute().print()
     assert capsys.readouterr().out == "Empty set\n"
 
