@@ -60,17 +60,17 @@ class Ranking(KeyedProcessFunction):
             if len(counts) > self.top:
                 del counts[max(counts, key=lambda word: (-counts[word], word))]
             if ranking["words"] >= ranking["told_at"] + self.every:
-                yield from self.tell(ranking)
+                yield from self.tell(ranking, only_news=True)
         self.state.update(ranking)
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext):
-        yield from self.tell(self.state.value())
+        yield from self.tell(self.state.value(), only_news=False)
 
-    def tell(self, ranking: dict):
+    def tell(self, ranking: dict, only_news: bool):
         counts = ranking["counts"]
         order = sorted(counts, key=lambda word: (-counts[word], word))
         ranking["told_at"] = ranking["words"]
-        if order != ranking["told"]:
+        if order != ranking["told"] or not only_news:
             ranking["told"] = order
             yield f"{ranking['words']:>9,} words: " + ", ".join(f"{word} {counts[word]}" for word in order)
 

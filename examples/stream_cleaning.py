@@ -21,12 +21,18 @@ from flinkcore.common import Types
 from flinkcore.datastream import OutputTag, ProcessFunction, StreamExecutionEnvironment
 from flinkcore.datastream.connectors.file_system import FileSink, OutputFileConfig
 from flinkcore.datastream.formats.parquet import ParquetBulkWriters
+from flinkcore.table import DataTypes
 
 READING = Types.ROW_NAMED(["sensor", "time", "celsius"], [Types.STRING(), Types.LONG(), Types.DOUBLE()])
+COLUMNS = DataTypes.ROW([
+    DataTypes.FIELD("sensor", DataTypes.STRING()),
+    DataTypes.FIELD("time", DataTypes.BIGINT()),
+    DataTypes.FIELD("celsius", DataTypes.DOUBLE()),
+])
 REJECTED = OutputTag("rejected", Types.STRING())
 
 
-def raw_lines(count: int = 500) -> list[str]:
+def raw_lines(count: int = 200) -> list[str]:
     """Lines as a gateway would send them: mostly fine, sometimes broken."""
     random = np.random.default_rng(seed=13)
     lines = []
@@ -63,7 +69,7 @@ class Clean(ProcessFunction):
             yield REJECTED, f"not JSON ({error}): {line}"
         except KeyError as error:
             yield REJECTED, f"no {error} in {line}"
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             yield REJECTED, f"{error}: {line}"
         else:
             yield sensor, time, celsius
@@ -75,7 +81,7 @@ def main() -> None:
     env.set_parallelism(1)
     cleaned = env.from_collection(raw_lines(), Types.STRING()).process(Clean(), READING)
     cleaned.sink_to(
-        FileSink.for_bulk_format(str(folder), ParquetBulkWriters.for_row_type(READING))
+        FileSink.for_bulk_format(str(folder), ParquetBulkWriters.for_row_type(COLUMNS))
         .with_output_file_config(OutputFileConfig.builder().with_part_suffix(".parquet").build())
         .build())
     cleaned.get_side_output(REJECTED).print("rejected")

@@ -23,10 +23,8 @@ REFRESH_S = 0.25
 IDLE_S = 3.0                    # without a record for this long, a job that holds open windows says why
 CANCEL_S = 10.0
 
-NOTHING_EXECUTED = """\
-hint: the program built a table or a stream but executed nothing, so nothing ran. End a table with
-  .execute().print() or .execute_insert("sink"), a stream with a sink and env.execute()
-"""
+NOTHING_EXECUTED = ("hint: the program executed nothing: end a table with .execute().print(), "
+                    "a stream with .print() or .sink_to(...) and env.execute()\n")
 
 
 def run(program: Program, *, quiet: bool = False, engine_frames: bool = False,

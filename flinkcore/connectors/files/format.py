@@ -35,10 +35,12 @@ class ReaderFormat(ABC):
     """How the files of a source are read. Frozen options; one object serves all files and subtasks.
 
     compressible : whether a file may be compressed as a whole, as its name says (.gz, .zst, ...)
+    only_schema : the schema of every file, for formats that have but one; nothing is inferred then
     """
 
     name: str
     compressible: bool = True
+    only_schema: Schema | None = None
 
     @abstractmethod
     def infer_schema(self, file: InputFile) -> Schema | None:

@@ -84,7 +84,7 @@ class FileSource(Source):
         self.bad_records = bad_records
         if monitor_interval_ms is not None:
             self.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
-        declared = _declared(schema)
+        declared = _declared(schema) or format.only_schema
         self.inferred = declared is None
         self.schema = declared or self._infer()
         format.bind(self.schema)

@@ -38,6 +38,7 @@ class TextLines(LineFormat):
     """
 
     name = "text"
+    only_schema = TEXT_SCHEMA
     charset: str = "utf-8"
 
     def infer_schema(self, file: InputFile) -> Schema:
