@@ -162,8 +162,8 @@ def _accumulate(op: str, field: int | str) -> Callable[[Any, Any], Any]:
         value = _combined(op, before[field], row[field])
         values = list(before)
         if isinstance(before, Row):
-            names = getattr(before, "_fields", None)
-            values[names.index(field) if names and isinstance(field, str) else field] = value
+            names: Any = getattr(before, "_fields", None)
+            values[names.index(field) if isinstance(field, str) else field] = value
             return make_row(names, values, before.get_row_kind())
         values[field] = value  # type: ignore[index]
         return tuple(values) if isinstance(before, tuple) else values

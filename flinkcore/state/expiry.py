@@ -24,7 +24,8 @@ from flinkcore.state.descriptors import (
 from flinkcore.state.heap import Convert, HeapState
 from flinkcore.state.interfaces import AggregatingState, ListState, MapState, ReducingState, ValueState
 from flinkcore.state.table import Table
-from flinkcore.state.ttl import StateTtlConfig, StateVisibility, UpdateType
+from flinkcore.state.ttl import StateTtlConfig
+from flinkcore.state.ttl_options import StateVisibility, UpdateType
 from flinkcore.state.types import converter
 
 if TYPE_CHECKING:

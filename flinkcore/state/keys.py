@@ -13,7 +13,7 @@ from flinkcore._native.group import GroupIndex
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.objects import encode_keys
 from flinkcore.columnar.rows import to_rows
-from flinkcore.columnar.schema import Schema
+from flinkcore.columnar.schema import Form, Schema
 
 _UNKNOWN: Any = object()
 
@@ -29,7 +29,7 @@ class KeyIndex:
     def __init__(self, keys: Sequence[Column], key_schema: Schema | None = None) -> None:
         if key_schema is None:
             names = [f"f{i}" for i in range(len(keys))]
-            form = "tuple" if len(keys) > 1 else "object" if keys[0].kind == OBJECT else "value"
+            form: Form = "tuple" if len(keys) > 1 else "object" if keys[0].kind == OBJECT else "value"
             key_schema = Schema(names, [key.type for key in keys], form)
         self._schema = key_schema
         self._groups = GroupIndex([key.kind for key in _plain(keys)])

@@ -3,87 +3,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
+
+from flinkcore.state import ttl_options as option
 
 
-class UpdateType(Enum):
-    """What prolongs a value's life."""
-
-    Disabled = 0
-    OnCreateAndWrite = 1
-    OnReadAndWrite = 2
-
-
-class StateVisibility(Enum):
-    """Whether a value that expired, but is still there, may be read once more."""
-
-    ReturnExpiredIfNotCleanedUp = 0
-    NeverReturnExpired = 1
-
-
-class TtlTimeCharacteristic(Enum):
-    """The time that counts; Flink has only this one."""
-
-    ProcessingTime = 0
-
-
-class CleanupStrategy:
-    """The base of the strategies below."""
-
-
-class EmptyCleanupStrategy(CleanupStrategy):
-    """A strategy without parameters."""
-
-
-class IncrementalCleanupStrategy(CleanupStrategy):
-    """Look at `cleanup_size` keys at each access of the state and remove what expired."""
-
-    def __init__(self, cleanup_size: int, run_cleanup_for_every_record: bool) -> None:
-        self._cleanup_size = cleanup_size
-        self._run_cleanup_for_every_record = run_cleanup_for_every_record
-
-    def get_cleanup_size(self) -> int:
-        return self._cleanup_size
-
-    def run_cleanup_for_every_record(self) -> bool:
-        return self._run_cleanup_for_every_record
-
-
-class RocksdbCompactFilterCleanupStrategy(CleanupStrategy):
-    """Accepted for programs written for RocksDB; there is no compaction here, so it cleans nothing."""
-
-    def __init__(self, query_time_after_num_entries: int, periodic_compaction_time: Any = None) -> None:
-        self._query_time_after_num_entries = query_time_after_num_entries
-        self._periodic_compaction_time = periodic_compaction_time or timedelta(days=30)
-
-    def get_query_time_after_num_entries(self) -> int:
-        return self._query_time_after_num_entries
-
-    def get_periodic_compaction_time(self) -> Any:
-        return self._periodic_compaction_time
-
-
-class Strategies(Enum):
-    """The kinds of cleanup that a user can ask for."""
-
-    FULL_STATE_SCAN_SNAPSHOT = 0
-    INCREMENTAL_CLEANUP = 1
-    ROCKSDB_COMPACTION_FILTER = 2
-
-
-class CleanupStrategies:
+class _CleanupStrategies:
     """When expired state is removed, beyond its next access."""
 
-    Strategies = Strategies
-    CleanupStrategy = CleanupStrategy
-    EmptyCleanupStrategy = EmptyCleanupStrategy
-    IncrementalCleanupStrategy = IncrementalCleanupStrategy
-    RocksdbCompactFilterCleanupStrategy = RocksdbCompactFilterCleanupStrategy
-    EMPTY_STRATEGY = EmptyCleanupStrategy()
+    Strategies: TypeAlias = option.Strategies
+    CleanupStrategy: TypeAlias = option.CleanupStrategy
+    EmptyCleanupStrategy: TypeAlias = option.EmptyCleanupStrategy
+    IncrementalCleanupStrategy: TypeAlias = option.IncrementalCleanupStrategy
+    RocksdbCompactFilterCleanupStrategy: TypeAlias = option.RocksdbCompactFilterCleanupStrategy
+    EMPTY_STRATEGY = option.EmptyCleanupStrategy()
 
-    def __init__(self, strategies: dict[Strategies, CleanupStrategy], is_cleanup_in_background: bool) -> None:
+    def __init__(
+        self, strategies: dict[option.Strategies, option.CleanupStrategy], is_cleanup_in_background: bool
+    ) -> None:
         self._strategies = dict(strategies)
         self._is_cleanup_in_background = is_cleanup_in_background
 
@@ -91,78 +28,78 @@ class CleanupStrategies:
         return self._is_cleanup_in_background
 
     def in_full_snapshot(self) -> bool:
-        return Strategies.FULL_STATE_SCAN_SNAPSHOT in self._strategies
+        return option.Strategies.FULL_STATE_SCAN_SNAPSHOT in self._strategies
 
     def get_incremental_cleanup_strategy(self) -> Any:
-        default = IncrementalCleanupStrategy(5, False) if self._is_cleanup_in_background else None
-        return self._strategies.get(Strategies.INCREMENTAL_CLEANUP, default)
+        default = option.IncrementalCleanupStrategy(5, False) if self._is_cleanup_in_background else None
+        return self._strategies.get(option.Strategies.INCREMENTAL_CLEANUP, default)
 
     def get_rocksdb_compact_filter_cleanup_strategy(self) -> Any:
-        default = RocksdbCompactFilterCleanupStrategy(1000) if self._is_cleanup_in_background else None
-        return self._strategies.get(Strategies.ROCKSDB_COMPACTION_FILTER, default)
+        default = option.RocksdbCompactFilterCleanupStrategy(1000) if self._is_cleanup_in_background else None
+        return self._strategies.get(option.Strategies.ROCKSDB_COMPACTION_FILTER, default)
 
 
-class Builder:
+class _Builder:
     """Builds a StateTtlConfig; without further calls: prolonged by writes, expired values never returned."""
 
     def __init__(self, ttl: Any) -> None:
         self._ttl = ttl
-        self._update_type = UpdateType.OnCreateAndWrite
-        self._state_visibility = StateVisibility.NeverReturnExpired
-        self._ttl_time_characteristic = TtlTimeCharacteristic.ProcessingTime
+        self._update_type = option.UpdateType.OnCreateAndWrite
+        self._state_visibility = option.StateVisibility.NeverReturnExpired
+        self._ttl_time_characteristic = option.TtlTimeCharacteristic.ProcessingTime
         self._is_cleanup_in_background = True
-        self._strategies: dict[Strategies, CleanupStrategy] = {}
+        self._strategies: dict[option.Strategies, option.CleanupStrategy] = {}
 
-    def set_update_type(self, update_type: UpdateType) -> Builder:
+    def set_update_type(self, update_type: option.UpdateType) -> _Builder:
         self._update_type = update_type
         return self
 
-    def update_ttl_on_create_and_write(self) -> Builder:
-        return self.set_update_type(UpdateType.OnCreateAndWrite)
+    def update_ttl_on_create_and_write(self) -> _Builder:
+        return self.set_update_type(option.UpdateType.OnCreateAndWrite)
 
-    def update_ttl_on_read_and_write(self) -> Builder:
-        return self.set_update_type(UpdateType.OnReadAndWrite)
+    def update_ttl_on_read_and_write(self) -> _Builder:
+        return self.set_update_type(option.UpdateType.OnReadAndWrite)
 
-    def set_state_visibility(self, state_visibility: StateVisibility) -> Builder:
+    def set_state_visibility(self, state_visibility: option.StateVisibility) -> _Builder:
         self._state_visibility = state_visibility
         return self
 
-    def return_expired_if_not_cleaned_up(self) -> Builder:
-        return self.set_state_visibility(StateVisibility.ReturnExpiredIfNotCleanedUp)
+    def return_expired_if_not_cleaned_up(self) -> _Builder:
+        return self.set_state_visibility(option.StateVisibility.ReturnExpiredIfNotCleanedUp)
 
-    def never_return_expired(self) -> Builder:
-        return self.set_state_visibility(StateVisibility.NeverReturnExpired)
+    def never_return_expired(self) -> _Builder:
+        return self.set_state_visibility(option.StateVisibility.NeverReturnExpired)
 
-    def set_ttl_time_characteristic(self, ttl_time_characteristic: TtlTimeCharacteristic) -> Builder:
+    def set_ttl_time_characteristic(self, ttl_time_characteristic: option.TtlTimeCharacteristic) -> _Builder:
         self._ttl_time_characteristic = ttl_time_characteristic
         return self
 
-    def use_processing_time(self) -> Builder:
-        return self.set_ttl_time_characteristic(TtlTimeCharacteristic.ProcessingTime)
+    def use_processing_time(self) -> _Builder:
+        return self.set_ttl_time_characteristic(option.TtlTimeCharacteristic.ProcessingTime)
 
-    def cleanup_full_snapshot(self) -> Builder:
-        self._strategies[Strategies.FULL_STATE_SCAN_SNAPSHOT] = CleanupStrategies.EMPTY_STRATEGY
+    def cleanup_full_snapshot(self) -> _Builder:
+        self._strategies[option.Strategies.FULL_STATE_SCAN_SNAPSHOT] = _CleanupStrategies.EMPTY_STRATEGY
         return self
 
-    def cleanup_incrementally(self, cleanup_size: int, run_cleanup_for_every_record: bool) -> Builder:
-        self._strategies[Strategies.INCREMENTAL_CLEANUP] = IncrementalCleanupStrategy(
+    def cleanup_incrementally(self, cleanup_size: int, run_cleanup_for_every_record: bool) -> _Builder:
+        self._strategies[option.Strategies.INCREMENTAL_CLEANUP] = option.IncrementalCleanupStrategy(
             cleanup_size, run_cleanup_for_every_record
         )
         return self
 
     def cleanup_in_rocksdb_compact_filter(
         self, query_time_after_num_entries: int, periodic_compaction_time: Any = None
-    ) -> Builder:
-        self._strategies[Strategies.ROCKSDB_COMPACTION_FILTER] = RocksdbCompactFilterCleanupStrategy(
-            query_time_after_num_entries, periodic_compaction_time
+    ) -> _Builder:
+        self._strategies[option.Strategies.ROCKSDB_COMPACTION_FILTER] = (
+            option.RocksdbCompactFilterCleanupStrategy(query_time_after_num_entries, periodic_compaction_time)
         )
         return self
 
-    def disable_cleanup_in_background(self) -> Builder:
+    def disable_cleanup_in_background(self) -> _Builder:
         self._is_cleanup_in_background = False
         return self
 
-    def set_ttl(self, ttl: Any) -> Builder:
+    def set_ttl(self, ttl: Any) -> _Builder:
         self._ttl = ttl
         return self
 
@@ -172,7 +109,7 @@ class Builder:
             self._state_visibility,
             self._ttl_time_characteristic,
             self._ttl,
-            CleanupStrategies(self._strategies, self._is_cleanup_in_background),
+            _CleanupStrategies(self._strategies, self._is_cleanup_in_background),
         )
 
 
@@ -182,19 +119,19 @@ class StateTtlConfig:
     ttl : anything with to_milliseconds() or to_millis(): Time or Duration; > 0
     """
 
-    UpdateType = UpdateType
-    StateVisibility = StateVisibility
-    TtlTimeCharacteristic = TtlTimeCharacteristic
-    CleanupStrategies = CleanupStrategies
-    Builder = Builder
+    UpdateType: TypeAlias = option.UpdateType
+    StateVisibility: TypeAlias = option.StateVisibility
+    TtlTimeCharacteristic: TypeAlias = option.TtlTimeCharacteristic
+    CleanupStrategies: TypeAlias = _CleanupStrategies
+    Builder: TypeAlias = _Builder
 
     def __init__(
         self,
-        update_type: UpdateType,
-        state_visibility: StateVisibility,
-        ttl_time_characteristic: TtlTimeCharacteristic,
+        update_type: option.UpdateType,
+        state_visibility: option.StateVisibility,
+        ttl_time_characteristic: option.TtlTimeCharacteristic,
         ttl: Any,
-        cleanup_strategies: CleanupStrategies,
+        cleanup_strategies: _CleanupStrategies,
     ) -> None:
         self._update_type = update_type
         self._state_visibility = state_visibility
@@ -203,25 +140,25 @@ class StateTtlConfig:
         self._cleanup_strategies = cleanup_strategies
 
     @staticmethod
-    def new_builder(ttl: Any) -> Builder:
-        return Builder(ttl)
+    def new_builder(ttl: Any) -> _Builder:
+        return _Builder(ttl)
 
-    def get_update_type(self) -> UpdateType:
+    def get_update_type(self) -> option.UpdateType:
         return self._update_type
 
-    def get_state_visibility(self) -> StateVisibility:
+    def get_state_visibility(self) -> option.StateVisibility:
         return self._state_visibility
 
     def get_ttl(self) -> Any:
         return self._ttl
 
-    def get_ttl_time_characteristic(self) -> TtlTimeCharacteristic:
+    def get_ttl_time_characteristic(self) -> option.TtlTimeCharacteristic:
         return self._ttl_time_characteristic
 
     def is_enabled(self) -> bool:
-        return self._update_type is not UpdateType.Disabled
+        return self._update_type is not option.UpdateType.Disabled
 
-    def get_cleanup_strategies(self) -> CleanupStrategies:
+    def get_cleanup_strategies(self) -> _CleanupStrategies:
         return self._cleanup_strategies
 
     @property
