@@ -9,6 +9,7 @@ the input (W3.final, W8); W4 splits lines in Arrow (W4) or in a Python function 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +24,7 @@ from flinkcore.datastream.window import (
 )
 from flinkcore.table.expressions import col, lit
 
+Emission = Literal["record", "batch", "final"]
 Job = Callable[[StreamExecutionEnvironment, pa.Table], DataStream]
 
 
@@ -50,7 +52,7 @@ def sessions(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
     return keyed_with_time(env, table).window(assigner).aggregate(lit(1).count.alias("count"))
 
 
-def running(emit: str) -> Job:
+def running(emit: Emission) -> Job:
     def job(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
         keyed = env.from_arrow(table).key_by("key")
         return keyed.aggregate(col("value").sum.alias("sum"), lit(1).count.alias("count"), emit=emit)
@@ -58,7 +60,7 @@ def running(emit: str) -> Job:
     return job
 
 
-def url_count(emit: str) -> Job:
+def url_count(emit: Emission) -> Job:
     def job(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
         return env.from_arrow(table).key_by("url").aggregate(lit(1).count.alias("count"), emit=emit)
 

@@ -179,7 +179,11 @@ def cores() -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__.split("\n\n")[0])
     parser.add_argument("--rows", type=int, help="rows of input; by default each job's full size")
-    parser.add_argument("--jobs", default=",".join(WORKLOADS), help=f"of {','.join(WORKLOADS)}; default: all")
+    parser.add_argument(
+        "--jobs",
+        default=",".join(WORKLOADS),
+        help=f"of {','.join(WORKLOADS)}, variants such as W3.final; default: these",
+    )
     parser.add_argument("--threads", default="1,all", help="thread counts, e.g. 1,2 or 1,all (default)")
     parser.add_argument("--engines", default=",".join(ENGINES), help=f"of {','.join(ENGINES)}; default: all")
     parser.add_argument("--repetitions", type=int, default=3, help="runs of each, of which the median counts")
