@@ -166,7 +166,7 @@ def prepare(
 
     def run() -> Items:
         results: Items = []
-        flow = Dataflow(job)
+        flow = Dataflow(base(job))
         op.output("out", FLOWS[base(job)](op.input("in", flow, ItemSource(items))), ListSink(results))
         run_main(flow)
         return results
