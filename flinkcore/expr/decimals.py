@@ -92,7 +92,7 @@ def from_limbs(limbs: Sequence[Column], type: pa.DataType) -> Column:
 def average(limbs: Sequence[Column], counts: Column, source: pa.DataType, type: pa.DataType) -> Column:
     """Sum by count, rounded half up to the scale of `type`; null where nothing was counted."""
     unit = Decimal(1).scaleb(-type.scale)
-    values = []
+    values: list[Decimal | None] = []
     for total, count in zip(_totals(limbs), counts.to_numpy().tolist()):
         if total is None or count == 0:
             values.append(None)

@@ -194,7 +194,11 @@ def coalesce_lazily(branches: Sequence[Branch], type: pa.DataType, rows: Rows) -
         parts.append((open_rows[present], vector.take(np.flatnonzero(present))))
         open_rows = open_rows[~present]
     parts.append((open_rows, Vector.of_constant(None, type)))
-    return _scatter([(at, lambda _, vector=vector: vector) for at, vector in parts], type, rows)
+    return _scatter([(at, _already(vector)) for at, vector in parts], type, rows)
+
+
+def _already(vector: Vector) -> Branch:
+    return lambda _: vector
 
 
 def _scatter(parts: Sequence[tuple[np.ndarray, Branch]], type: pa.DataType, rows: Rows) -> Vector:

@@ -61,7 +61,7 @@ class Vector:
     def of_constant(value: object, type: pa.DataType) -> Vector:
         """One Python value (of the logical type; intervals as integers) for all rows."""
         if type == logical.MONTHS:
-            return Vector(type, None if value is None else np.int64(value), constant=True)
+            return Vector(type, None if value is None else np.int64(str(value)), constant=True)
         if isinstance(value, int) and logical.t.is_duration(type):
             value = datetime.timedelta(milliseconds=value)
         return Vector(type, arrow=pa.scalar(value, type), constant=True)

@@ -188,26 +188,23 @@ class GroupAggregate(Operator):
             changed |= differs(old, new)
         if exists is None:
             exists = np.ones(len(rows), bool)
-        old_goes = existed & (~exists | changed)
-        new_comes = exists & (~existed | changed)
-        picked = np.flatnonzero(np.stack([old_goes, new_comes], axis=1).ravel())
-        if not len(picked):
+        # Each group has two places, the old result and the new; most often both are taken.
+        taken = np.empty(2 * len(rows), bool)
+        taken[0::2] = existed & (~exists | changed)
+        taken[1::2] = exists & (~existed | changed)
+        count = int(np.count_nonzero(taken))
+        if not count:
             return
-        group, is_new = picked >> 1, (picked & 1).astype(bool)
-        kinds = np.where(
-            is_new,
-            np.where(existed[group], UPDATE_AFTER, INSERT),
-            np.where(exists[group], UPDATE_BEFORE, DELETE),
-        ).astype(np.uint8)
-        source = group + is_new * len(rows)
+        kinds = np.empty(2 * len(rows), np.uint8)
+        kinds[0::2] = np.where(exists, UPDATE_BEFORE, DELETE)
+        kinds[1::2] = np.where(existed, UPDATE_AFTER, INSERT)
+        picked = None if count == len(taken) else np.flatnonzero(taken)
         assert batch.keys is not None
-        at = rows[group]
-        columns = [key.take(at) for key in batch.keys[: len(self.key_schema)]]
-        columns += [Column.concat([old, new]).take(source) for old, new in zip(was, now)]
-        timestamps = None if batch.timestamps_ms is None else batch.timestamps_ms[at]
-        self.out.batch(
-            Batch(self.schema_out, columns, len(picked), timestamps, kinds if kinds.any() else None)
-        )
+        columns = [_twice(key, rows, picked) for key in batch.keys[: len(self.key_schema)]]
+        columns += [_alternating(old, new, picked) for old, new in zip(was, now)]
+        timestamps = None if batch.timestamps_ms is None else _pick(np.repeat(batch.timestamps_ms[rows], 2), picked)
+        kinds = _pick(kinds, picked)
+        self.out.batch(Batch(self.schema_out, columns, count, timestamps, kinds if kinds.any() else None))
 
     # -- final results ---------------------------------------------------------------------------------------
 
@@ -269,6 +266,34 @@ def _emptied(ids: np.ndarray, after: np.ndarray) -> np.ndarray:
     return unique[after[::-1][rows_from_end] == 0]
 
 
+def _pick(values: np.ndarray, places: np.ndarray | None) -> np.ndarray:
+    return values if places is None else values[places]
+
+
+def _twice(column: Column, rows: np.ndarray, places: np.ndarray | None) -> Column:
+    """The values at `rows`, each two times; of these the ones at `places`."""
+    return column.take(_pick(np.repeat(rows, 2), places))
+
+
+def _alternating(old: Column, new: Column, places: np.ndarray | None) -> Column:
+    """An old value, its new one, the next old value, ...; of these the ones at `places`."""
+    count = len(old)
+    if old.kind not in (I64, F64, BOOL):
+        order = np.arange(2 * count).reshape(2, count).T.ravel()
+        return Column.concat([old, new]).take(_pick(order, places))
+    valid = None
+    if old.null_count or new.null_count:
+        valid = np.ones(2 * count, bool)
+        for start, column in enumerate((old, new)):
+            if column.null_count:
+                valid[start::2] = column.valid_mask()
+        valid = _pick(valid, places)
+    before, after = old.to_numpy(), new.to_numpy()
+    values = np.empty(2 * count, before.dtype)
+    values[0::2], values[1::2] = before, after
+    return Column.from_numpy(_pick(values, places), old.type, valid)
+
+
 def differs(left: Column, right: Column) -> np.ndarray:
     """bool[n]: where two columns of one type hold different values; null equals null, and NaN equals NaN."""
     if left.kind not in (I64, F64, BOOL):
@@ -277,7 +302,7 @@ def differs(left: Column, right: Column) -> np.ndarray:
         equal = pc.equal(left.to_arrow(), right.to_arrow()).fill_null(False).to_numpy(zero_copy_only=False)
         both_null = np.zeros(len(left), bool)
         if left.null_count and right.null_count:
-            both_null = ~left.valid_mask() & ~right.valid_mask()
+            both_null = ~np.asarray(left.valid_mask()) & ~np.asarray(right.valid_mask())
         return ~(equal | both_null)
     old, new = left.to_numpy(), right.to_numpy()
     result = old.view(np.int64) != new.view(np.int64) if left.kind == F64 else old != new

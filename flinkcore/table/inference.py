@@ -123,7 +123,8 @@ def infer_schema(rows: Sequence[Any], names: Sequence[str] | None = None) -> Row
     types."""
     if not rows:
         raise ValueError("can not infer schema from empty data set")
-    merged = reduce(merge_types, (infer_row(row, names) for row in rows))
+    types: list[DataType] = [infer_row(row, names) for row in rows]
+    merged = reduce(lambda left, right: merge_types(left, right), types)
     assert isinstance(merged, RowType)
     if _has_null(merged):
         raise ValueError("Some column types cannot be determined after inferring")

@@ -69,7 +69,7 @@ _NO_METHODS = {"node", "get", "alias", "cast", "trycast"}
 
 def parse_list(text: str) -> list[Expr]:
     """The expressions of a list, separated by commas."""
-    return _Parser(text).list()
+    return _Parser(text).sequence()
 
 
 def parse(text: str) -> Expr:
@@ -130,7 +130,7 @@ class _Parser:
 
     # -- expressions ------------------------------------------------------------------------------------
 
-    def list(self) -> list[Expr]:
+    def sequence(self) -> list[Expr]:
         result = [self.expression()]
         while self.accept(","):
             result.append(self.expression())
@@ -148,7 +148,7 @@ class _Parser:
             return Alias(node, tuple(names))
         return node
 
-    def names(self) -> list[str]:  # type: ignore[valid-type]
+    def names(self) -> list[str]:
         result = [self.name()]
         while self.accept(","):
             result.append(self.name())
@@ -233,7 +233,7 @@ class _Parser:
         if called:
             self.expect(")")
 
-    def arguments(self) -> list[Expr]:  # type: ignore[valid-type]
+    def arguments(self) -> list[Expr]:
         """Up to and with the closing parenthesis."""
         if self.accept(")"):
             return []
@@ -264,7 +264,7 @@ class _Parser:
             return self.called(make, args, position)
         return self.apply(lower, name, args, position)
 
-    def apply(self, lower: str, name: str, args: list[Expr], position: int) -> Expr:  # type: ignore[valid-type]
+    def apply(self, lower: str, name: str, args: list[Expr], position: int) -> Expr:
         """A function of its first argument, by any of its names."""
         lower = _plain.sub("", lower)
         method = _METHODS.get(lower)
@@ -288,7 +288,7 @@ class _Parser:
             return Call("get", (args[0], Literal.of(name)))  # a field of a row
         raise ExpressionError(f"Undefined function: {name}, at column {position + 1} of: {self.text}")
 
-    def called(self, make: Callable[..., Any], args: list[Expr], position: int) -> Expr:  # type: ignore[valid-type]
+    def called(self, make: Callable[..., Any], args: list[Expr], position: int) -> Expr:
         try:
             return make(*map(Expression, args)).node
         except TypeError as error:

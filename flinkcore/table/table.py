@@ -192,8 +192,10 @@ class Table:
             )
         keys = []
         for node in self._nodes(fields, "order_by"):
-            is_order = isinstance(node, Call) and node.name in ("asc", "desc")
-            keys.append((node.args[0], node.name == "asc") if is_order else (node, True))
+            if isinstance(node, Call) and node.name in ("asc", "desc"):
+                keys.append((node.args[0], node.name == "asc"))
+            else:
+                keys.append((node, True))
         schema = self._relation.schema
         Sort(schema, keys)
         return self._with(
