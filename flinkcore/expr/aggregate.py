@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from flinkcore._native.column import ARROW, BOOL, BYTES, F64, I64, Column, physical_kind
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import ExpressionError
+from flinkcore.errors import ExpressionError, UnsupportedOperationError
 from flinkcore.expr import decimals, logical
 from flinkcore.expr.arithmetic import truncated_quotient
 from flinkcore.expr.cast import narrow, rounded
@@ -321,6 +321,12 @@ class Aggregation:
         values : what `values(batch)` gave, when it was called before
         signs : int64[n], 1 for a row added and -1 for one taken back; required with `retracts`
         """
+        if self.distinct and counted is None:
+            names = ", ".join(map(str, self.distinct))
+            raise UnsupportedOperationError(
+                f"DISTINCT aggregates of {names} are supported by running aggregates only; in a window, "
+                "key by the value as well and aggregate twice"
+            )
         values = values or self.values(batch)
         done: dict[KernelInput, tuple[Column, ...]] = {}
         for each in self._inputs:

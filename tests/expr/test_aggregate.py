@@ -11,7 +11,7 @@ import pytest
 from flinkcore._native.agg import Accumulators
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import ExpressionError, SchemaError
+from flinkcore.errors import ExpressionError, SchemaError, UnsupportedOperationError
 from flinkcore.expr.aggregate import Aggregation, aggregate_call, plan, result_name
 from flinkcore.table.expressions import col, lit
 
@@ -163,3 +163,8 @@ def test_select_lists_that_make_no_sense(expression, message):
 def test_kernels_that_cannot_take_back_say_so():
     with pytest.raises(ExpressionError, match=r"takes rows back from max\(l\)"):
         Aggregation([aggregate_call(col("l").max.node, SCHEMA)], retracts=True)
+
+
+def test_distinct_is_for_who_knows_which_values_were_there():
+    with pytest.raises(UnsupportedOperationError, match="DISTINCT aggregates of k"):
+        results([col("k").count.distinct], pa.record_batch({"k": ["a"]}))
