@@ -27,7 +27,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
@@ -136,7 +136,7 @@ class AssignedSplits(SplitQueue):
 
 
 # What a reader may return: see SourceReader.read.
-Rows = Batch | pa.RecordBatch | pa.Table | list
+Rows: TypeAlias = "Batch | pa.RecordBatch | pa.Table | list[Any]"
 
 
 class SourceReader(ABC):
@@ -292,7 +292,8 @@ class SinkContext:
 
     schema : of the stream that is written
     register_timer : asks for SinkWriter.on_timer at or soon after a processing time
-    run_id : differs between runs of a job, also between attempts; part of the names of files
+    run_id : differs between runs of a job and between attempts, and may differ between subtasks; part of the
+        names of files
     checkpointing : whether prepare_commit is called at checkpoints; without them it is called at the end of
         the input, and take_finished in between
     """

@@ -106,7 +106,7 @@ class SourceDriver:
         self._source_context = source_context
         self._timer_of = timer_of
         self._batch_rows = batch_rows
-        self._splits_max = 1 if source.boundedness is Boundedness.BOUNDED else 2**31
+        self._splits_max = source.splits_at_once or (1 if source.boundedness is Boundedness.BOUNDED else 2**31)
         self._active: list[_ActiveSplit] = []
         self._next = 0
         self.finished = False

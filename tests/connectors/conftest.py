@@ -31,7 +31,9 @@ class Reading:
     side: list = field(default_factory=list)
 
     def context(self, policy="fail"):
-        bad = BadRecords(policy, self.metrics, lambda tag, batch: self.side.extend((tag, row) for row in to_rows(batch)))
+        bad = BadRecords(
+            policy, self.metrics, lambda tag, batch: self.side.extend((tag, row) for row in to_rows(batch))
+        )
         return SourceContext("source under test", self.clock, bad)
 
     def rows(self, source, parallelism=1, batch_rows=1000, resume=False):
@@ -79,8 +81,16 @@ class Writing:
     timers: list = field(default_factory=list)
 
     def context(self, schema, subtask_index=0, parallelism=1, run_id="run-one-0000", name="sink under test"):
-        return SinkContext(name, self.clock, schema, self.timers.append, metrics=self.metrics,
-                           subtask_index=subtask_index, parallelism=parallelism, run_id=run_id)
+        return SinkContext(
+            name,
+            self.clock,
+            schema,
+            self.timers.append,
+            metrics=self.metrics,
+            subtask_index=subtask_index,
+            parallelism=parallelism,
+            run_id=run_id,
+        )
 
     def write(self, sink, batches, **context):
         """Writes batches and commits them, as a bounded job does."""

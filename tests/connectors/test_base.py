@@ -12,7 +12,16 @@ import pytest
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.row import Row, RowKind
 from flinkcore.columnar.schema import Schema
-from flinkcore.connectors import AssignedSplits, RangeSplit, Sink, SinkWriter, Source, SourceReader, SourceSplit, SplitQueue
+from flinkcore.connectors import (
+    AssignedSplits,
+    RangeSplit,
+    Sink,
+    SinkWriter,
+    Source,
+    SourceReader,
+    SourceSplit,
+    SplitQueue,
+)
 from flinkcore.errors import SchemaError, UnsupportedOperationError
 
 
@@ -51,13 +60,17 @@ class CountdownReader(SourceReader):
         return self.split
 
 
-@pytest.mark.parametrize("make", [
-    list,
-    lambda numbers: pa.record_batch({"n": numbers}),
-    lambda numbers: pa.record_batch({"n": pa.array(numbers, pa.int32())}),
-    lambda numbers: pa.table({"n": pa.chunked_array([numbers[:1], numbers[1:]], pa.int64())}),
-    lambda numbers: Batch.from_arrow(pa.record_batch({"n": numbers}), Countdown.schema),
-], ids=["list", "record batch", "narrow type", "table of two chunks", "batch"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        lambda numbers: pa.record_batch({"n": numbers}),
+        lambda numbers: pa.record_batch({"n": pa.array(numbers, pa.int32())}),
+        lambda numbers: pa.table({"n": pa.chunked_array([numbers[:1], numbers[1:]], pa.int64())}),
+        lambda numbers: Batch.from_arrow(pa.record_batch({"n": numbers}), Countdown.schema),
+    ],
+    ids=["list", "record batch", "narrow type", "table of two chunks", "batch"],
+)
 def test_a_reader_returns_rows_in_any_of_the_usual_forms(reading, make):
     assert reading.rows(Countdown([5, 3], make), batch_rows=2) == [5, 4, 3, 2, 1, 3, 2, 1]
 
@@ -66,13 +79,22 @@ def test_a_reader_goes_on_from_its_position(reading):
     assert reading.rows(Countdown([5]), batch_rows=2, resume=True) == [5, 4, 3, 2, 1]
 
 
-@pytest.mark.parametrize("made, message", [
-    (pa.record_batch({"m": [1]}), "Countdown: no column 'n'; expected n, the data has m"),
-    (pa.record_batch({"n": [1.5]}), "Countdown: column 'n' is double and cannot become int64 without changing values"),
-    (["one"], "Countdown: record 0 of the batch has 'one'"),
-    (7, "the reader of Countdown returned int; read\\(\\) returns a Batch"),
-    (Batch.from_arrow(pa.record_batch({"m": [1]})), "returned a batch of Schema\\(m: int64; row\\), but its schema is"),
-])
+@pytest.mark.parametrize(
+    "made, message",
+    [
+        (pa.record_batch({"m": [1]}), "Countdown: no column 'n'; expected n, the data has m"),
+        (
+            pa.record_batch({"n": [1.5]}),
+            "Countdown: column 'n' is double and cannot become int64 without changing values",
+        ),
+        (["one"], "Countdown: record 0 of the batch has 'one'"),
+        (7, "the reader of Countdown returned int; read\\(\\) returns a Batch"),
+        (
+            Batch.from_arrow(pa.record_batch({"m": [1]})),
+            "returned a batch of Schema\\(m: int64; row\\), but its schema is",
+        ),
+    ],
+)
 def test_rows_that_do_not_fit_the_schema_are_refused(made, message):
     with pytest.raises(SchemaError, match=message):
         Countdown([1]).batch_of(made)
@@ -90,24 +112,36 @@ def test_splits_come_back_first():
     queue = SplitQueue([RangeSplit("a", 0, 1), RangeSplit("b", 1, 2)])
     first = queue.next_split(0)
     queue.add_back([first])
-    assert [queue.next_split(0).split_id, queue.next_split(1).split_id, queue.next_split(0)] == ["a", "b", None]
+    assert [queue.next_split(0).split_id, queue.next_split(1).split_id, queue.next_split(0)] == [
+        "a",
+        "b",
+        None,
+    ]
     assert queue.is_finished()
 
 
 def test_a_queue_is_restored_from_its_snapshot():
     queue = Countdown([1, 2]).create_enumerator(1)
     queue.next_split(0)
-    assert Countdown([1, 2]).restore_enumerator(3, queue.snapshot()).next_split(0) == CountdownSplit("from 2", 2)
+    assert Countdown([1, 2]).restore_enumerator(3, queue.snapshot()).next_split(0) == CountdownSplit(
+        "from 2", 2
+    )
 
 
 def test_a_foreign_snapshot_needs_an_enumerator_of_its_own():
-    with pytest.raises(UnsupportedOperationError, match="Countdown has an enumerator with a snapshot of its own"):
+    with pytest.raises(
+        UnsupportedOperationError, match=r"Countdown has an enumerator with a snapshot of its own"
+    ):
         Countdown([1]).restore_enumerator(1, {"offset": 3})
 
 
 def test_endless_splits_go_one_to_each_subtask():
     splits = AssignedSplits([RangeSplit(name, 0, 1) for name in "abcd"], 2)
-    assert [splits.next_split(1).split_id, splits.next_split(1).split_id, splits.next_split(1)] == ["b", "d", None]
+    assert [splits.next_split(1).split_id, splits.next_split(1).split_id, splits.next_split(1)] == [
+        "b",
+        "d",
+        None,
+    ]
     assert [splits.next_split(0).split_id for _ in range(2)] == ["a", "c"]
 
 

@@ -23,9 +23,18 @@ from flinkcore.connectors.files.source import FileSource, text_source
 from flinkcore.connectors.files.text import TextLines
 
 SEED = random.Random(7)
-LINES = ["".join(SEED.choices("abcdefgh é✓,\"", k=SEED.choice([0, 1, 7, 40]))) for _ in range(600)] + ["", "", "last"]
-TABLE = pa.table({"id": range(500), "name": [f"name {i % 7}, \"{i}\"" for i in range(500)],
-                  "price": [i / 8 for i in range(500)]})
+LINES = ["".join(SEED.choices('abcdefgh é✓,"', k=SEED.choice([0, 1, 7, 40]))) for _ in range(600)] + [
+    "",
+    "",
+    "last",
+]
+TABLE = pa.table(
+    {
+        "id": range(500),
+        "name": [f'name {i % 7}, "{i}"' for i in range(500)],
+        "price": [i / 8 for i in range(500)],
+    }
+)
 ROWS = [Row(**row) for row in TABLE.to_pylist()]
 
 
@@ -38,10 +47,17 @@ def compressed(path, data, codec):
 @pytest.fixture
 def written(tmp_path):
     """The same 500 rows in each format."""
-    csv_lines = ['{},"{}",{}'.format(row["id"], row["name"].replace('"', '""'), row["price"]) for row in TABLE.to_pylist()]
+    csv_lines = [
+        '{},"{}",{}'.format(row["id"], row["name"].replace('"', '""'), row["price"])
+        for row in TABLE.to_pylist()
+    ]
     (tmp_path / "t.csv").write_text("id,name,price\n" + "\n".join(csv_lines))
-    json_lines = ['{{"id": {id}, "name": "{name}", "price": {price}}}'.format(
-        **row | {"name": row["name"].replace('"', '\\"')}) for row in TABLE.to_pylist()]
+    json_lines = [
+        '{{"id": {id}, "name": "{name}", "price": {price}}}'.format(
+            **row | {"name": row["name"].replace('"', '\\"')}
+        )
+        for row in TABLE.to_pylist()
+    ]
     (tmp_path / "t.json").write_text("\n".join(json_lines) + "\n")
     pq.write_table(TABLE, tmp_path / "t.parquet", row_group_size=64)
     pyarrow.feather.write_feather(TABLE, tmp_path / "t.arrow", chunksize=64)
@@ -50,8 +66,14 @@ def written(tmp_path):
     return tmp_path
 
 
-FORMATS = [("t.csv", Csv()), ("t.csv", Csv(quoted_newlines=True)), ("t.json", JsonLines()), ("t.parquet", Parquet()),
-           ("t.arrow", ArrowIpc()), ("t.arrows", ArrowIpc())]
+FORMATS = [
+    ("t.csv", Csv()),
+    ("t.csv", Csv(quoted_newlines=True)),
+    ("t.json", JsonLines()),
+    ("t.parquet", Parquet()),
+    ("t.arrow", ArrowIpc()),
+    ("t.arrows", ArrowIpc()),
+]
 format_ids = ["csv", "csv with quoted newlines", "json", "parquet", "ipc file", "ipc stream"]
 
 
@@ -71,7 +93,12 @@ def test_every_byte_may_be_a_border(reading, tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"ab\n\ncde\r\nf\n")
     for split_bytes in range(1, 14):
-        assert reading.rows(FileSource(path, TextLines(), split_bytes=split_bytes), 2) == ["ab", "", "cde", "f"]
+        assert reading.rows(FileSource(path, TextLines(), split_bytes=split_bytes), 2) == [
+            "ab",
+            "",
+            "cde",
+            "f",
+        ]
 
 
 @pytest.mark.parametrize("file, format", FORMATS, ids=format_ids)
@@ -97,7 +124,10 @@ def test_a_position_before_the_first_row_is_the_split_itself(reading, tmp_path):
     split = source.create_enumerator(1).next_split(0)
     reader = source.create_reader(split, reading.context())
     assert reader.position() == split
-    assert source.create_reader(reader.position(), reading.context()).read(9, 0).column(0).to_pylist() == ["first", "second"]
+    assert source.create_reader(reader.position(), reading.context()).read(9, 0).column(0).to_pylist() == [
+        "first",
+        "second",
+    ]
 
 
 def test_a_large_input_is_cut_for_parallel_subtasks_and_a_small_one_is_not(written):
@@ -118,7 +148,9 @@ def test_a_long_line_crosses_blocks_and_splits(reading, tmp_path):
 # -- compression, encodings -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix, codec", [(".gz", "gzip"), (".zst", "zstd"), (".bz2", "bz2"), (".lz4", "lz4")])
+@pytest.mark.parametrize(
+    "suffix, codec", [(".gz", "gzip"), (".zst", "zstd"), (".bz2", "bz2"), (".lz4", "lz4")]
+)
 def test_compressed_files_are_read_by_their_suffix(reading, tmp_path, suffix, codec):
     data = "\n".join(LINES).encode()
     source = text_source(compressed(tmp_path / f"a.txt{suffix}", data, codec))
@@ -137,7 +169,10 @@ def test_compressed_csv_and_ipc_streams(reading, written):
 def test_text_in_other_encodings(reading, tmp_path, charset):
     (tmp_path / "a.txt").write_text("naïve\ncafé\nend", encoding=charset)
     assert reading.rows(FileSource(tmp_path / "a.txt", TextLines(charset)), 2, batch_rows=1, resume=True) == [
-        "naïve", "café", "end"]
+        "naïve",
+        "café",
+        "end",
+    ]
 
 
 # -- empty things ---------------------------------------------------------------------------------------------
@@ -177,7 +212,8 @@ def csv_rows(reading, tmp_path, text, schema=None, **options):
 def test_csv_types_are_inferred_from_the_first_block(tmp_path):
     (tmp_path / "x.csv").write_text("a,b,c,d,e\n1,1.5,x,2024-05-01 10:00:00,\n2,2,y,2024-05-02 11:00:00,\n")
     assert FileSource(tmp_path / "x.csv", Csv()).schema == Schema(
-        list("abcde"), [pa.int64(), pa.float64(), pa.string(), pa.timestamp("s"), pa.string()])
+        list("abcde"), [pa.int64(), pa.float64(), pa.string(), pa.timestamp("s"), pa.string()]
+    )
 
 
 def test_csv_columns_are_found_by_the_header_whatever_their_order(reading, tmp_path):
@@ -188,8 +224,13 @@ def test_csv_columns_are_found_by_the_header_whatever_their_order(reading, tmp_p
 
 
 def test_csv_without_a_header_goes_by_position(reading, tmp_path):
-    assert csv_rows(reading, tmp_path, "1;x\n2;y\n", header=False, delimiter=";") == [Row(f0=1, f1="x"), Row(f0=2, f1="y")]
-    assert csv_rows(reading, tmp_path, "1,x\n", {"n": pa.int64(), "s": pa.string()}, header=False) == [Row(n=1, s="x")]
+    assert csv_rows(reading, tmp_path, "1;x\n2;y\n", header=False, delimiter=";") == [
+        Row(f0=1, f1="x"),
+        Row(f0=2, f1="y"),
+    ]
+    assert csv_rows(reading, tmp_path, "1,x\n", {"n": pa.int64(), "s": pa.string()}, header=False) == [
+        Row(n=1, s="x")
+    ]
 
 
 def test_csv_quotes_escapes_and_line_ends(reading, tmp_path):
@@ -211,23 +252,53 @@ def test_csv_nulls(reading, tmp_path):
     types = {"n": pa.int64(), "s": pa.string()}
     assert csv_rows(reading, tmp_path, "n,s\n,\n1,NULL\n", types) == [Row(n=None, s=""), Row(n=1, s="NULL")]
     assert csv_rows(reading, tmp_path, 'n,s\nNULL,NULL\n1,"NULL"\n', types, null_values=["NULL"]) == [
-        Row(n=None, s=None), Row(n=1, s="NULL")]
+        Row(n=None, s=None),
+        Row(n=1, s="NULL"),
+    ]
 
 
 def test_csv_comments_and_skipped_rows(reading, tmp_path):
     text = "written by a tool\n# columns\na,b\nunits,none\n1,x\n# 2,y\n3,z\n"
-    assert csv_rows(reading, tmp_path, text, {"a": pa.int64(), "b": pa.string()}, skip_rows=1, skip_data_rows=1,
-                    comment="#") == [Row(a=1, b="x"), Row(a=3, b="z")]
+    assert csv_rows(
+        reading,
+        tmp_path,
+        text,
+        {"a": pa.int64(), "b": pa.string()},
+        skip_rows=1,
+        skip_data_rows=1,
+        comment="#",
+    ) == [Row(a=1, b="x"), Row(a=3, b="z")]
 
 
 def test_csv_types(reading, tmp_path):
-    text = "i,f,b,d,ts,t,dec,l\n-7,1e3,true,2024-02-29,2024-02-29T01:02:03.5,04:05:06,1.255,1;2;3\n0,,false,,,,-0.005,\n"
-    schema = {"i": pa.int8(), "f": pa.float32(), "b": pa.bool_(), "d": pa.date32(), "ts": pa.timestamp("ms"),
-              "t": pa.time32("s"), "dec": pa.decimal128(5, 2), "l": pa.list_(pa.int64())}
+    text = (
+        "i,f,b,d,ts,t,dec,l\n"
+        "-7,1e3,true,2024-02-29,2024-02-29T01:02:03.5,04:05:06,1.255,1;2;3\n"
+        "0,,false,,,,-0.005,\n"
+    )
+    schema = {
+        "i": pa.int8(),
+        "f": pa.float32(),
+        "b": pa.bool_(),
+        "d": pa.date32(),
+        "ts": pa.timestamp("ms"),
+        "t": pa.time32("s"),
+        "dec": pa.decimal128(5, 2),
+        "l": pa.list_(pa.int64()),
+    }
     assert csv_rows(reading, tmp_path, text, schema) == [
-        Row(i=-7, f=1000.0, b=True, d=datetime.date(2024, 2, 29), ts=datetime.datetime(2024, 2, 29, 1, 2, 3, 500_000),
-            t=datetime.time(4, 5, 6), dec=Decimal("1.26"), l=[1, 2, 3]),
-        Row(i=0, f=None, b=False, d=None, ts=None, t=None, dec=Decimal("-0.01"), l=[])]
+        Row(
+            i=-7,
+            f=1000.0,
+            b=True,
+            d=datetime.date(2024, 2, 29),
+            ts=datetime.datetime(2024, 2, 29, 1, 2, 3, 500_000),
+            t=datetime.time(4, 5, 6),
+            dec=Decimal("1.26"),
+            l=[1, 2, 3],
+        ),
+        Row(i=0, f=None, b=False, d=None, ts=None, t=None, dec=Decimal("-0.01"), l=[]),
+    ]
 
 
 # -- JSON -----------------------------------------------------------------------------------------------------
@@ -236,20 +307,38 @@ def test_csv_types(reading, tmp_path):
 def test_json_missing_is_null_and_types_are_the_schema_s(reading, tmp_path):
     (tmp_path / "x.json").write_text(
         '{"i": 1, "f": 2, "d": "2024-02-29", "ts": "2024-02-29 01:02:03.5", "dec": 1.255, "t": "04:05:06"}\n\n'
-        '{"more": [1], "s": {"x": 1, "y": ["a", null]}}\n')
-    schema = pa.schema({"i": pa.int16(), "f": pa.float64(), "d": pa.date32(), "ts": pa.timestamp("ms"),
-                        "t": pa.time32("s"), "dec": pa.decimal128(5, 2),
-                        "s": pa.struct({"x": pa.int64(), "y": pa.list_(pa.string())})})
+        '{"more": [1], "s": {"x": 1, "y": ["a", null]}}\n'
+    )
+    schema = pa.schema(
+        {
+            "i": pa.int16(),
+            "f": pa.float64(),
+            "d": pa.date32(),
+            "ts": pa.timestamp("ms"),
+            "t": pa.time32("s"),
+            "dec": pa.decimal128(5, 2),
+            "s": pa.struct({"x": pa.int64(), "y": pa.list_(pa.string())}),
+        }
+    )
     assert reading.rows(FileSource(tmp_path / "x.json", JsonLines(), schema)) == [
-        Row(i=1, f=2.0, d=datetime.date(2024, 2, 29), ts=datetime.datetime(2024, 2, 29, 1, 2, 3, 500_000),
-            t=datetime.time(4, 5, 6), dec=Decimal("1.26"), s=None),
-        Row(i=None, f=None, d=None, ts=None, t=None, dec=None, s=Row(x=1, y=["a", None]))]
+        Row(
+            i=1,
+            f=2.0,
+            d=datetime.date(2024, 2, 29),
+            ts=datetime.datetime(2024, 2, 29, 1, 2, 3, 500_000),
+            t=datetime.time(4, 5, 6),
+            dec=Decimal("1.26"),
+            s=None,
+        ),
+        Row(i=None, f=None, d=None, ts=None, t=None, dec=None, s=Row(x=1, y=["a", None])),
+    ]
 
 
 def test_json_fields_that_are_always_null_are_strings(tmp_path):
     (tmp_path / "x.json").write_text('{"a": null, "b": [], "c": 1}\n')
     assert FileSource(tmp_path / "x.json", JsonLines()).schema == Schema(
-        ["a", "b", "c"], [pa.string(), pa.list_(pa.string()), pa.int64()])
+        ["a", "b", "c"], [pa.string(), pa.list_(pa.string()), pa.int64()]
+    )
 
 
 # -- columns of Parquet and Arrow files -----------------------------------------------------------------------
@@ -266,33 +355,48 @@ def test_columns_are_chosen_reordered_and_widened(reading, written, file, format
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("a.txt", "b.log", "sub/c.txt", "sub/deep/d.txt", ".hidden", "_SUCCESS", "sub/.e.txt.inprogress.1",
-                 "_temporary/f.txt", ".git/g.txt"):
+    for name in (
+        "a.txt",
+        "b.log",
+        "sub/c.txt",
+        "sub/deep/d.txt",
+        ".hidden",
+        "_SUCCESS",
+        "sub/.e.txt.inprogress.1",
+        "_temporary/f.txt",
+        ".git/g.txt",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     return tmp_path
 
 
-@pytest.mark.parametrize("pattern, expected", [
-    ("", ["a.txt", "b.log", "sub/c.txt", "sub/deep/d.txt"]),
-    ("a.txt", ["a.txt"]),
-    ("*.txt", ["a.txt"]),
-    ("*/*.txt", ["sub/c.txt"]),
-    ("**/*.txt", ["a.txt", "sub/c.txt", "sub/deep/d.txt"]),
-    ("[ab].*", ["a.txt", "b.log"]),
-    ("su?", ["sub/c.txt", "sub/deep/d.txt"]),
-    (".hidd*", [".hidden"]),
-    (".hidden", [".hidden"]),
-])
+@pytest.mark.parametrize(
+    "pattern, expected",
+    [
+        ("", ["a.txt", "b.log", "sub/c.txt", "sub/deep/d.txt"]),
+        ("a.txt", ["a.txt"]),
+        ("*.txt", ["a.txt"]),
+        ("*/*.txt", ["sub/c.txt"]),
+        ("**/*.txt", ["a.txt", "sub/c.txt", "sub/deep/d.txt"]),
+        ("[ab].*", ["a.txt", "b.log"]),
+        ("su?", ["sub/c.txt", "sub/deep/d.txt"]),
+        (".hidd*", [".hidden"]),
+        (".hidden", [".hidden"]),
+    ],
+)
 def test_paths_folders_and_globs(reading, folder, pattern, expected):
     assert reading.rows(text_source(folder / pattern)) == expected
-    if "?" not in pattern:       # which begins the query of a URI
+    if "?" not in pattern:  # which begins the query of a URI
         assert reading.rows(text_source(f"file://{folder}/{pattern}")) == expected
 
 
 def test_a_file_named_twice_is_read_once(reading, folder):
-    assert reading.rows(text_source([folder / "b.log", folder / "a.txt", str(folder / "*.txt")])) == ["b.log", "a.txt"]
+    assert reading.rows(text_source([folder / "b.log", folder / "a.txt", str(folder / "*.txt")])) == [
+        "b.log",
+        "a.txt",
+    ]
 
 
 def test_folders_of_a_folder_can_be_left_out(reading, folder):
@@ -301,7 +405,10 @@ def test_folders_of_a_folder_can_be_left_out(reading, folder):
 
 def test_a_file_system_can_be_given(reading, folder):
     filesystem = pa.fs.SubTreeFileSystem(str(folder), pa.fs.LocalFileSystem())
-    assert reading.rows(FileSource("sub", TextLines(), filesystem=filesystem)) == ["sub/c.txt", "sub/deep/d.txt"]
+    assert reading.rows(FileSource("sub", TextLines(), filesystem=filesystem)) == [
+        "sub/c.txt",
+        "sub/deep/d.txt",
+    ]
 
 
 def test_a_name_that_looks_like_a_glob_but_exists_is_a_name(reading, tmp_path):

@@ -79,7 +79,8 @@ class JsonLines(LineFormat):
             return pa.RecordBatch.from_pylist([], schema.arrow)
         try:
             table = pajson.read_json(pa.py_buffer(data), _one_block(data), layout.options)
-            arrays = [_finish(one_chunk(table.column(name)), type) for name, type in zip(schema.names, schema.types)]
+            arrays = [_finish(one_chunk(table.column(name)), type)
+                      for name, type in zip(schema.names, schema.types)]
         except pa.ArrowInvalid as error:
             raise LineFault(_reason(str(error), schema)) from error
         if table.num_rows != objects:

@@ -41,8 +41,8 @@ def resolve(path: PathLike, filesystem: pafs.FileSystem | None = None) -> tuple[
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://?", text):
         location, question, query = text.partition("?")
         folder, rest = location, ""
-        if has_magic(location):       # a glob has no place in a URI: the file system is that of the folder before it
-            folder = location[: re.search(r"[*\[]", location).start()].rpartition("/")[0]      # type: ignore[union-attr]
+        if has_magic(location):      # a glob has no place in a URI: the folder before it names the file system
+            folder = re.split(r"[*\[]", location)[0].rpartition("/")[0]
             rest = location[len(folder):]
         try:
             found, inner = pafs.FileSystem.from_uri(folder + question + query)

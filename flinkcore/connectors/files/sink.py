@@ -105,10 +105,12 @@ class FileSink(Sink):
         self.part_suffix = (format.suffix if part_suffix is None else part_suffix) + ending
         self.compression = compression
         self.check_interval_ms = check_interval_ms
+        self.runs: set[str] = set()       # whose hidden files are not left over: other subtasks may write already
         self.filesystem, self.folder = resolve(base_path, filesystem)
         self.folder = self.folder.rstrip("/") or "/"
 
     def create_writer(self, context: SinkContext) -> SinkWriter:
+        self.runs.add(context.run_id)
         self.format.bind(context.schema)
         self.buckets.bind(context.schema)
         self._check_writable(context)
@@ -129,7 +131,8 @@ class FileSink(Sink):
     def _report_leftovers(self, context: SinkContext) -> None:
         """Names hidden files of earlier runs. They are not removed: another job may write to the same
         folder."""
-        left = [path for path in self._hidden_files(self.folder) if not path.endswith(context.run_id)]
+        left = [path for path in self._hidden_files(self.folder)
+                if path.rpartition(IN_PROGRESS)[2] not in self.runs]
         if left:
             context.metrics.count("leftover_files", len(left))
             log.warning("%d part files in '%s' were left unfinished by an earlier run, the first is '%s'. "

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class FileSource(Source):
                  monitor_interval_ms: int | None = None, recursive: bool = True,
                  filesystem: pafs.FileSystem | None = None, split_bytes: int | None = None,
                  bad_records: str = "fail") -> None:
-        self.paths = list(paths) if isinstance(paths, (list, tuple)) else [paths]
+        self.paths: list[PathLike] = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
         if not self.paths:
             raise ConfigurationError("a file source needs at least one path, got an empty list")
         if monitor_interval_ms is not None and monitor_interval_ms <= 0:

@@ -121,9 +121,13 @@ class FileSourceBuilder:
     """Collects what a FileSource needs."""
 
     def __init__(self, format: StreamFormat | BulkFormat | ReaderFormat, paths: tuple[str, ...]) -> None:
-        bare = isinstance(format, ReaderFormat)
-        self._format: ReaderFormat = format if bare else format.format
-        self._options: dict[str, Any] = {"schema": None if bare else format.schema}
+        self._format: ReaderFormat
+        self._options: dict[str, Any] = {}
+        if isinstance(format, ReaderFormat):
+            self._format = format
+        else:
+            self._format = format.format
+            self._options["schema"] = format.schema
         self._paths = list(paths)
 
     def monitor_continuously(self, discovery_interval: Duration) -> FileSourceBuilder:
