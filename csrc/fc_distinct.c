@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fc_distinct.h"
+
+#include <string.h>
+
+void fc_distinct_init(fc_distinct *distinct) { memset(distinct, 0, sizeof *distinct); }
+
+void fc_distinct_free(fc_distinct *distinct) {
+    fc_buffer_free(&distinct->marks);
+    fc_distinct_init(distinct);
+}
+
+static fc_status make_room(fc_distinct *distinct, const int32_t *ids, int64_t n) {
+    int32_t largest = -1, all = 0;
+    for (int64_t i = 0; i < n; i++) {
+        all |= ids[i];
+        largest = ids[i] > largest ? ids[i] : largest;
+    }
+    if (all < 0) return FC_ERR_INVALID;
+    if (largest < distinct->id_bound) return FC_OK;
+    fc_status status = fc_buffer_reserve_zeroed(&distinct->marks, ((int64_t)largest + 1) * 4);
+    if (status == FC_OK) distinct->id_bound = distinct->marks.bytes / 4;
+    return status;
+}
+
+fc_status fc_distinct_rows(fc_distinct *distinct, const int32_t *ids, int64_t n, int64_t *rows, int64_t *count) {
+    *count = 0;
+    fc_status status = make_room(distinct, ids, n);
+    if (status != FC_OK || n == 0) return status;
+    uint32_t *marks = (uint32_t *)distinct->marks.data;
+    if (++distinct->call == 0) {    /* after 2^32 calls the numbers start anew */
+        memset(marks, 0, (size_t)distinct->id_bound * 4);
+        distinct->call = 1;
+    }
+    const uint32_t call = distinct->call;
+    int64_t found = 0;
+    for (int64_t i = 0; i < n; i++) {
+        rows[found] = i;                       /* written always, kept when the id is new: no branch */
+        found += marks[ids[i]] != call;
+        marks[ids[i]] = call;
+    }
+    *count = found;
+    return FC_OK;
+}
