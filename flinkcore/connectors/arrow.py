@@ -111,8 +111,7 @@ def tables_of(data: Any) -> pa.Table | pa.RecordBatchReader:
 
 
 def table_of_columns(columns: Mapping[str, Any]) -> pa.Table:
-    """A dict of equally long NumPy arrays, pyarrow arrays or lists as a table, NumPy numbers without a
-    copy."""
+    """A dict of equally long NumPy arrays, pyarrow arrays or lists as a table, NumPy numbers without a copy."""
     arrays: dict[str, Any] = {}
     for name, values in columns.items():
         if getattr(values, "ndim", 1) != 1:
@@ -195,8 +194,7 @@ class ArrowCollectSink(Sink):
         return ArrowCollectWriter(self)
 
     def put(self, batch: Batch) -> None:
-        """Adds a batch, waiting for room. JobCancelledError once the reader has gone, or the job has
-        failed."""
+        """Adds a batch, waiting for room. JobCancelledError once the reader has gone, or the job has failed."""
         with self.changed:
             self.changed.wait_for(lambda: self.cancelled or self.finished or self.capacity is None
                                   or len(self.waiting) < self.capacity)

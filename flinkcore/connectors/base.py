@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
-from flinkcore._native.column import normal_type
 from flinkcore.columnar.batch import Batch
-from flinkcore.columnar.faults import BadRecords
-from flinkcore.columnar.rows import from_rows, row_kinds_of, to_rows
+from flinkcore.columnar.faults import BAD_RECORD_SCHEMA, BadRecords
+from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
+from flinkcore.connectors.fit import batch_of_values, fit, record_batch_of
 from flinkcore.errors import SchemaError, UnsupportedOperationError
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.time.clock import Clock
@@ -88,8 +88,7 @@ class SplitEnumerator(ABC):
 
     @abstractmethod
     def snapshot(self) -> Any:
-        """What Source.restore_enumerator needs to go on, as plain data: splits not handed out, what was
-        seen."""
+        """What Source.restore_enumerator needs to go on, as plain data: splits not handed out, what was seen."""
 
     def close(self) -> None:  # noqa: B027  most have nothing to release
         """Releases what the enumerator holds."""
@@ -196,6 +195,7 @@ class Source(ABC):
     schema : columns and form of the rows; one source has one schema
     not_replayable : why rows that were read cannot be read again from a position, in words; None when they
         can. A job with checkpoints refuses a source that cannot be replayed, with these words.
+    bad_records : what happens to records that cannot be read: "fail", "drop" (and count), or an OutputTag or its id
     parallelism_max : the largest useful number of readers; None: as many as there are splits
     splits_at_once : how many splits a subtask reads in turn; None: one after the other when the source is
         bounded, else all that it is handed, as partitions of a log are read
@@ -204,6 +204,7 @@ class Source(ABC):
     boundedness: Boundedness = Boundedness.BOUNDED
     schema: Schema
     not_replayable: str | None = None
+    bad_records: Any = "fail"
     parallelism_max: int | None = None
     splits_at_once: int | None = None
 
@@ -224,6 +225,12 @@ class Source(ABC):
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         """A reader for one split, at the position that the split says."""
 
+    def side_schema(self, tag: str) -> Schema | None:
+        """The schema of a side output; None when this source has none of that name. The default knows the one
+        that `bad_records` names, for sources that have that field."""
+        policy = getattr(self, "bad_records", None)
+        return BAD_RECORD_SCHEMA if policy is not None and BadRecords(policy).tag == tag else None
+
     def batch_of(self, rows: Rows) -> Batch:
         """What a reader returned, as a Batch of this source's schema; SchemaError when it does not fit."""
         schema = self.schema
@@ -241,46 +248,6 @@ class Source(ABC):
         raise SchemaError(f"the reader of {type(self).__name__} returned {type(rows).__name__}; read() "
                           "returns a Batch, a pyarrow RecordBatch or Table, a list, or None at the end of "
                           "the split")
-
-
-def batch_of_values(values: list[Any], schema: Schema, what: str) -> Batch:
-    """Python values, as the schema's form describes them, as a Batch; SchemaError for one that does not
-    fit."""
-    return Batch(schema, from_rows(values, schema, what), len(values), row_kinds=row_kinds_of(values))
-
-
-def record_batch_of(table: pa.Table) -> pa.RecordBatch:
-    """A table as one record batch; copies only when a column has several chunks."""
-    batches = table.combine_chunks().to_batches()
-    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
-
-
-def fit(data: pa.RecordBatch, schema: Schema, what: str) -> pa.RecordBatch:
-    """Columns in the schema's order and types, or encodings of them that Column.from_arrow takes as they are.
-
-    Values are cast only when none of them changes.
-
-    SchemaError : a column is missing, or holds a value that its type in the schema cannot
-    """
-    if schema.form == "object":
-        raise SchemaError(f"{what}: read() returned Arrow data, but its schema says Python objects; return a "
-                          f"list, or give the source a schema with {', '.join(data.schema.names)}")
-    if tuple(data.schema.names) == schema.names and data.schema.types == schema.arrow.types:
-        return data
-    arrays = []
-    for name, type in zip(schema.names, schema.types):
-        index = data.schema.get_field_index(name)
-        if index < 0:
-            raise SchemaError(f"{what}: no column '{name}'; expected {', '.join(schema.names)}, "
-                              f"the data has {', '.join(data.schema.names)}")
-        array = data.column(index)
-        try:
-            arrays.append(array if normal_type(array.type) == type else array.cast(type))
-        except pa.ArrowException as error:
-            raise SchemaError(f"{what}: column '{name}' is {array.type} and cannot become {type} without "
-                              f"changing values ({error}); declare the column as {array.type} or convert the "
-                              "data") from error
-    return pa.RecordBatch.from_arrays(arrays, names=list(schema.names))
 
 
 # -- sinks --------------------------------------------------------------------------------------------------
@@ -355,8 +322,7 @@ class SinkWriter:
         """Processing time reached a time asked for with SinkContext.register_timer."""
 
     def flush(self, end_of_input: bool) -> None:
-        """Hands on everything that is held back. Called before each checkpoint, and at the end of the
-        input."""
+        """Hands on everything that is held back. Called before each checkpoint, and at the end of the input."""
 
     def prepare_commit(self) -> list[Any]:
         """Everything written since the last call, as committables (plain data) for Sink.create_committer's
@@ -391,8 +357,7 @@ class Sink(ABC):
 
     @abstractmethod
     def create_writer(self, context: SinkContext) -> SinkWriter:
-        """The writer of one subtask. A sink that cannot be written says so here, before any record
-        arrives."""
+        """The writer of one subtask. A sink that cannot be written says so here, before any record arrives."""
 
     def create_committer(self) -> Committer | None:
         """The committer; None when what is written is visible at once."""

@@ -18,8 +18,8 @@ from flinkcore.connectors.base import (
     SourceSplit,
     SplitEnumerator,
     SplitQueue,
-    batch_of_values,
 )
+from flinkcore.connectors.fit import batch_of_values
 from flinkcore.errors import ConnectorError
 
 

@@ -26,8 +26,8 @@ from flinkcore.connectors.base import (
     SourceReader,
     SourceSplit,
     SplitEnumerator,
-    batch_of_values,
 )
+from flinkcore.connectors.fit import batch_of_values
 from flinkcore.errors import ConfigurationError, SchemaError, UserFunctionError
 
 ENDLESS = 2**63 - 1
@@ -112,8 +112,7 @@ class RandomColumn:
 
 
 def random_bits(indices: np.ndarray, seed: int) -> np.ndarray:
-    """uint64[n]: 64 random bits for each row number and seed, the same wherever they are made
-    (SplitMix64)."""
+    """uint64[n]: 64 random bits for each row number and seed, the same wherever they are made (SplitMix64)."""
     with np.errstate(over="ignore"):
         x = indices.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 & 2**64 - 1)
         x = x * np.uint64(0x9E3779B97F4A7C15)

@@ -15,7 +15,6 @@ import pytest
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
-from flinkcore.connectors.base import batch_of_values
 from flinkcore.connectors.files.buckets import ColumnBuckets, DateTimeBuckets
 from flinkcore.connectors.files.csv import Csv
 from flinkcore.connectors.files.ipc import ArrowIpc, ArrowIpcWriter
@@ -25,6 +24,7 @@ from flinkcore.connectors.files.sink import FileSink, RollingPolicy
 from flinkcore.connectors.files.source import FileSource, text_source
 from flinkcore.connectors.files.text import TextLines
 from flinkcore.connectors.files.writers import CsvWriter, JsonWriter, TextWriter
+from flinkcore.connectors.fit import batch_of_values
 from flinkcore.errors import ConfigurationError, ConnectorError, SchemaError
 
 NEVER = RollingPolicy(None, None, None)

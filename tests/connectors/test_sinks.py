@@ -11,8 +11,8 @@ import pytest
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.arrow import ArrowCollectSink
-from flinkcore.connectors.base import batch_of_values
 from flinkcore.connectors.blackhole import BlackHoleSink
+from flinkcore.connectors.fit import batch_of_values
 from flinkcore.connectors.print import PrintSink
 from flinkcore.errors import JobCancelledError
 

@@ -134,8 +134,7 @@ class Csv(LineFormat):
     # -- the start of a file -------------------------------------------------------------------------------
 
     def _start_of(self, file: InputFile) -> tuple[list[str] | None, int, bytes]:
-        """Names in the header, None without one; how many records come before the data; the first of the
-        data."""
+        """Names in the header, None without one; how many records come before the data; the first of the data."""
         with self.open_bytes(file) as stream:
             records = Records(stream, file.path, 0, WHOLE, self.record_quote())
             skipped = len(self._take(records, self.skip_rows))
@@ -217,8 +216,7 @@ class Csv(LineFormat):
 
     @staticmethod
     def _read_as(type: pa.DataType) -> pa.DataType:
-        """The type that pyarrow's parser is asked for: more digits of a decimal than are kept, texts of
-        lists."""
+        """The type that pyarrow's parser is asked for: more digits of a decimal than are kept, texts of lists."""
         if pa.types.is_list(type):
             return pa.string()
         return decimals.wide(type)

@@ -44,8 +44,7 @@ class ReaderFormat(ABC):
 
     @abstractmethod
     def infer_schema(self, file: InputFile) -> Schema | None:
-        """The schema of a file, from its first block or its footer; None when the file has no rows to
-        tell."""
+        """The schema of a file, from its first block or its footer; None when the file has no rows to tell."""
 
     @abstractmethod
     def bind(self, schema: Schema) -> None:

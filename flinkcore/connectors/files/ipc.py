@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrow IPC files: the file format (also called Feather), by record batches, and the stream format, as a
-whole."""
+"""Arrow IPC files: the file format (also called Feather), by record batches, and the stream format, as a whole."""
 
 from __future__ import annotations
 
@@ -11,9 +10,10 @@ import pyarrow.ipc as paipc
 
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
-from flinkcore.connectors.base import SourceContext, SourceReader, fit
+from flinkcore.connectors.base import SourceContext, SourceReader
 from flinkcore.connectors.files.format import WHOLE, FileEncoder, FileSplit, ReaderFormat, WriterFormat
 from flinkcore.connectors.files.paths import InputFile
+from flinkcore.connectors.fit import fit
 from flinkcore.errors import ConnectorError, SchemaError
 
 MAGIC = b"ARROW1"

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
-from flinkcore.connectors.base import SourceContext, SourceReader, fit
+from flinkcore.connectors.base import SourceContext, SourceReader
 from flinkcore.connectors.files.format import WHOLE, FileEncoder, FileSplit, ReaderFormat, WriterFormat
 from flinkcore.connectors.files.paths import InputFile, reading
+from flinkcore.connectors.fit import fit
 from flinkcore.errors import ConnectorError, SchemaError
 
 

@@ -27,14 +27,12 @@ def codec_of(path: str) -> str | None:
 
 
 def is_hidden(name: str) -> bool:
-    """Names that are not data: hidden, in progress, or bookkeeping such as _SUCCESS (Flink:
-    DefaultFileFilter)."""
+    """Names that are not data: hidden, in progress, or bookkeeping such as _SUCCESS (Flink: DefaultFileFilter)."""
     return name.startswith((".", "_"))
 
 
 def resolve(path: PathLike, filesystem: pafs.FileSystem | None = None) -> tuple[pafs.FileSystem, str]:
-    """The file system of a path or URI, and the path within it. ConnectorError when the URI cannot be
-    used."""
+    """The file system of a path or URI, and the path within it. ConnectorError when the URI cannot be used."""
     text = os.fspath(path)
     if filesystem is not None:
         return filesystem, text

@@ -129,8 +129,7 @@ class FileSink(Sink):
             self.filesystem.delete_file(probe)
 
     def _report_leftovers(self, context: SinkContext) -> None:
-        """Names hidden files of earlier runs. They are not removed: another job may write to the same
-        folder."""
+        """Names hidden files of earlier runs. They are not removed: another job may write to the same folder."""
         left = [path for path in self._hidden_files(self.folder)
                 if path.rpartition(IN_PROGRESS)[2] not in self.runs]
         if left:

@@ -149,16 +149,14 @@ def _declared(schema: Any) -> Schema | None:
 
 @dataclass(frozen=True)
 class DiscoveryState:
-    """What a continuous enumerator remembers: sizes of the files that it saw, by path, and splits not handed
-    out."""
+    """What a continuous enumerator remembers: sizes of the files that it saw, by path, and splits not handed out."""
 
     seen: tuple[tuple[str, int], ...]
     splits: tuple[FileSplit, ...]
 
 
 class FileDiscovery(SplitEnumerator):
-    """Looks for new files again and again. Remembers each file for ever, as Flink does: a name is read
-    once."""
+    """Looks for new files again and again. Remembers each file for ever, as Flink does: a name is read once."""
 
     def __init__(self, source: FileSource, parallelism: int) -> None:
         self.source = source

@@ -17,8 +17,7 @@ TEXT_SCHEMA = Schema(["value"], [pa.string()], "value")
 
 
 def split_lines(data: bytes, count: int) -> pa.Array:
-    """`count` lines as strings, without \\n or \\r\\n; empty lines are lines. LineFault when one is not
-    UTF-8."""
+    """`count` lines as strings, without \\n or \\r\\n; empty lines are lines. LineFault when one is not UTF-8."""
     if b"\r\n" in data:
         data = data.replace(b"\r\n", b"\n")
     lines = pc.split_pattern(pa.array([data], pa.binary()), b"\n").flatten().slice(0, count)

@@ -89,8 +89,7 @@ def _joined(array: pa.Array, element_texts: pa.Array) -> pa.Array:
 
 
 def _rebuilt(array: pa.Array, values: pa.Array) -> pa.ListArray:
-    """A list column with other elements. `array.values` ignores the column's offset, and so do its
-    offsets."""
+    """A list column with other elements. `array.values` ignores the column's offset, and so do its offsets."""
     mask = array.is_null() if array.null_count else None
     return pa.ListArray.from_arrays(pa.array(array.offsets.to_numpy(), pa.int32()), values, mask=mask)
 
@@ -119,8 +118,7 @@ def _without_zeros(texts: pa.Array) -> pa.Array:
 
 
 def _floats(array: pa.Array) -> pa.Array:
-    """Java's Double.toString and Float.toString: shortest digits, at least one after the point, exponent as
-    E10."""
+    """Java's Double.toString and Float.toString: shortest digits, at least one after the point, exponent as E10."""
     texts = array.cast(pa.string())
     numbers = np.abs(array.cast(pa.float64()).fill_null(1.0).to_numpy(zero_copy_only=False))
     plain = (numbers >= PLAIN_FLOAT_LOWER) & (numbers < PLAIN_FLOAT_UPPER) | (numbers == 0)

@@ -84,7 +84,8 @@ class CsvWriter(WriterFormat):
     that it is not read as null.
 
     header : whether each file begins with the names of its columns
-    null_value : what stands for null
+    null_value : what stands for null. In a file of one column, an empty one makes a blank line, which readers pass
+        over: set it there if there are nulls
     array_separators : what separates the elements of a list column, by its name; else ";"
     """
 

@@ -17,11 +17,11 @@ from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.common.serialization import Encoder
 from flinkcore.common.time import Duration
-from flinkcore.connectors.base import batch_of_values, fit
 from flinkcore.connectors.files import buckets, sink, source
 from flinkcore.connectors.files.format import FileEncoder, ReaderFormat, WriterFormat
 from flinkcore.connectors.files.text import TextLines
 from flinkcore.connectors.files.writers import TextWriter
+from flinkcore.connectors.fit import batch_of_values, fit
 from flinkcore.errors import ConfigurationError
 from flinkcore.table.types import RowType
 
@@ -58,8 +58,7 @@ class FileEnumeratorProvider:
 
     @staticmethod
     def default_splittable_file_enumerator() -> FileEnumeratorProvider:
-        """All files of a folder and its folders, but hidden ones; large files in several splits, unless
-        compressed."""
+        """All files of a folder and its folders, but hidden ones; large files in several splits, unless compressed."""
         return FileEnumeratorProvider(None)
 
     @staticmethod
@@ -73,8 +72,7 @@ class FileSplitAssignerProvider:
 
     @staticmethod
     def locality_aware_split_assigner() -> FileSplitAssignerProvider:
-        """Splits in their order, to whoever asks: every file is as near to one subtask as to the other
-        here."""
+        """Splits in their order, to whoever asks: every file is as near to one subtask as to the other here."""
         return FileSplitAssignerProvider()
 
 
@@ -178,8 +176,7 @@ class BucketAssigner:
     @staticmethod
     def date_time_bucket_assigner(format_str: str = "yyyy-MM-dd--HH",
                                   timezone_id: str | None = None) -> BucketAssigner:
-        """A folder per hour of processing time, or as the pattern says; in the machine's time zone by
-        default."""
+        """A folder per hour of processing time, or as the pattern says; in the machine's time zone by default."""
         return BucketAssigner(buckets.DateTimeBuckets(format_str, timezone_id))
 
     @staticmethod
