@@ -90,18 +90,21 @@ def summary(job: JobRun) -> str:
     rate = f", {short(total.rows_in / seconds)} records/s" if total.rows_in > seconds > 0 else ""
     lines = [f"job '{job.name}' {job.status.value.lower()}: {count(total.rows_in, 'record')} in, "
              f"{total.rows_out:,} out, {duration(total.elapsed_ns // 1_000_000)}{rate}"]
-    for name, what in _LOSSES.items():
-        lost = job.count(name)
-        if lost:
-            lines.append(f"  {count(lost, 'record')} {what}")
+    for name, noun, what in _WORTH_SAYING:
+        n = job.count(name)
+        if n:
+            lines.append(f"  {count(n, noun)} {what}")
     return "\n".join(lines) + "\n"
 
 
-_LOSSES = {
-    "late_dropped": "dropped as late: their windows had ended; more out-of-orderness, allowed_lateness or "
-                    "side_output_late_data keeps them",
-    "bad_records_dropped": "dropped as bad, as the source was told to",
-}
+_WORTH_SAYING = (
+    ("late_dropped", "record", "dropped as late, after their windows had gone: more out-of-orderness, "
+                               "allowed_lateness or side_output_late_data keeps such records"),
+    ("bad_records_dropped", "record", "dropped as bad, as the policy says"),
+    ("bad_records_sent_aside", "record", "sent to a side output as bad"),
+    ("sum_overflows", "sum", "left 64 bits and wrapped, as Java's do: cast to a wider type before summing"),
+    ("leftover_files", "hidden file", "of an earlier run found in the folder of a sink"),
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,11 @@ class WatermarkReport:
 
     @staticmethod
     def of(job: JobRun) -> WatermarkReport:
-        return WatermarkReport(job.clock.now_ms(), job.watermark_facts(), job.unfired())
+        """The report of this moment, taken while the job's own threads go on."""
+        try:
+            return WatermarkReport(job.clock.now_ms(), job.watermark_facts(), job.unfired())
+        except AttributeError:               # an operator that has not opened yet holds nothing
+            return WatermarkReport(job.clock.now_ms(), {}, {})
 
     def text(self) -> str:
         """Who waits, who holds the watermark back, and how far each place has come."""

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status line and the summary of a job, from counts that a test sets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+
+from flinkcore.cli.watch import Progress, summary
+from flinkcore.runtime.job import JobStatus
+
+SECOND = 10**9
+
+
+class Job:
+    """What the status line reads of a JobRun: a source, a window, a sink."""
+
+    name = "bids"
+    status = JobStatus.FINISHED
+
+    def __init__(self) -> None:
+        self.elapsed = 0
+        self.now_ms = 0
+        self.losses: Counter[str] = Counter()
+        kinds = {"source": "Data Source", "window": "Operator", "print": "Data Sink"}
+        self.graph = SimpleNamespace(nodes=[
+            SimpleNamespace(operator_id=name, transformation=SimpleNamespace(kind=kind))
+            for name, kind in kinds.items()])
+        self.metrics = {name: SimpleNamespace(rows_in=0, rows_out=0, busy_ns=0, watermark_ms=None)
+                        for name in kinds}
+        self.clock = SimpleNamespace(now_ms=lambda: self.now_ms)
+
+    def elapsed_ns(self) -> int:
+        return self.elapsed
+
+    def operator_metrics(self) -> list[tuple[object, object]]:
+        return [(SimpleNamespace(operator_id=name, name=name), metrics) for name, metrics in self.metrics.items()]
+
+    def count(self, name: str) -> int:
+        return self.losses[name]
+
+
+def test_the_status_line_shows_counts_rate_watermark_and_the_busiest_operators() -> None:
+    job = Job()
+    progress = Progress(job)
+    assert progress.line() == "bids  in 0  out 0"
+    job.elapsed, job.now_ms = SECOND // 2, 1_767_225_610_000
+    job.metrics["source"].rows_out = 12_345
+    job.metrics["print"].rows_in = 7
+    job.metrics["window"].busy_ns = SECOND // 4
+    job.metrics["window"].watermark_ms = 1_767_225_605_000
+    assert progress.line() == ("bids  in 12.3k  out 7  24.7k/s  watermark 5 s ago  "
+                               "busy window 50%, source 0%, print 0%")
+
+
+def test_the_rate_is_that_of_the_last_two_seconds() -> None:
+    job = Job()
+    progress = Progress(job)
+    for second in range(10):
+        job.elapsed = second * SECOND
+        job.metrics["source"].rows_out = min(second, 5) * 1_000
+        line = progress.line()
+        if second == 4:
+            assert "1k/s" in line
+    assert "  0/s" in line
+    assert "idle 4 s" in line
+
+
+def test_a_watermark_of_long_ago_is_shown_as_a_date() -> None:
+    job = Job()
+    job.now_ms = 1_767_225_610_000
+    job.metrics["source"].watermark_ms = 1_700_000_000_000
+    assert "watermark 2023-11-14 22:13:20.000" in Progress(job).line()
+    job.metrics["source"].watermark_ms = 2**63 - 1
+    assert "watermark" not in Progress(job).line()
+
+
+def test_the_summary_says_what_was_lost_and_only_that() -> None:
+    job = Job()
+    job.elapsed = 2 * SECOND
+    job.metrics["source"].rows_out = 1_000
+    assert summary(job) == "job 'bids' finished: 1,000 records in, 0 out, 2 s, 500 records/s\n"
+    job.losses.update(late_dropped=1, bad_records_dropped=2, sum_overflows=3)
+    _, late, bad, overflows = summary(job).splitlines()
+    assert late.startswith("  1 record dropped as late")
+    assert bad == "  2 records dropped as bad, as the policy says"
+    assert overflows.startswith("  3 sums left 64 bits")
