@@ -62,7 +62,7 @@ Origin = tuple[Transformation, "str | None"]  # a step, and the tag of its side 
 
 def nodes_of(expressions: Sequence[Any], what: str) -> list[Expr]:
     """The trees of expressions of the DSL; names of columns may stand for themselves."""
-    nodes = []
+    nodes: list[Expr] = []
     for expression in expressions:
         if isinstance(expression, str):
             nodes.append(FieldReference(expression))
@@ -281,8 +281,8 @@ class DataStream(_Settings):
         on_null : for column names, what happens to records whose key is null: "fail", "drop" (and count), the id
             of a side output, or "group", which makes null a key as SQL does
         """
-        if len(key_selector) == 2 and isinstance(key_selector[1], TypeInformation):
-            key_selector, key_type = key_selector[:1], key_selector[1]
+        if len(key_selector) == 2 and isinstance(key_selector[-1], TypeInformation):
+            key_selector, key_type = key_selector[:1], key_selector[-1]
         if not key_selector:
             raise ConfigurationError("key_by needs a function or column names")
         schema = self._schema

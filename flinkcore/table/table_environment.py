@@ -180,7 +180,7 @@ class StreamTableEnvironment(TableEnvironment):
     """Makes tables and runs them, beside the streams of a StreamExecutionEnvironment."""
 
     @staticmethod
-    def create(*args: Any, **kwargs: Any) -> StreamTableEnvironment:  # type: ignore[override]
+    def create(*args: Any, **kwargs: Any) -> StreamTableEnvironment:
         """create(stream_execution_environment=None, environment_settings=None); arguments are told apart by
         their types, since their order changed in PyFlink 1.15. Each is optional; a TableConfig may come
         too."""
