@@ -2,7 +2,7 @@
 """WindowedStream and AllWindowedStream: what becomes of the records of a window.
 
 Aggregates given as expressions run on columns: tumbling and sliding windows as panes, sessions, counts. Functions
-of the user, triggers and evictors run on rows, by Flink's own rules for single elements.
+of the user, triggers and evictors run on rows, by Flink's own rules for single elements, and explain() says so.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from flinkcore.columnar.typeinfo import TypeInformation
 from flinkcore.datastream.data_stream import DataStream, KeyedStream
 from flinkcore.errors import ConfigurationError
 from flinkcore.expr.aggregate import AggregateCall, result_name
-from flinkcore.operators.base import Operator
 from flinkcore.operators.count_window import CountWindows
 from flinkcore.operators.functions import AggregateFunction
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.pane_window import PaneWindow
+from flinkcore.operators.row_aggregate import expression_windows, has_time_bounds
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.operators.session_window import SessionWindow
 from flinkcore.operators.windowed import WINDOW_END, WINDOW_START, WindowedAggregate
@@ -170,26 +170,26 @@ class WindowedStream:
         keys, calls = stream._key_schema, split.calls
         inner = names if split.trivial else [result_name(i) for i in range(len(calls))]
         make = self._columnar(calls, inner)
-        first = make()
-        assert isinstance(first, WindowedAggregate)
-        result = stream._step(
-            f"Window({first.window_text()})",
-            make,
-            first.output_schema(),
-            parallelism_max=1 if self._all else None,
-        )
-        kept = [*keys.names, *([WINDOW_START, WINDOW_END] if first.has_bounds else [])]
+        if make is None:
+            has_bounds = has_time_bounds(self._assigner)
+            functions, schema_out = expression_windows(stream.schema, keys, calls, inner, has_bounds)
+            result = self._row_step("Aggregate", schema_out, **functions)
+        else:
+            first = make()
+            has_bounds = first.has_bounds
+            name, limit = f"Window({first.window_text()})", 1 if self._all else None
+            result = stream._step(name, make, first.output_schema(), parallelism_max=limit)
+        kept = [*keys.names, *([WINDOW_START, WINDOW_END] if has_bounds else [])]
         return result if split.trivial else result._project_results(split, kept)
 
-    def _columnar(self, calls: Sequence[AggregateCall], names: Sequence[str]) -> Callable[[], Operator]:
-        """The columnar operator for the assigner; ConfigurationError for what only rows can do."""
+    def _columnar(
+        self, calls: Sequence[AggregateCall], names: Sequence[str]
+    ) -> Callable[[], WindowedAggregate] | None:
+        """The columnar operator for the assigner; None for what only rows can do."""
         assigner, schema, keys = self._assigner, self._stream.schema, self._stream._key_schema
         late_tag = None if self._late_tag is None else self._late_tag.tag_id
         if self._evictor is not None or not self._has_default_trigger():
-            raise ConfigurationError(
-                "columnar aggregates fire by the window's own trigger, without evictor; for another one "
-                "use aggregate(AggregateFunction), reduce or process"
-            )
+            return None
         common: dict[str, Any] = {
             "lateness_ms": self._lateness_ms,
             "late_tag": late_tag,
@@ -209,10 +209,7 @@ class WindowedStream:
             return lambda: SessionWindow(schema, keys, calls, names, None, assigner._extract, **common)
         if isinstance(assigner, assigners.CountTumblingWindowAssigner):
             return lambda: CountWindows(schema, keys, calls, names, assigner.window_size)
-        raise ConfigurationError(
-            f"columnar aggregates take tumbling, sliding, session and count windows, not {assigner!r}; "
-            f"use aggregate(AggregateFunction), reduce or process"
-        )
+        return None
 
     def _has_default_trigger(self) -> bool:
         if self._trigger is None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flinkcore._native.column import ARROW, BOOL, F64, I64, OBJECT, Column
+from flinkcore._native.distinct import DistinctIds
 from flinkcore._native.group import GroupIndex
 from flinkcore.columnar.batch import DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, Batch
 from flinkcore.columnar.objects import encode_keys
@@ -87,6 +88,7 @@ class GroupAggregate(Operator):
         self._state = GroupState(self.calls, context.clock.now_ms, self.retracts)
         self._records = RecordCounts() if self.retracts else None
         self._index: GroupIndex | None = None
+        self._different = DistinctIds()
         self._nested_keys: dict[int, tuple[Any, ...]] = {}  # of keys that the index holds as bytes only
         self._finished = False
 
@@ -131,7 +133,8 @@ class GroupAggregate(Operator):
             )
         if not len(ids):
             return
-        touched, first_rows = _in_order(ids)
+        first_rows = self._different.first_rows(ids)
+        touched = ids[first_rows]
         was: list[Column] = self._state.results(touched) if self.emit == "batch" else []
         for start, end in segments(ids, before, after):
             part, rows = batch.slice(start, end - start), slice(start, end)
@@ -158,11 +161,12 @@ class GroupAggregate(Operator):
         existed = np.ones(batch.num_rows, bool)
         if self._index.id_bound > known:
             new_rows = np.flatnonzero(ids >= known)
-            existed[new_rows[np.unique(ids[new_rows], return_index=True)[1]]] = False
+            existed[new_rows[self._different.first_rows(ids[new_rows])]] = False
         self._emit(batch, was, now, np.arange(batch.num_rows), existed, None)
 
     def _change_per_key(self, batch: Batch, ids: np.ndarray, known: int) -> None:
-        touched, rows = _in_order(ids)
+        rows = self._different.first_rows(ids)
+        touched = ids[rows]
         was = self._state.results(touched)
         self._state.update(batch, ids, None)
         self._emit(batch, was, self._state.results(touched), rows, touched < known, None)
@@ -247,17 +251,11 @@ class GroupAggregate(Operator):
         ]
 
     def _remember_keys(self, keys: tuple[Column, ...], ids: np.ndarray) -> None:
-        touched, rows = _in_order(ids)
+        rows = self._different.first_rows(ids)
+        touched = ids[rows]
         for group_id, row in zip(touched.tolist(), rows.tolist()):
             if group_id not in self._nested_keys:
                 self._nested_keys[group_id] = tuple(key.slice(row, 1).to_pylist()[0] for key in keys)
-
-
-def _in_order(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The different ids in the order in which they come, and the row where each comes first."""
-    unique, rows = np.unique(ids, return_index=True)
-    order = np.argsort(rows)
-    return unique[order], rows[order]
 
 
 def _emptied(ids: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from flinkcore._native.distinct import DistinctIds
 from flinkcore._native.window import SessionIndex
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
@@ -53,6 +54,7 @@ class SessionWindow(WindowedAggregate):
         super().open(context, out)
         self.time_ms = MIN_TIMESTAMP
         self.sessions = SessionIndex()
+        self._different = DistinctIds()
         self.state = self.accumulators()  # by session slot
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
@@ -165,9 +167,8 @@ class SessionWindow(WindowedAggregate):
 
     def _release(self, groups: np.ndarray) -> None:
         """Gives back the ids of keys that have no session left."""
-        gone = np.sort(groups[~self.sessions.group_has_sessions(groups)])
-        if len(gone):
-            self.index.release(gone[np.concatenate([[True], gone[1:] != gone[:-1]])])
+        gone = groups[~self.sessions.group_has_sessions(groups)]
+        self.index.release(gone[self._different.first_rows(gone)])
 
     # -- words --------------------------------------------------------------------------------------------
 

@@ -55,8 +55,9 @@ class SinkOperator(Operator):
         return self.schema
 
     def describe(self) -> OperatorDescription:
-        native = type(self.sink).__dict__.get("native", True)
-        return OperatorDescription(bool(native), type(self.sink).__name__)
+        name = type(self.sink).__name__
+        reason = getattr(self.sink, "per_record_reason", None)
+        return OperatorDescription(reason is None, name, reason)
 
     def _commit_finished(self) -> None:
         if self._committer is not None and not self._context.checkpointing:
