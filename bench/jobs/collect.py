@@ -16,6 +16,8 @@ from flinkcore.datastream import StreamExecutionEnvironment
 class KeptBatches(Sink):
     """Everything that a stream emits, row kinds included, in memory: a list per subtask."""
 
+    takes_batches = True
+
     def __init__(self) -> None:
         self.by_subtask: list[list[Batch]] = []
 
@@ -40,6 +42,8 @@ class KeptWriter(SinkWriter):
 
 class FoldedChanges(Sink):
     """What a changelog comes to: rows added less rows taken back, and the same of the sums of its numbers."""
+
+    takes_batches = True
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names

@@ -182,6 +182,8 @@ class ArrowCollectSink(Sink):
     capacity : batches that may wait; None: any number (for a reader that starts after the job has ended)
     """
 
+    takes_batches = True
+
     def __init__(self, capacity: int | None = 16) -> None:
         self.capacity = capacity
         self.waiting: deque[Batch] = deque()

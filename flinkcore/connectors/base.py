@@ -353,7 +353,12 @@ class Committer(ABC):
 
 
 class Sink(ABC):
-    """Where records go."""
+    """Where records go.
+
+    takes_batches : whether its writers override write_batch; explain() says so when they do not
+    """
+
+    takes_batches: bool = False
 
     @abstractmethod
     def create_writer(self, context: SinkContext) -> SinkWriter:

@@ -10,6 +10,8 @@ from flinkcore.connectors.base import Sink, SinkContext, SinkWriter
 class BlackHoleSink(Sink):
     """Takes records and drops them; for measuring and for jobs whose effects lie elsewhere."""
 
+    takes_batches = True
+
     def create_writer(self, context: SinkContext) -> SinkWriter:
         return BlackHoleWriter()
 

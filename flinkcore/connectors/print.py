@@ -21,6 +21,8 @@ class PrintSink(Sink):
         from 1: "identifier:2> ", or "2> " without an identifier (Flink: PrintSinkOutputWriter)
     """
 
+    takes_batches = True
+
     def __init__(self, identifier: str | None = None, to_stderr: bool = False) -> None:
         self.identifier = identifier
         self.to_stderr = to_stderr

@@ -56,8 +56,9 @@ class SinkOperator(Operator):
 
     def describe(self) -> OperatorDescription:
         name = type(self.sink).__name__
-        reason = getattr(self.sink, "per_record_reason", None)
-        return OperatorDescription(reason is None, name, reason)
+        if self.sink.takes_batches:
+            return OperatorDescription(True, name)
+        return OperatorDescription(False, name, f"{name} writes record by record")
 
     def _commit_finished(self) -> None:
         if self._committer is not None and not self._context.checkpointing:

@@ -82,6 +82,8 @@ class FileSink(Sink):
     check_interval_ms : how often the policy's intervals are looked at
     """
 
+    takes_batches = True
+
     def __init__(self, base_path: PathLike, format: WriterFormat, *, rolling: RollingPolicy | None = None,
                  buckets: BucketAssigner | None = None, part_prefix: str = "part",
                  part_suffix: str | None = None, compression: str | None = None,
