@@ -1,231 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fc_agg.h"
+#include "fc_agg_rows.h"
 
 #include <string.h>
 
-#define FC_INLINE inline __attribute__((always_inline))
-#define FC_ROW_IN_USE (UINT64_C(1) << 63)
-#define FC_SLAB_PAGES_MAX 64
-
-/* State above this size is prefetched while pointers are resolved; below it, prefetching only costs
- * (1 MB of L2: anchors 2.2). */
+/* State above this size, the 1 MB of L2, is prefetched while pointers are resolved: 69 -> 140 M rows/s with
+ * count, sum, max at 1e6 ids, 49 -> 98 at 1e7. Below, it makes no difference. Rows that straddle two lines
+ * need both: 46 -> 117 at 1e6 with rows of 40 bytes, the same as padding them to 64. */
 #define FC_PREFETCH_BYTES (1 << 20)
 
-/* ---- layout ---------------------------------------------------------------------------------------- */
-
-static bool is_by(fc_agg_op op) { return op == FC_AGG_MIN_BY || op == FC_AGG_MAX_BY; }
-
-static bool is_kind(fc_kind kind) { return kind >= FC_I64 && kind <= FC_BYTES; }
-
-static bool is_sum(fc_agg_op op) { return op == FC_AGG_SUM || op == FC_AGG_SUM0 || op == FC_AGG_AVG; }
-
-static bool is_count(fc_agg_op op) { return op == FC_AGG_COUNT || op == FC_AGG_COUNT_STAR; }
-
-fc_status fc_agg_layout_init(fc_agg_layout *layout, const fc_agg_spec *specs, int32_t count) {
-    if (count < 0) return FC_ERR_INVALID;
-    if (count > FC_AGG_FIELDS_MAX) return FC_ERR_CAPACITY;
-    memset(layout, 0, sizeof *layout);
-    layout->count = count;
-    int32_t words = 1, bit = 0;
-    for (int32_t k = 0; k < count; k++) {
-        fc_agg_spec spec = specs[k];
-        if (spec.op < FC_AGG_COUNT || spec.op > FC_AGG_MAX_BY) return FC_ERR_INVALID;
-        if (!is_kind(spec.kind) || (is_by(spec.op) && !is_kind(spec.by_kind))) return FC_ERR_INVALID;
-        if (is_sum(spec.op) && spec.kind != FC_I64 && spec.kind != FC_F64) return FC_ERR_TYPE;
-
-        fc_agg_field *field = &layout->fields[k];
-        field->spec = spec;
-        field->slot = field->value_slot = words++;
-        field->counts = spec.op == FC_AGG_AVG || (spec.op == FC_AGG_SUM && (spec.flags & FC_AGG_RETRACTABLE));
-        if (field->counts) words++;
-        bool needs_bit = !is_count(spec.op) && spec.op != FC_AGG_SUM0 && !field->counts;
-        if (bit + needs_bit + is_by(spec.op) > 63) return FC_ERR_CAPACITY;
-        if (needs_bit) field->valid = field->seen = UINT64_C(1) << bit++;
-        if (is_by(spec.op)) {
-            field->value_slot = words++;
-            field->valid = UINT64_C(1) << bit++;
-            if (spec.by_kind == FC_BYTES) layout->bytes_slots[layout->bytes_slot_count++] = field->slot;
-        }
-        if (spec.kind == FC_BYTES && !is_count(spec.op))
-            layout->bytes_slots[layout->bytes_slot_count++] = field->value_slot;
-        if (spec.op == FC_AGG_SUM && spec.kind == FC_F64) field->bias = UINT64_C(1) << 63;
-    }
-    layout->row_words = words;
-    int32_t shift = 0;
-    while ((int64_t)words * 8 << (shift + 1) <= FC_AGG_PAGE_BYTES) shift++;
-    layout->page_shift = shift;
-    return FC_OK;
-}
-
-fc_kind fc_agg_result_kind(const fc_agg_layout *layout, int32_t k) {
-    const fc_agg_spec *spec = &layout->fields[k].spec;
-    return is_count(spec->op) ? FC_I64 : spec->kind;
-}
-
-static bool same_layout(const fc_agg_layout *a, const fc_agg_layout *b) {
-    if (a->count != b->count) return false;
-    for (int32_t k = 0; k < a->count; k++) {
-        const fc_agg_spec *s = &a->fields[k].spec, *t = &b->fields[k].spec;
-        if (s->op != t->op || s->kind != t->kind || s->flags != t->flags) return false;
-        if (is_by(s->op) && s->by_kind != t->by_kind) return false;
-    }
-    return true;
-}
-
-/* ---- heap ------------------------------------------------------------------------------------------ */
-
-typedef struct {
-    const uint8_t *data;
-    int64_t length;
-} fc_bytes;
-
-static FC_INLINE int64_t padded(int64_t length) { return (length + 7) & ~INT64_C(7); }
-
-static FC_INLINE int64_t heap_offset(uint64_t word) { return (int64_t)(word >> 32) * 8; }
-
-static FC_INLINE int64_t heap_length(uint64_t word) { return (int64_t)(word & UINT32_MAX); }
-
-static FC_INLINE fc_bytes heap_read(const fc_agg_heap *heap, uint64_t word) {
-    return (fc_bytes){heap->data.data + heap_offset(word), heap_length(word)};
-}
-
-/* Make `value` the one of a slot. `value` may lie in this heap. */
-static fc_status heap_write(fc_agg_heap *heap, uint64_t *slot, fc_bytes value) {
-    int64_t room = padded(heap_length(*slot)), need = padded(value.length);
-    int64_t offset = heap_offset(*slot);
-    if (need <= room) {
-        heap->garbage += room - need;
-    } else {
-        offset = heap->size;
-        if (value.length > UINT32_MAX || offset / 8 > UINT32_MAX) return FC_ERR_CAPACITY;
-        uintptr_t from = (uintptr_t)value.data - (uintptr_t)heap->data.data;
-        bool inside = heap->data.data != NULL && from < (uintptr_t)heap->data.bytes;
-        fc_status status = fc_buffer_reserve(&heap->data, offset + need);
-        if (status != FC_OK) return status;
-        if (inside) value.data = heap->data.data + from;
-        heap->size += need;
-        heap->garbage += room;
-    }
-    if (value.length > 0) memmove(heap->data.data + offset, value.data, (size_t)value.length);
-    *slot = (uint64_t)(offset / 8) << 32 | (uint64_t)value.length;
-    return FC_OK;
-}
-
-/* ---- pages ----------------------------------------------------------------------------------------- */
-
-static FC_INLINE uint8_t **pages_of(const fc_agg *agg) { return (uint8_t **)agg->page_table.data; }
-
-static FC_INLINE uint64_t *row_in_page(const fc_agg *agg, uint8_t *page, int64_t id) {
-    int64_t index = id & (((int64_t)1 << agg->layout.page_shift) - 1);
-    return (uint64_t *)page + index * agg->layout.row_words;
-}
-
-static fc_status page_table_reserve(fc_agg *agg, int64_t id_max) {
-    int64_t bound = (id_max >> agg->layout.page_shift) + 1;
-    if (bound <= agg->page_bound) return FC_OK;
-    fc_status status = fc_buffer_reserve_zeroed(&agg->page_table, bound * (int64_t)sizeof(uint8_t *));
-    if (status == FC_OK) agg->page_bound = agg->page_table.bytes / (int64_t)sizeof(uint8_t *);
-    return status;
-}
-
-/* A zeroed page: one given back, else the next of a slab. Slabs double, so that a small state is small and
- * a large one is few allocations. */
-static fc_status page_take(fc_agg *agg, uint8_t **page) {
-    if (agg->free_count > 0) {
-        *page = ((uint8_t **)agg->free_pages.data)[--agg->free_count];
-        memset(*page, 0, FC_AGG_PAGE_BYTES);
-        return FC_OK;
-    }
-    if (agg->slab_free == 0) {
-        fc_status status = fc_buffer_reserve(&agg->slabs, (agg->slab_count + 1) * (int64_t)sizeof(fc_buffer));
-        if (status != FC_OK) return status;
-        int64_t count = agg->slab_pages < 1 ? 1 : agg->slab_pages > FC_SLAB_PAGES_MAX ? FC_SLAB_PAGES_MAX : agg->slab_pages;
-        fc_buffer slab = {0};
-        status = fc_buffer_init_zeroed(&slab, count * FC_AGG_PAGE_BYTES);
-        if (status != FC_OK) return status;
-        ((fc_buffer *)agg->slabs.data)[agg->slab_count++] = slab;
-        agg->slab_pages += count;
-        agg->slab_free = count;
-    }
-    const fc_buffer *slab = &((fc_buffer *)agg->slabs.data)[agg->slab_count - 1];
-    *page = slab->data + slab->bytes - agg->slab_free * FC_AGG_PAGE_BYTES;
-    agg->slab_free--;
-    return FC_OK;
-}
-
-/* The page of an id about to be written, made when it is missing. The one place through which rows are
- * reached for writing: a page shared with a snapshot will be copied here. The page table has room. */
-static FC_INLINE fc_status page_resolve(fc_agg *agg, int64_t id, uint8_t **page) {
-    int64_t index = id >> agg->layout.page_shift;
-    *page = pages_of(agg)[index];
-    if (__builtin_expect(*page != NULL, 1)) return FC_OK;
-    fc_status status = page_take(agg, page);
-    if (status != FC_OK) return status;
-    pages_of(agg)[index] = *page;
-    agg->page_count++;
-    return FC_OK;
-}
-
-/* The row of an id to be read; the blank one when its page is missing. */
-static FC_INLINE const uint64_t *row_read(const fc_agg *agg, int64_t id) {
-    int64_t index = id >> agg->layout.page_shift;
-    uint8_t *page = index < agg->page_bound ? pages_of(agg)[index] : NULL;
-    return page == NULL ? agg->blank : row_in_page(agg, page, id);
-}
-
 static bool is_large(const fc_agg *agg) { return agg->page_count * FC_AGG_PAGE_BYTES > FC_PREFETCH_BYTES; }
-
-void fc_agg_init(fc_agg *agg, const fc_agg_layout *layout) {
-    memset(agg, 0, sizeof *agg);
-    agg->layout = *layout;
-}
-
-static void slabs_free(fc_agg *agg) {
-    for (int64_t s = 0; s < agg->slab_count; s++) fc_buffer_free(&((fc_buffer *)agg->slabs.data)[s]);
-    agg->slab_count = agg->slab_pages = agg->slab_free = agg->free_count = 0;
-}
-
-void fc_agg_free(fc_agg *agg) {
-    slabs_free(agg);
-    fc_buffer_free(&agg->slabs);
-    fc_buffer_free(&agg->page_table);
-    fc_buffer_free(&agg->free_pages);
-    fc_buffer_free(&agg->heap.data);
-    fc_agg_init(agg, &(fc_agg_layout){0});
-}
-
-/* Copy what is alive to the front of a new heap, when most of the heap is lost. The scan of the rows is
- * paid for by the lost bytes: 64 KB, half of the heap and 16 for every row. */
-static fc_status heap_compact(fc_agg *agg) {
-    fc_agg_heap *heap = &agg->heap;
-    if (heap->garbage <= (1 << 16) || heap->garbage <= heap->size / 2 || heap->garbage <= agg->row_count * 16)
-        return FC_OK;
-    fc_agg_heap fresh = {0};
-    fc_status status = fc_buffer_reserve(&fresh.data, heap->size - heap->garbage);
-    if (status != FC_OK) return status;
-    int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
-    for (int64_t p = 0; p < agg->page_bound; p++) {
-        if (pages_of(agg)[p] == NULL) continue;
-        for (int64_t r = 0; r < page_rows; r++) {
-            uint64_t *row = row_in_page(agg, pages_of(agg)[p], r);
-            if (!(row[0] & FC_ROW_IN_USE)) continue;
-            for (int32_t b = 0; b < agg->layout.bytes_slot_count; b++) {
-                uint64_t *slot = &row[agg->layout.bytes_slots[b]];
-                int64_t length = heap_length(*slot), offset = fresh.size;
-                if (length == 0) {
-                    *slot = 0;
-                    continue;
-                }
-                memcpy(fresh.data.data + offset, heap->data.data + heap_offset(*slot), (size_t)length);
-                fresh.size += padded(length);
-                *slot = (uint64_t)(offset / 8) << 32 | (uint64_t)length;
-            }
-        }
-    }
-    fc_buffer_free(&heap->data);
-    *heap = fresh;
-    return FC_OK;
-}
 
 /* ---- the block of rows that the loops work on ------------------------------------------------------- */
 
@@ -257,8 +40,8 @@ static FC_INLINE fc_agg_heap *heap_of(const fc_block *block, int64_t i) {
 }
 
 /* Is input i there? `bit` is the header bit that says so in a row that is merged. */
-static FC_INLINE bool given(const fc_block *block, const fc_column *input, int64_t begin, int64_t i, uint64_t bit,
-                            fc_mode mode) {
+static FC_INLINE bool given(const fc_block *block, const fc_column *input, int64_t begin, int64_t i,
+                            uint64_t bit, fc_mode mode) {
     if (mode == PLAIN) return true;
     if (mode == MERGE) return (block->others[i][0] & bit) != 0;
     return fc_is_valid(input, begin + i);
@@ -274,7 +57,8 @@ static FC_INLINE bool given(const fc_block *block, const fc_column *input, int64
 static void append_bytes(fc_block *block, fc_capture *capture, int64_t i, fc_bytes value) {
     fc_agg_output *output = capture->output;
     int64_t position = block->begin + i, end = output->offsets[position];
-    fc_status status = value.length > INT32_MAX - end ? FC_ERR_CAPACITY : fc_buffer_reserve(&output->bytes, end + value.length);
+    fc_status status = FC_ERR_CAPACITY;
+    if (value.length <= INT32_MAX - end) status = fc_buffer_reserve(&output->bytes, end + value.length);
     if (status != FC_OK) {
         block->status = status;
         value.length = 0;
@@ -285,7 +69,7 @@ static void append_bytes(fc_block *block, fc_capture *capture, int64_t i, fc_byt
 
 static FC_INLINE void write_bytes(bool take, fc_block *block, int64_t i, int32_t slot, fc_bytes value) {
     if (!take) return;
-    fc_status status = heap_write(heap_of(block, i), &block->rows[i][slot], value);
+    fc_status status = fc_agg_heap_write(heap_of(block, i), &block->rows[i][slot], value);
     if (status != FC_OK) block->status = status;
 }
 
@@ -328,15 +112,23 @@ static FC_INLINE double rounded(const fc_agg_field *field, double sum) {
     return field->spec.flags & FC_AGG_ROUND_F32 ? (double)(float)sum : sum;
 }
 
-/* A store that always happens costs less than a branch on random data. */
-#define FC_WRITE_WORD_IF(take, block, i, slot, word) \
-    (block)->rows[i][slot] = (take) ? (word) : (block)->rows[i][slot]
+/* Choices by mask, which the compiler does not turn back into branches: sum and last with half of the
+ * values null at random went from 104 to 241 M rows/s. Where nothing is null a branch foresees better:
+ * sum and max at 276 M rows/s against 209. */
+#define FC_MASK(flag) (-(uint64_t)(flag))
+#define FC_CHOOSE(flag, word, otherwise) (((word) & FC_MASK(flag)) | ((otherwise) & ~FC_MASK(flag)))
+
+static FC_INLINE void write_word(fc_mode mode, bool take, uint64_t *slot, uint64_t word) {
+    if (mode != PLAIN) *slot = FC_CHOOSE(take, word, *slot);
+    else if (take) *slot = word;
+}
 
 #define FC_NAME(verb) verb##_i64
 #define FC_VALUE int64_t
 #define FC_LOAD(column, i) (((const int64_t *)(column)->values)[i])
 #define FC_READ(heap, word) ((int64_t)(word))
-#define FC_WRITE_IF(take, block, i, slot, value) FC_WRITE_WORD_IF(take, block, i, slot, (uint64_t)(value))
+#define FC_WRITE_IF(mode, take, block, i, slot, value) \
+    write_word(mode, take, &(block)->rows[i][slot], (uint64_t)(value))
 #define FC_LESS(a, b) ((a) < (b))
 #define FC_EMPTY 0
 #define FC_ADD(overflows, field, a, b) add_i64(overflows, a, b)
@@ -351,7 +143,8 @@ static FC_INLINE double rounded(const fc_agg_field *field, double sum) {
 #define FC_VALUE double
 #define FC_LOAD(column, i) (((const double *)(column)->values)[i])
 #define FC_READ(heap, word) f64_of(word)
-#define FC_WRITE_IF(take, block, i, slot, value) FC_WRITE_WORD_IF(take, block, i, slot, word_of_f64(value))
+#define FC_WRITE_IF(mode, take, block, i, slot, value) \
+    write_word(mode, take, &(block)->rows[i][slot], word_of_f64(value))
 #define FC_LESS(a, b) ((a) < (b))
 #define FC_EMPTY 0.0
 #define FC_ADD(overflows, field, a, b) rounded(field, (a) + (b))
@@ -366,7 +159,8 @@ static FC_INLINE double rounded(const fc_agg_field *field, double sum) {
 #define FC_VALUE uint64_t
 #define FC_LOAD(column, i) ((uint64_t)fc_bit((column)->values, (column)->bit_offset + (i)))
 #define FC_READ(heap, word) (word)
-#define FC_WRITE_IF(take, block, i, slot, value) FC_WRITE_WORD_IF(take, block, i, slot, value)
+#define FC_WRITE_IF(mode, take, block, i, slot, value) \
+    write_word(mode, take, &(block)->rows[i][slot], value)
 #define FC_LESS(a, b) ((a) < (b))
 #define FC_EMPTY 0
 #include "fc_agg_impl.h"
@@ -377,7 +171,7 @@ static FC_INLINE double rounded(const fc_agg_field *field, double sum) {
     ((fc_bytes){(const uint8_t *)(column)->values + (column)->offsets[i],             \
                 (int64_t)(column)->offsets[(i) + 1] - (column)->offsets[i]})
 #define FC_READ(heap, word) heap_read(heap, word)
-#define FC_WRITE_IF(take, block, i, slot, value) write_bytes(take, block, i, slot, value)
+#define FC_WRITE_IF(mode, take, block, i, slot, value) write_bytes(take, block, i, slot, value)
 #define FC_LESS(a, b) less_bytes(a, b)
 #define FC_EMPTY ((fc_bytes){NULL, 0})
 #define FC_HEAPED
@@ -388,7 +182,8 @@ static FC_INLINE void capture_count(const fc_block *block, fc_capture *capture, 
     capture->valid[i] = true;
 }
 
-static FC_INLINE void count(fc_block *block, const fc_agg_field *field, const fc_column *column, fc_mode mode) {
+static FC_INLINE void count(fc_block *block, const fc_agg_field *field, const fc_column *column,
+                            fc_mode mode) {
     const int32_t slot = field->slot;
     FC_LOCALS(block, column, mode);
     for (int64_t i = 0; i < n; i++) {
@@ -424,8 +219,8 @@ static void read_counts(fc_block *block, const fc_agg_field *field) {
     }
 
 /* One aggregate over one block. `all` is a column without nulls, for COUNT_STAR. */
-static void run_field(fc_block *block, const fc_agg_field *field, const fc_agg_args *args, const fc_column *all,
-                      fc_mode mode) {
+static void run_field(fc_block *block, const fc_agg_field *field, const fc_agg_args *args,
+                      const fc_column *all, fc_mode mode) {
     const fc_agg_spec *spec = &field->spec;
     const fc_column *value = args == NULL || spec->op == FC_AGG_COUNT_STAR ? all : args->value;
     if (mode == NULLS && value->validity == NULL) mode = PLAIN;
@@ -465,11 +260,21 @@ static void read_field(fc_block *block, const fc_agg_field *field) {
     else FC_BY_KIND(spec->kind, read_values, block, field)
 }
 
-/* Set bits [begin, begin + n) of a zeroed bitmap; begin is a multiple of 8. Returns how many are 1. */
+/* Set bits [begin, begin + n) of a zeroed bitmap; begin is a multiple of 8. Returns how many are 1. Eight
+ * flags become a byte by one multiplication, which moves flag j to bit 56 + j: 205 -> 279 M rows/s for the
+ * results of three aggregates. */
 static int64_t pack(const bool *flags, int64_t n, uint8_t *bits, int64_t begin) {
-    int64_t ones = 0;
-    for (int64_t i = 0; i < n; i++) {
-        bits[(begin + i) >> 3] |= (uint8_t)(flags[i] << (i & 7));
+    int64_t ones = 0, i = 0;
+    bits += begin >> 3;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t eight = 0;
+        for (int b = 0; b < 8; b++) eight |= (uint64_t)flags[i + b] << 8 * b;
+        uint8_t byte = (uint8_t)(eight * UINT64_C(0x0102040810204080) >> 56);
+        bits[i >> 3] = byte;
+        ones += __builtin_popcount(byte);
+    }
+    for (; i < n; i++) {
+        bits[i >> 3] |= (uint8_t)(flags[i] << (i & 7));
         ones += flags[i];
     }
     return ones;
@@ -497,16 +302,6 @@ static void outputs_begin(const fc_agg_layout *layout, fc_agg_output *outputs) {
 }
 
 /* ---- kernels --------------------------------------------------------------------------------------- */
-
-/* The largest id, -1 when there is none; a negative result other than -1 means that an id is negative. */
-static int64_t id_limit(const int32_t *ids, int64_t n) {
-    int32_t largest = -1, smallest = INT32_MAX;
-    for (int64_t i = 0; i < n; i++) {
-        largest = ids[i] > largest ? ids[i] : largest;
-        smallest = ids[i] < smallest ? ids[i] : smallest;
-    }
-    return smallest < 0 ? -2 : largest;
-}
 
 static fc_status check_args(const fc_agg_layout *layout, int64_t n, const fc_agg_args *args) {
     for (int32_t k = 0; k < layout->count; k++) {
@@ -549,7 +344,8 @@ static uint64_t touch_bits(const fc_agg_layout *layout, const fc_agg_args *args,
     uint64_t bits = 0;
     if (mode != NULLS) return 0;
     for (int32_t k = 0; k < layout->count; k++)
-        if (is_sum(layout->fields[k].spec.op) && args[k].value->validity == NULL) bits |= layout->fields[k].seen;
+        if (is_sum(layout->fields[k].spec.op) && args[k].value->validity == NULL)
+            bits |= layout->fields[k].seen;
     return bits;
 }
 
@@ -573,24 +369,28 @@ static fc_status resolve_block(fc_block *block, const int32_t *ids, bool prefetc
             block->rows[i] = row_in_page(agg, page, ids[i]);
         }
     }
-    if (prefetch)
-        for (int64_t i = 0; i < n; i++) __builtin_prefetch(block->rows[i], 1);
+    if (!prefetch) return FC_OK;
+    const int32_t words = block->panes[0]->layout.row_words;
+    for (int64_t i = 0; i < n; i++) {
+        for (int32_t w = 0; w < words - 1; w += FC_CACHE_LINE / 8) __builtin_prefetch(block->rows[i] + w, 1);
+        __builtin_prefetch(block->rows[i] + words - 1, 1);      /* rows may straddle lines */
+    }
     return FC_OK;
 }
 
 /* Update and retract: all that differs is the mode. */
-static fc_status apply(fc_agg *const *panes, int32_t pane_count, const int32_t *pane_of_row, const int32_t *ids,
-                       int64_t n, const fc_agg_args *args, fc_mode mode, fc_agg_output *before, fc_agg_output *after,
-                       uint8_t *was_new) {
+static fc_status apply(fc_agg *const *panes, int32_t pane_count, const int32_t *pane_of_row,
+                       const int32_t *ids, int64_t n, const fc_agg_args *args, fc_mode mode,
+                       fc_agg_output *before, fc_agg_output *after, uint8_t *was_new) {
     const fc_agg_layout *layout = &panes[0]->layout;
     fc_status status = check_args(layout, n, args);
     if (status != FC_OK) return status;
-    int64_t id_max = id_limit(ids, n);
+    int64_t id_max = fc_agg_id_limit(ids, n);
     if (id_max < -1) return FC_ERR_INVALID;
     if (n == 0) return FC_OK;
     bool prefetch = false;
     for (int32_t p = 0; p < pane_count; p++) {
-        status = page_table_reserve(panes[p], id_max);
+        status = fc_agg_page_table_reserve(panes[p], id_max);
         if (status != FC_OK) return status;
         prefetch |= is_large(panes[p]);
     }
@@ -622,7 +422,8 @@ static fc_status apply(fc_agg *const *panes, int32_t pane_count, const int32_t *
         }
         status = block.status;
         if (layout->bytes_slot_count > 0)
-            for (int32_t p = 0; p < pane_count && status == FC_OK; p++) status = heap_compact(panes[p]);
+            for (int32_t p = 0; p < pane_count && status == FC_OK; p++)
+                status = fc_agg_heap_compact(panes[p]);
     }
     panes[0]->sum_overflows += block.overflows;
     return status;
@@ -636,11 +437,12 @@ fc_status fc_agg_update_panes(fc_agg *const *panes, int32_t pane_count, const in
                               const int32_t *ids, int64_t n, const fc_agg_args *args) {
     if (pane_count < 1) return n == 0 ? FC_OK : FC_ERR_INVALID;
     for (int32_t p = 1; p < pane_count; p++)
-        if (!same_layout(&panes[0]->layout, &panes[p]->layout)) return FC_ERR_TYPE;
+        if (!fc_agg_same_layout(&panes[0]->layout, &panes[p]->layout)) return FC_ERR_TYPE;
     bool inside = true;
     for (int64_t i = 0; i < n; i++) inside &= (uint32_t)pane_of_row[i] < (uint32_t)pane_count;
     if (!inside) return FC_ERR_INVALID;
-    return apply(panes, pane_count, pane_count == 1 ? NULL : pane_of_row, ids, n, args, NULLS, NULL, NULL, NULL);
+    return apply(panes, pane_count, pane_count == 1 ? NULL : pane_of_row, ids, n, args, NULLS, NULL, NULL,
+                 NULL);
 }
 
 fc_status fc_agg_update_running(fc_agg *agg, const int32_t *ids, int64_t n, const fc_agg_args *args,
@@ -661,7 +463,8 @@ fc_status fc_agg_retract(fc_agg *agg, const int32_t *ids, int64_t n, const fc_ag
 
 /* Merge the pairs of the block and empty it. */
 static fc_status merge_block(fc_agg *agg, fc_block *block) {
-    for (int32_t k = 0; k < agg->layout.count; k++) run_field(block, &agg->layout.fields[k], NULL, NULL, MERGE);
+    for (int32_t k = 0; k < agg->layout.count; k++)
+        run_field(block, &agg->layout.fields[k], NULL, NULL, MERGE);
     block->n = 0;
     return block->status;
 }
@@ -684,11 +487,12 @@ static void merge_begin(fc_agg *const *agg, const fc_agg *other, fc_block *block
     block->status = FC_OK;
 }
 
-fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, const int32_t *ids_other, int64_t n) {
-    if (!same_layout(&agg->layout, &other->layout)) return FC_ERR_TYPE;
-    int64_t self_max = id_limit(ids_self, n);
-    if (self_max < -1 || id_limit(ids_other, n) < -1) return FC_ERR_INVALID;
-    fc_status status = page_table_reserve(agg, self_max);
+fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, const int32_t *ids_other,
+                       int64_t n) {
+    if (!fc_agg_same_layout(&agg->layout, &other->layout)) return FC_ERR_TYPE;
+    int64_t self_max = fc_agg_id_limit(ids_self, n);
+    if (self_max < -1 || fc_agg_id_limit(ids_other, n) < -1) return FC_ERR_INVALID;
+    fc_status status = fc_agg_page_table_reserve(agg, self_max);
     fc_block block;
     merge_begin(&agg, other, &block);
     for (int64_t i = 0; i < n && status == FC_OK; i++) {
@@ -705,14 +509,14 @@ fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, cons
     fc_status last = merge_block(agg, &block);
     agg->sum_overflows += block.overflows;
     if (status == FC_OK) status = last;
-    return status == FC_OK ? heap_compact(agg) : status;
+    return status == FC_OK ? fc_agg_heap_compact(agg) : status;
 }
 
 fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other) {
     if (agg == other) return FC_ERR_INVALID;
-    if (!same_layout(&agg->layout, &other->layout)) return FC_ERR_TYPE;
+    if (!fc_agg_same_layout(&agg->layout, &other->layout)) return FC_ERR_TYPE;
     const int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
-    fc_status status = page_table_reserve(agg, (other->page_bound << agg->layout.page_shift) - 1);
+    fc_status status = fc_agg_page_table_reserve(agg, (other->page_bound << agg->layout.page_shift) - 1);
     fc_block block;
     merge_begin(&agg, other, &block);
     for (int64_t p = 0; p < other->page_bound && status == FC_OK; p++) {
@@ -735,11 +539,11 @@ fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other) {
     fc_status last = merge_block(agg, &block);
     agg->sum_overflows += block.overflows;
     if (status == FC_OK) status = last;
-    return status == FC_OK ? heap_compact(agg) : status;
+    return status == FC_OK ? fc_agg_heap_compact(agg) : status;
 }
 
 fc_status fc_agg_results(const fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_output *outputs) {
-    if (id_limit(ids, n) < -1) return FC_ERR_INVALID;
+    if (fc_agg_id_limit(ids, n) < -1) return FC_ERR_INVALID;
     outputs_begin(&agg->layout, outputs);
     fc_agg *self = (fc_agg *)agg;      /* the loops of this kernel read only */
     fc_block block;
@@ -755,50 +559,4 @@ fc_status fc_agg_results(const fc_agg *agg, const int32_t *ids, int64_t n, fc_ag
         }
     }
     return block.status;
-}
-
-void fc_agg_used_ids(const fc_agg *agg, int32_t *ids) {
-    const int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
-    for (int64_t p = 0; p < agg->page_bound; p++) {
-        uint8_t *page = pages_of(agg)[p];
-        if (page == NULL) continue;
-        for (int64_t r = 0; r < page_rows; r++)
-            if (row_in_page(agg, page, r)[0] >> 63) *ids++ = (int32_t)((p << agg->layout.page_shift) + r);
-    }
-}
-
-fc_status fc_agg_clear(fc_agg *agg, const int32_t *ids, int64_t n) {
-    if (id_limit(ids, n) < -1) return FC_ERR_INVALID;
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t *row = (uint64_t *)row_read(agg, ids[i]);
-        if (!(row[0] >> 63)) continue;
-        uint8_t *page;
-        page_resolve(agg, ids[i], &page);      /* the page exists: this cannot fail */
-        row = row_in_page(agg, page, ids[i]);
-        for (int32_t b = 0; b < agg->layout.bytes_slot_count; b++)
-            agg->heap.garbage += padded(heap_length(row[agg->layout.bytes_slots[b]]));
-        memset(row, 0, (size_t)agg->layout.row_words * 8);
-        agg->row_count--;
-    }
-    return heap_compact(agg);
-}
-
-void fc_agg_clear_all(fc_agg *agg) {
-    bool keep = agg->page_count * 2 >= agg->slab_pages
-                && fc_buffer_reserve(&agg->free_pages, agg->slab_pages * (int64_t)sizeof(uint8_t *)) == FC_OK;
-    if (keep) {
-        for (int64_t p = 0; p < agg->page_bound; p++)
-            if (pages_of(agg)[p] != NULL) ((uint8_t **)agg->free_pages.data)[agg->free_count++] = pages_of(agg)[p];
-    } else {
-        slabs_free(agg);
-    }
-    if (agg->page_bound > 0) memset(agg->page_table.data, 0, (size_t)agg->page_bound * sizeof(uint8_t *));
-    if (agg->heap.data.bytes > 2 * (agg->heap.size - agg->heap.garbage)) fc_buffer_free(&agg->heap.data);
-    agg->heap.size = agg->heap.garbage = 0;
-    agg->page_count = agg->row_count = 0;
-}
-
-int64_t fc_agg_memory_bytes(const fc_agg *agg) {
-    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->slab_pages * FC_AGG_PAGE_BYTES + agg->slabs.bytes
-           + agg->free_pages.bytes + agg->heap.data.bytes;
 }

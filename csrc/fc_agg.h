@@ -157,7 +157,8 @@ fc_status fc_agg_retract(fc_agg *agg, const int32_t *ids, int64_t n, const fc_ag
 /* Merge row ids_other[i] of `other` into row ids_self[i] of `agg`, one pair after the other; `other` may be
  * `agg` and keeps its rows. What `agg` held counts as the earlier half. Rows of `other` not in use change
  * nothing. FC_ERR_TYPE when the layouts differ, FC_ERR_INVALID for a negative id. */
-fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, const int32_t *ids_other, int64_t n);
+fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, const int32_t *ids_other,
+                       int64_t n);
 
 /* Merge every row of `other` into the row of the same id. FC_ERR_INVALID when other is agg. */
 fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other);

@@ -6,7 +6,7 @@
  *   FC_VALUE                    C type of a value
  *   FC_LOAD(column, i)          value i of a column
  *   FC_READ(heap, word)         value of a slot
- *   FC_WRITE_IF(take, block, i, slot, value)   make `value` the one of a slot of row i, if `take`
+ *   FC_WRITE_IF(mode, take, block, i, slot, value)   make `value` the one of a slot of row i, if `take`
  *   FC_LESS(a, b)               the order of MIN and MAX
  *   FC_EMPTY                    any value
  *
@@ -25,14 +25,15 @@
  *
  * `mode`, `greatest` and `latest` are constants wherever these are called, so no loop branches on them. */
 
-static FC_INLINE FC_VALUE FC_NAME(input)(const fc_block *block, const fc_column *column, int64_t begin, int64_t i,
-                                         int32_t slot, fc_mode mode) {
+static FC_INLINE FC_VALUE FC_NAME(input)(const fc_block *block, const fc_column *column, int64_t begin,
+                                         int64_t i, int32_t slot, fc_mode mode) {
     if (mode == MERGE) return FC_READ(block->other_heap, block->others[i][slot]);
     return FC_LOAD(column, begin + i);
 }
 
 /* Append the result in `slot` to a capture. */
-static FC_INLINE void FC_NAME(capture)(fc_block *block, fc_capture *capture, int64_t i, int32_t slot, uint64_t valid_bit) {
+static FC_INLINE void FC_NAME(capture)(fc_block *block, fc_capture *capture, int64_t i, int32_t slot,
+                                       uint64_t valid_bit) {
     const uint64_t *row = block->rows[i];
     bool valid = (row[0] & valid_bit) != 0;
     capture->valid[i] = valid;
@@ -58,8 +59,8 @@ static FC_INLINE void FC_NAME(extreme)(fc_block *block, const fc_agg_field *fiel
         FC_VALUE held = FC_READ(heap_of(block, i), row[slot]);
         bool beats = greatest ? FC_LESS(held, value) : FC_LESS(value, held);
         bool take = valid & (beats | !(row[0] & seen));
-        FC_WRITE_IF(take, block, i, slot, value);
-        row[0] |= valid ? seen : 0;
+        FC_WRITE_IF(mode, take, block, i, slot, value);
+        row[0] |= seen & FC_MASK(valid);
         if (by) block->take[i] = take;
         if (mode == RUNNING && !by) FC_NAME(capture)(block, &block->after, i, slot, seen);
     }
@@ -77,14 +78,15 @@ static FC_INLINE void FC_NAME(edge)(fc_block *block, const fc_agg_field *field, 
         bool valid = given(block, &input, begin, i, seen, mode);
         bool take = valid & (latest | !(row[0] & seen));
         FC_VALUE value = FC_NAME(input)(block, &input, begin, i, slot, mode);
-        FC_WRITE_IF(take, block, i, slot, value);
-        row[0] |= valid ? seen : 0;
+        FC_WRITE_IF(mode, take, block, i, slot, value);
+        row[0] |= seen & FC_MASK(valid);
         if (mode == RUNNING) FC_NAME(capture)(block, &block->after, i, slot, seen);
     }
 }
 
 /* The value of MIN_BY and MAX_BY, after `extreme` has filled take. */
-static FC_INLINE void FC_NAME(payload)(fc_block *block, const fc_agg_field *field, const fc_column *column, fc_mode mode) {
+static FC_INLINE void FC_NAME(payload)(fc_block *block, const fc_agg_field *field, const fc_column *column,
+                                       fc_mode mode) {
     const int32_t slot = field->value_slot;
     const uint64_t valid_bit = field->valid;
     FC_LOCALS(block, column, mode);
@@ -95,15 +97,15 @@ static FC_INLINE void FC_NAME(payload)(fc_block *block, const fc_agg_field *fiel
             bool valid = given(block, &input, begin, i, valid_bit, mode);
             FC_VALUE value = FC_EMPTY;
             if (valid) value = FC_NAME(input)(block, &input, begin, i, slot, mode);
-            FC_WRITE_IF(true, block, i, slot, value);
+            FC_WRITE_IF(mode, true, block, i, slot, value);
             row[0] = (row[0] & ~valid_bit) | (valid ? valid_bit : 0);
         }
         if (mode == RUNNING) FC_NAME(capture)(block, &block->after, i, slot, valid_bit);
     }
 }
 
-static void FC_NAME(run_extreme)(fc_block *block, const fc_agg_field *field, const fc_column *column, fc_mode mode,
-                                 bool greatest) {
+static void FC_NAME(run_extreme)(fc_block *block, const fc_agg_field *field, const fc_column *column,
+                                 fc_mode mode, bool greatest) {
     switch (mode) {
     case PLAIN: greatest ? FC_NAME(extreme)(block, field, column, PLAIN, true, false)
                          : FC_NAME(extreme)(block, field, column, PLAIN, false, false); break;
@@ -118,8 +120,8 @@ static void FC_NAME(run_extreme)(fc_block *block, const fc_agg_field *field, con
 }
 
 /* What RUNNING captures is the value, not the comparand: here it is the same as NULLS. */
-static void FC_NAME(run_comparand)(fc_block *block, const fc_agg_field *field, const fc_column *column, fc_mode mode,
-                                   bool greatest) {
+static void FC_NAME(run_comparand)(fc_block *block, const fc_agg_field *field, const fc_column *column,
+                                   fc_mode mode, bool greatest) {
     if (mode == MERGE)
         greatest ? FC_NAME(extreme)(block, field, NULL, MERGE, true, true)
                  : FC_NAME(extreme)(block, field, NULL, MERGE, false, true);
@@ -128,8 +130,8 @@ static void FC_NAME(run_comparand)(fc_block *block, const fc_agg_field *field, c
                  : FC_NAME(extreme)(block, field, column, NULLS, false, true);
 }
 
-static void FC_NAME(run_edge)(fc_block *block, const fc_agg_field *field, const fc_column *column, fc_mode mode,
-                              bool latest) {
+static void FC_NAME(run_edge)(fc_block *block, const fc_agg_field *field, const fc_column *column,
+                              fc_mode mode, bool latest) {
     switch (mode) {
     case PLAIN: latest ? FC_NAME(edge)(block, field, column, PLAIN, true)
                        : FC_NAME(edge)(block, field, column, PLAIN, false); break;
@@ -143,7 +145,8 @@ static void FC_NAME(run_edge)(fc_block *block, const fc_agg_field *field, const 
     }
 }
 
-static void FC_NAME(run_payload)(fc_block *block, const fc_agg_field *field, const fc_column *column, fc_mode mode) {
+static void FC_NAME(run_payload)(fc_block *block, const fc_agg_field *field, const fc_column *column,
+                                 fc_mode mode) {
     switch (mode) {
     case PLAIN: FC_NAME(payload)(block, field, column, PLAIN); break;
     case NULLS: FC_NAME(payload)(block, field, column, NULLS); break;
@@ -161,8 +164,8 @@ static void FC_NAME(read_values)(fc_block *block, const fc_agg_field *field) {
 
 #ifdef FC_ADD
 /* The result of SUM, SUM0 or AVG. */
-static FC_INLINE void FC_NAME(capture_sum)(fc_block *block, fc_capture *capture, int64_t i, const fc_agg_field *field,
-                                           bool counts) {
+static FC_INLINE void FC_NAME(capture_sum)(fc_block *block, fc_capture *capture, int64_t i,
+                                           const fc_agg_field *field, bool counts) {
     const uint64_t *row = block->rows[i];
     bool valid = counts ? row[field->slot + 1] != 0 : (field->seen == 0) | ((row[0] & field->seen) != 0);
     FC_VALUE sum = FC_READ(NULL, row[field->slot] ^ field->bias);
@@ -172,10 +175,10 @@ static FC_INLINE void FC_NAME(capture_sum)(fc_block *block, fc_capture *capture,
 }
 
 /* SUM, SUM0 and AVG. In PLAIN mode the caller has set the seen bits (see mark_rows). */
-static FC_INLINE void FC_NAME(sum)(fc_block *block, const fc_agg_field *field, const fc_column *column, fc_mode mode,
-                                   bool counts) {
+static FC_INLINE void FC_NAME(sum)(fc_block *block, const fc_agg_field *field, const fc_column *column,
+                                   fc_mode mode, bool counts) {
     const int32_t slot = field->slot;
-    const uint64_t bias = field->bias;
+    const uint64_t bias = field->bias, seen = field->seen;
     int64_t overflows = 0;
     FC_LOCALS(block, column, mode);
     for (int64_t i = 0; i < n; i++) {
@@ -186,14 +189,18 @@ static FC_INLINE void FC_NAME(sum)(fc_block *block, const fc_agg_field *field, c
             const uint64_t *other = block->others[i];
             sum = FC_ADD(&overflows, field, sum, FC_READ(NULL, other[slot] ^ bias));
             if (counts) row[slot + 1] += other[slot + 1];
-            row[0] |= other[0] & field->seen;
+            row[0] |= other[0] & seen;
         } else {
             bool valid = given(block, &input, begin, i, 0, mode);
             FC_VALUE value = FC_LOAD(&input, begin + i);
-            if (mode != PLAIN) value = valid ? value : mode == RETRACT ? FC_ZERO_SUBTRACTED : FC_ZERO;
-            sum = mode == RETRACT ? FC_SUBTRACT(&overflows, field, sum, value) : FC_ADD(&overflows, field, sum, value);
+            if (mode != PLAIN) {
+                uint64_t zero = mode == RETRACT ? FC_WORD(FC_ZERO_SUBTRACTED) : FC_WORD(FC_ZERO);
+                value = FC_READ(NULL, FC_CHOOSE(valid, FC_WORD(value), zero));
+            }
+            sum = mode == RETRACT ? FC_SUBTRACT(&overflows, field, sum, value)
+                                  : FC_ADD(&overflows, field, sum, value);
             if (counts) row[slot + 1] += mode == RETRACT ? -(uint64_t)valid : (uint64_t)valid;
-            if (mode == NULLS || mode == RUNNING) row[0] |= valid ? field->seen : 0;
+            if (mode == NULLS || mode == RUNNING) row[0] |= seen & FC_MASK(valid);
         }
         row[slot] = FC_WORD(sum) ^ bias;
         if (mode == RUNNING) FC_NAME(capture_sum)(block, &block->after, i, field, counts);
@@ -201,7 +208,8 @@ static FC_INLINE void FC_NAME(sum)(fc_block *block, const fc_agg_field *field, c
     block->overflows += overflows;
 }
 
-static void FC_NAME(run_sum)(fc_block *block, const fc_agg_field *field, const fc_column *column, fc_mode mode) {
+static void FC_NAME(run_sum)(fc_block *block, const fc_agg_field *field, const fc_column *column,
+                             fc_mode mode) {
     bool counts = field->counts;
     switch (mode) {
     case PLAIN: counts ? FC_NAME(sum)(block, field, column, PLAIN, true)
@@ -218,7 +226,8 @@ static void FC_NAME(run_sum)(fc_block *block, const fc_agg_field *field, const f
 }
 
 static void FC_NAME(read_sums)(fc_block *block, const fc_agg_field *field) {
-    for (int64_t i = 0; i < block->n; i++) FC_NAME(capture_sum)(block, &block->after, i, field, field->counts);
+    for (int64_t i = 0; i < block->n; i++)
+        FC_NAME(capture_sum)(block, &block->after, i, field, field->counts);
 }
 #endif
 

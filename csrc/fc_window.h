@@ -19,7 +19,8 @@
  * so -1 with size 1000 starts at -1000 (Flink: TimeWindow.getWindowStartWithOffset). Timestamps within
  * size_ms of the int64 limits are the caller's to refuse. `starts` may alias `ts_ms`. FC_ERR_INVALID if
  * size_ms <= 0. O(n), no allocation. */
-fc_status fc_pane_starts(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t offset_ms, int64_t *starts);
+fc_status fc_pane_starts(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t offset_ms,
+                         int64_t *starts);
 
 /* The same, and FC_ERR_INVALID if a timestamp is within size_ms of the int64 limits, so that neither a
  * start nor an end leaves int64. Flink's "no timestamp" marker, INT64_MIN, is refused by it. */
@@ -35,14 +36,14 @@ fc_status fc_pane_index(const int64_t *starts, int64_t n, int32_t *pane_of_row, 
 /* How many sliding windows hold each timestamp: bounds[0] = 0, bounds[i + 1] = bounds[i] + windows of
  * ts_ms[i]. FC_ERR_INVALID if size_ms or slide_ms <= 0 or a timestamp is within size_ms + slide_ms of the
  * int64 limits; FC_ERR_CAPACITY if there are more than 2^40 windows. */
-fc_status fc_sliding_bounds(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t slide_ms, int64_t offset_ms,
-                            int64_t *bounds);
+fc_status fc_sliding_bounds(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t slide_ms,
+                            int64_t offset_ms, int64_t *bounds);
 
 /* The starts of the windows of ts_ms[i] at starts[bounds[i] .. bounds[i + 1]), the latest first, as Flink
  * assigns them (SlidingEventTimeWindows.assignWindows): every start in (ts - size, ts] congruent to
  * offset_ms mod slide_ms. `bounds` comes from fc_sliding_bounds with the same arguments. */
-void fc_sliding_starts(const int64_t *ts_ms, int64_t n, int64_t slide_ms, int64_t offset_ms, const int64_t *bounds,
-                       int64_t *starts);
+void fc_sliding_starts(const int64_t *ts_ms, int64_t n, int64_t slide_ms, int64_t offset_ms,
+                       const int64_t *bounds, int64_t *starts);
 
 /* ---- sessions ---------------------------------------------------------------------------------------
  *
@@ -66,7 +67,8 @@ typedef struct {
 } fc_session;
 
 typedef struct {
-    int64_t fire_ms, purge_ms;   /* no live session of the page ends before purge_ms, no unfired before fire_ms */
+    int64_t fire_ms;             /* no unfired session ends before */
+    int64_t purge_ms;            /* no live session ends before */
 } fc_session_bound;
 
 typedef struct {

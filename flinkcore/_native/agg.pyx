@@ -10,7 +10,7 @@ import pyarrow as pa
 from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
-from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_F64, FC_I64, column_of
+from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_F64, FC_I64, FC_OK, column_of
 from flinkcore._native.status cimport check
 
 ROUND_F32 = 1      # round a double sum to float32 after each addition, as Flink's SUM(FLOAT) does
@@ -223,8 +223,9 @@ cdef class Accumulators:
                                     f"{KIND_NAMES[self.specs[k].kind]}, got {column!r}")
                 elif position == 1 and column.kind != <int>self.specs[k].by_kind:
                     if self.specs[k].by_kind != 0 or column.kind > FC_BYTES:
-                        raise TypeError(f"{what}: aggregate {k} ({op}): expected a comparand of kind "
-                                        f"{KIND_NAMES.get(self.specs[k].by_kind, 'I64, F64, BOOL or BYTES')}, got {column!r}")
+                        kinds = KIND_NAMES.get(self.specs[k].by_kind, "I64, F64, BOOL or BYTES")
+                        raise TypeError(f"{what}: aggregate {k} ({op}): expected a comparand of kind {kinds}, "
+                                        f"got {column!r}")
                     learned.append(k)
                 keep.append(column)
                 if position == 0:
@@ -286,7 +287,9 @@ cdef class Accumulators:
             pointers[p] = <uintptr_t>&pane.agg
         with nogil:
             status = fc_agg_update_panes(<fc_agg *const *>&pointers[0], count, &pane_rows[0], &rows[0], n, columns)
-        check(status, f"update_panes: ids are 0 or more, panes have the same aggregates and are numbered below {count}")
+        if status != FC_OK:
+            check(status, "update_panes: ids are 0 or more, panes have the same aggregates and are numbered below "
+                          f"{count}")
 
     def update_running(self, ids, args):
         """Add n records one after the other, and say what each changed.
@@ -322,8 +325,9 @@ cdef class Accumulators:
         keep = self.prepare(args, n, columns, "retract")
         with nogil:
             status = fc_agg_retract(&self.agg, &rows[0], n, columns)
-        check(status, f"retract from {self!r}: ids are 0 or more; min, max, first, last, min_by, max_by and a sum "
-                      "without RETRACTABLE cannot take records back")
+        if status != FC_OK:
+            check(status, f"retract from {self!r}: ids are 0 or more; min, max, first, last, min_by, max_by and a sum "
+                          "without RETRACTABLE cannot take records back")
 
     def merge(self, Accumulators other not None, ids_self, ids_other):
         """Merge row ids_other[i] of `other` into row ids_self[i], one pair after the other.
@@ -343,7 +347,8 @@ cdef class Accumulators:
         other.learn(self)
         with nogil:
             status = fc_agg_merge(&self.agg, &other.agg, &into[0], &source[0], n)
-        check(status, f"merge {other!r} into {self!r}: ids are 0 or more, the aggregates are the same")
+        if status != FC_OK:
+            check(status, f"merge {other!r} into {self!r}: ids are 0 or more, the aggregates are the same")
 
     def merge_all(self, Accumulators other not None):
         """Merge every row of `other` into the row of the same id, as merge does. ValueError for self."""
@@ -352,7 +357,8 @@ cdef class Accumulators:
         other.learn(self)
         with nogil:
             status = fc_agg_merge_all(&self.agg, &other.agg)
-        check(status, f"merge_all {other!r} into {self!r}: the aggregates are the same, the accumulators are not")
+        if status != FC_OK:
+            check(status, f"merge_all {other!r} into {self!r}: the aggregates are the same, the accumulators are not")
 
     def results(self, ids):
         """The results of rows, one column per aggregate.

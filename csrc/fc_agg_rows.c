@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fc_agg_rows.h"
+
+#include <string.h>
+
+#define FC_SLAB_PAGES_MAX 64
+
+/* ---- layout ---------------------------------------------------------------------------------------- */
+
+static bool is_kind(fc_kind kind) { return kind >= FC_I64 && kind <= FC_BYTES; }
+
+fc_status fc_agg_layout_init(fc_agg_layout *layout, const fc_agg_spec *specs, int32_t count) {
+    if (count < 0) return FC_ERR_INVALID;
+    if (count > FC_AGG_FIELDS_MAX) return FC_ERR_CAPACITY;
+    memset(layout, 0, sizeof *layout);
+    layout->count = count;
+    int32_t words = 1, bit = 0;
+    for (int32_t k = 0; k < count; k++) {
+        fc_agg_spec spec = specs[k];
+        if (spec.op < FC_AGG_COUNT || spec.op > FC_AGG_MAX_BY) return FC_ERR_INVALID;
+        if (!is_kind(spec.kind) || (is_by(spec.op) && !is_kind(spec.by_kind))) return FC_ERR_INVALID;
+        if (is_sum(spec.op) && spec.kind != FC_I64 && spec.kind != FC_F64) return FC_ERR_TYPE;
+
+        fc_agg_field *field = &layout->fields[k];
+        field->spec = spec;
+        field->slot = field->value_slot = words++;
+        field->counts = spec.op == FC_AGG_AVG || (spec.op == FC_AGG_SUM && (spec.flags & FC_AGG_RETRACTABLE));
+        if (field->counts) words++;
+        bool needs_bit = !is_count(spec.op) && spec.op != FC_AGG_SUM0 && !field->counts;
+        if (bit + needs_bit + is_by(spec.op) > 63) return FC_ERR_CAPACITY;
+        if (needs_bit) field->valid = field->seen = UINT64_C(1) << bit++;
+        if (is_by(spec.op)) {
+            field->value_slot = words++;
+            field->valid = UINT64_C(1) << bit++;
+            if (spec.by_kind == FC_BYTES) layout->bytes_slots[layout->bytes_slot_count++] = field->slot;
+        }
+        if (spec.kind == FC_BYTES && !is_count(spec.op))
+            layout->bytes_slots[layout->bytes_slot_count++] = field->value_slot;
+        if (spec.op == FC_AGG_SUM && spec.kind == FC_F64) field->bias = UINT64_C(1) << 63;
+    }
+    layout->row_words = words;
+    int32_t shift = 0;
+    while ((int64_t)words * 8 << (shift + 1) <= FC_AGG_PAGE_BYTES) shift++;
+    layout->page_shift = shift;
+    return FC_OK;
+}
+
+fc_kind fc_agg_result_kind(const fc_agg_layout *layout, int32_t k) {
+    const fc_agg_spec *spec = &layout->fields[k].spec;
+    return is_count(spec->op) ? FC_I64 : spec->kind;
+}
+
+bool fc_agg_same_layout(const fc_agg_layout *a, const fc_agg_layout *b) {
+    if (a->count != b->count) return false;
+    for (int32_t k = 0; k < a->count; k++) {
+        const fc_agg_spec *s = &a->fields[k].spec, *t = &b->fields[k].spec;
+        if (s->op != t->op || s->kind != t->kind || s->flags != t->flags) return false;
+        if (is_by(s->op) && s->by_kind != t->by_kind) return false;
+    }
+    return true;
+}
+
+/* ---- heap ------------------------------------------------------------------------------------------ */
+
+static FC_INLINE int64_t padded(int64_t length) { return (length + 7) & ~INT64_C(7); }
+
+static FC_INLINE int64_t heap_offset(uint64_t word) { return (int64_t)(word >> 32) * 8; }
+
+static FC_INLINE int64_t heap_length(uint64_t word) { return (int64_t)(word & UINT32_MAX); }
+
+fc_status fc_agg_heap_write(fc_agg_heap *heap, uint64_t *slot, fc_bytes value) {
+    int64_t room = padded(heap_length(*slot)), need = padded(value.length);
+    int64_t offset = heap_offset(*slot);
+    if (need <= room) {
+        heap->garbage += room - need;
+    } else {
+        offset = heap->size;
+        if (value.length > UINT32_MAX || offset / 8 > UINT32_MAX) return FC_ERR_CAPACITY;
+        uintptr_t from = (uintptr_t)value.data - (uintptr_t)heap->data.data;
+        bool inside = heap->data.data != NULL && from < (uintptr_t)heap->data.bytes;
+        fc_status status = fc_buffer_reserve(&heap->data, offset + need);
+        if (status != FC_OK) return status;
+        if (inside) value.data = heap->data.data + from;
+        heap->size += need;
+        heap->garbage += room;
+    }
+    if (value.length > 0) memmove(heap->data.data + offset, value.data, (size_t)value.length);
+    *slot = (uint64_t)(offset / 8) << 32 | (uint64_t)value.length;
+    return FC_OK;
+}
+
+/* The scan of the rows is paid for by the lost bytes: 64 KB, half of the heap and 16 for every row. */
+fc_status fc_agg_heap_compact(fc_agg *agg) {
+    fc_agg_heap *heap = &agg->heap;
+    if (heap->garbage <= (1 << 16) || heap->garbage <= heap->size / 2 || heap->garbage <= agg->row_count * 16)
+        return FC_OK;
+    fc_agg_heap fresh = {0};
+    fc_status status = fc_buffer_reserve(&fresh.data, heap->size - heap->garbage);
+    if (status != FC_OK) return status;
+    int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
+    for (int64_t p = 0; p < agg->page_bound; p++) {
+        if (pages_of(agg)[p] == NULL) continue;
+        for (int64_t r = 0; r < page_rows; r++) {
+            uint64_t *row = row_in_page(agg, pages_of(agg)[p], r);
+            if (!(row[0] & FC_ROW_IN_USE)) continue;
+            for (int32_t b = 0; b < agg->layout.bytes_slot_count; b++) {
+                uint64_t *slot = &row[agg->layout.bytes_slots[b]];
+                int64_t length = heap_length(*slot), offset = fresh.size;
+                if (length == 0) {
+                    *slot = 0;
+                    continue;
+                }
+                memcpy(fresh.data.data + offset, heap->data.data + heap_offset(*slot), (size_t)length);
+                fresh.size += padded(length);
+                *slot = (uint64_t)(offset / 8) << 32 | (uint64_t)length;
+            }
+        }
+    }
+    fc_buffer_free(&heap->data);
+    *heap = fresh;
+    return FC_OK;
+}
+
+/* ---- pages ----------------------------------------------------------------------------------------- */
+
+fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max) {
+    int64_t bound = (id_max >> agg->layout.page_shift) + 1;
+    if (bound <= agg->page_bound) return FC_OK;
+    fc_status status = fc_buffer_reserve_zeroed(&agg->page_table, bound * (int64_t)sizeof(uint8_t *));
+    if (status == FC_OK) agg->page_bound = agg->page_table.bytes / (int64_t)sizeof(uint8_t *);
+    return status;
+}
+
+/* A zeroed page: one given back, else the next of a slab. Slabs double, so that a small state is small and
+ * a large one is few allocations. */
+static fc_status page_take(fc_agg *agg, uint8_t **page) {
+    if (agg->free_count > 0) {
+        *page = ((uint8_t **)agg->free_pages.data)[--agg->free_count];
+        memset(*page, 0, FC_AGG_PAGE_BYTES);
+        return FC_OK;
+    }
+    if (agg->slab_free == 0) {
+        fc_status status = fc_buffer_reserve(&agg->slabs, (agg->slab_count + 1) * (int64_t)sizeof(fc_buffer));
+        if (status != FC_OK) return status;
+        int64_t count = agg->slab_pages < 1 ? 1 : agg->slab_pages;
+        if (count > FC_SLAB_PAGES_MAX) count = FC_SLAB_PAGES_MAX;
+        fc_buffer slab = {0};
+        status = fc_buffer_init_zeroed(&slab, count * FC_AGG_PAGE_BYTES);
+        if (status != FC_OK) return status;
+        ((fc_buffer *)agg->slabs.data)[agg->slab_count++] = slab;
+        agg->slab_pages += count;
+        agg->slab_free = count;
+    }
+    const fc_buffer *slab = &((fc_buffer *)agg->slabs.data)[agg->slab_count - 1];
+    *page = slab->data + slab->bytes - agg->slab_free * FC_AGG_PAGE_BYTES;
+    agg->slab_free--;
+    return FC_OK;
+}
+
+fc_status fc_agg_page_make(fc_agg *agg, int64_t index) {
+    fc_status status = page_take(agg, &pages_of(agg)[index]);
+    if (status == FC_OK) agg->page_count++;
+    return status;
+}
+
+void fc_agg_init(fc_agg *agg, const fc_agg_layout *layout) {
+    memset(agg, 0, sizeof *agg);
+    agg->layout = *layout;
+}
+
+static void slabs_free(fc_agg *agg) {
+    for (int64_t s = 0; s < agg->slab_count; s++) fc_buffer_free(&((fc_buffer *)agg->slabs.data)[s]);
+    agg->slab_count = agg->slab_pages = agg->slab_free = agg->free_count = 0;
+}
+
+void fc_agg_free(fc_agg *agg) {
+    slabs_free(agg);
+    fc_buffer_free(&agg->slabs);
+    fc_buffer_free(&agg->page_table);
+    fc_buffer_free(&agg->free_pages);
+    fc_buffer_free(&agg->heap.data);
+    fc_agg_init(agg, &(fc_agg_layout){0});
+}
+
+int64_t fc_agg_id_limit(const int32_t *ids, int64_t n) {
+    int32_t largest = -1, smallest = INT32_MAX;
+    for (int64_t i = 0; i < n; i++) {
+        largest = ids[i] > largest ? ids[i] : largest;
+        smallest = ids[i] < smallest ? ids[i] : smallest;
+    }
+    return smallest < 0 ? -2 : largest;
+}
+
+void fc_agg_used_ids(const fc_agg *agg, int32_t *ids) {
+    const int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
+    for (int64_t p = 0; p < agg->page_bound; p++) {
+        uint8_t *page = pages_of(agg)[p];
+        if (page == NULL) continue;
+        for (int64_t r = 0; r < page_rows; r++)
+            if (row_in_page(agg, page, r)[0] >> 63) *ids++ = (int32_t)((p << agg->layout.page_shift) + r);
+    }
+}
+
+fc_status fc_agg_clear(fc_agg *agg, const int32_t *ids, int64_t n) {
+    if (fc_agg_id_limit(ids, n) < -1) return FC_ERR_INVALID;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t *row = (uint64_t *)row_read(agg, ids[i]);
+        if (!(row[0] >> 63)) continue;
+        uint8_t *page;
+        page_resolve(agg, ids[i], &page);      /* the page exists: this cannot fail */
+        row = row_in_page(agg, page, ids[i]);
+        for (int32_t b = 0; b < agg->layout.bytes_slot_count; b++)
+            agg->heap.garbage += padded(heap_length(row[agg->layout.bytes_slots[b]]));
+        memset(row, 0, (size_t)agg->layout.row_words * 8);
+        agg->row_count--;
+    }
+    return fc_agg_heap_compact(agg);
+}
+
+void fc_agg_clear_all(fc_agg *agg) {
+    bool keep = agg->page_count * 2 >= agg->slab_pages
+                && fc_buffer_reserve(&agg->free_pages, agg->slab_pages * (int64_t)sizeof(uint8_t *)) == FC_OK;
+    if (keep) {
+        for (int64_t p = 0; p < agg->page_bound; p++)
+            if (pages_of(agg)[p] != NULL)
+                ((uint8_t **)agg->free_pages.data)[agg->free_count++] = pages_of(agg)[p];
+    } else {
+        slabs_free(agg);
+    }
+    if (agg->page_bound > 0) memset(agg->page_table.data, 0, (size_t)agg->page_bound * sizeof(uint8_t *));
+    if (agg->heap.data.bytes > 2 * (agg->heap.size - agg->heap.garbage)) fc_buffer_free(&agg->heap.data);
+    agg->heap.size = agg->heap.garbage = 0;
+    agg->page_count = agg->row_count = 0;
+}
+
+int64_t fc_agg_memory_bytes(const fc_agg *agg) {
+    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->slab_pages * FC_AGG_PAGE_BYTES
+           + agg->slabs.bytes + agg->free_pages.bytes + agg->heap.data.bytes;
+}

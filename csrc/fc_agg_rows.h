@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rows of accumulators, for the kernels in fc_agg.c: how they are reached, and the heap of their bytes.
+ * fc_agg.h says what they mean. */
+#ifndef FC_AGG_ROWS_H
+#define FC_AGG_ROWS_H
+
+#include "fc_agg.h"
+
+#define FC_INLINE inline __attribute__((always_inline))
+#define FC_ROW_IN_USE (UINT64_C(1) << 63)
+
+static inline bool is_by(fc_agg_op op) { return op == FC_AGG_MIN_BY || op == FC_AGG_MAX_BY; }
+
+static inline bool is_sum(fc_agg_op op) { return op == FC_AGG_SUM || op == FC_AGG_SUM0 || op == FC_AGG_AVG; }
+
+static inline bool is_count(fc_agg_op op) { return op == FC_AGG_COUNT || op == FC_AGG_COUNT_STAR; }
+
+/* Whether rows of one may be merged into rows of the other. */
+bool fc_agg_same_layout(const fc_agg_layout *a, const fc_agg_layout *b);
+
+/* The largest id, or -1 when there is none; -2 when one is negative. */
+int64_t fc_agg_id_limit(const int32_t *ids, int64_t n);
+
+/* ---- heap */
+
+typedef struct {
+    const uint8_t *data;
+    int64_t length;
+} fc_bytes;
+
+static FC_INLINE fc_bytes heap_read(const fc_agg_heap *heap, uint64_t word) {
+    return (fc_bytes){heap->data.data + (int64_t)(word >> 32) * 8, (int64_t)(word & UINT32_MAX)};
+}
+
+/* Make `value` the one of a slot. `value` may lie in this heap. FC_ERR_MEMORY, FC_ERR_CAPACITY. */
+fc_status fc_agg_heap_write(fc_agg_heap *heap, uint64_t *slot, fc_bytes value);
+
+/* Copy what is alive to a new heap, when most of the heap is lost. FC_ERR_MEMORY. */
+fc_status fc_agg_heap_compact(fc_agg *agg);
+
+/* ---- pages */
+
+static FC_INLINE uint8_t **pages_of(const fc_agg *agg) { return (uint8_t **)agg->page_table.data; }
+
+static FC_INLINE uint64_t *row_in_page(const fc_agg *agg, uint8_t *page, int64_t id) {
+    int64_t index = id & (((int64_t)1 << agg->layout.page_shift) - 1);
+    return (uint64_t *)page + index * agg->layout.row_words;
+}
+
+/* Make room in the page table for ids up to id_max. FC_ERR_MEMORY. */
+fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max);
+
+/* Put a zeroed page at an empty place of the page table. FC_ERR_MEMORY. */
+fc_status fc_agg_page_make(fc_agg *agg, int64_t index);
+
+/* The page of an id about to be written, made when it is missing. The one place through which rows are
+ * reached for writing: a page shared with a snapshot will be copied here. The page table has room. */
+static FC_INLINE fc_status page_resolve(fc_agg *agg, int64_t id, uint8_t **page) {
+    int64_t index = id >> agg->layout.page_shift;
+    *page = pages_of(agg)[index];
+    if (__builtin_expect(*page != NULL, 1)) return FC_OK;
+    fc_status status = fc_agg_page_make(agg, index);
+    if (status == FC_OK) *page = pages_of(agg)[index];
+    return status;
+}
+
+/* The row of an id to be read; the blank one when its page is missing. */
+static FC_INLINE const uint64_t *row_read(const fc_agg *agg, int64_t id) {
+    int64_t index = id >> agg->layout.page_shift;
+    uint8_t *page = index < agg->page_bound ? pages_of(agg)[index] : NULL;
+    return page == NULL ? agg->blank : row_in_page(agg, page, id);
+}
+
+#endif
