@@ -34,7 +34,7 @@ def words(lines: pa.RecordBatch) -> pa.RecordBatch:
 
 
 class Ranking(KeyedProcessFunction):
-    """The most frequent words, told again after every `every` words if they are in a new order.
+    """The most frequent words, told again after `every` words and a tenth of all so far, if in a new order.
 
     Counts only grow, so the words that are on top now are all it takes to know those on top later.
     """
@@ -59,7 +59,7 @@ class Ranking(KeyedProcessFunction):
             counts[change["word"]] = change["count"]
             if len(counts) > self.top:
                 del counts[max(counts, key=lambda word: (-counts[word], word))]
-            if ranking["words"] >= ranking["told_at"] + self.every:
+            if ranking["words"] >= ranking["told_at"] * 1.1 + self.every:
                 yield from self.tell(ranking, only_news=True)
         self.state.update(ranking)
 
@@ -77,21 +77,23 @@ class Ranking(KeyedProcessFunction):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("paths", nargs="*", default=[str(TEXTS)], help="text files, folders or globs")
+    parser.add_argument("paths", nargs="*", help="text files, folders or globs")
     parser.add_argument("--top", type=int, default=8, help="how many words to show")
     parser.add_argument("--letters", type=int, default=5, help="only words of at least so many letters")
     parser.add_argument("--every", type=int, default=200, help="look at the order after so many words")
-    parser.add_argument("--batch-lines", type=int, default=50, help="lines counted at once; more is faster")
+    parser.add_argument("--batch-lines", type=int, help="lines counted at once; more is faster")
     parser.add_argument("--checkpoints", default=Path(tempfile.gettempdir(), "hot-words").as_uri())
     options = parser.parse_args()
+    paths = options.paths or [str(TEXTS)]
+    batch_lines = options.batch_lines or (5_000 if options.paths else 50)
 
     config = Configuration()
     config.set_string("execution.checkpointing.interval", "10 s")
     config.set_string("execution.checkpointing.dir", options.checkpoints)
-    config.set_integer("flinkcore.batch-rows", options.batch_lines)
+    config.set_integer("flinkcore.batch-rows", batch_lines)
     env = StreamExecutionEnvironment.get_execution_environment(config)
 
-    first, *others = [env.read_text_file(path) for path in options.paths]
+    first, *others = [env.read_text_file(path) for path in paths]
     (first.union(*others)
         .map_batches(words)
         .filter(col("word").char_length >= options.letters)

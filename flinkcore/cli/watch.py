@@ -19,7 +19,10 @@ RATE_SPAN_S = 2.0
 
 @dataclass(frozen=True)
 class Sample:
-    """A job's counts at one moment."""
+    """A job's counts at one moment.
+
+    busy_ns : of one subtask on average, by operator; not of sources, whose time is mostly that of waiting
+    """
 
     elapsed_ns: int
     rows_in: int
@@ -29,19 +32,21 @@ class Sample:
 
     @staticmethod
     def of(job: JobRun) -> Sample:
-        kinds = {node.operator_id: node.transformation.kind for node in job.graph.nodes}
+        nodes = {node.operator_id: node for node in job.graph.nodes}
         rows_in = rows_out = 0
         watermarks: list[int] = []
         busy_ns: dict[str, int] = {}
         for context, metrics in job.operator_metrics():
-            kind = kinds.get(context.operator_id)
+            node = nodes[context.operator_id]
+            kind = node.transformation.kind
             if kind == "Data Source":
                 rows_in += metrics.rows_out
             elif kind == "Data Sink":
                 rows_out += metrics.rows_in
             if metrics.watermark_ms is not None:
                 watermarks.append(metrics.watermark_ms)
-            busy_ns[context.name] = busy_ns.get(context.name, 0) + metrics.busy_ns
+            if kind != "Data Source":
+                busy_ns[node.name] = busy_ns.get(node.name, 0) + metrics.busy_ns // node.parallelism
         return Sample(job.elapsed_ns(), rows_in, rows_out, min(watermarks, default=None), busy_ns)
 
 
@@ -71,9 +76,11 @@ class Progress:
             parts.append(f"watermark {duration(lag_ms)} ago" if 0 <= lag_ms < 86_400_000
                          else f"watermark {instant(now.watermark_ms)}")
         if before is not None and now.elapsed_ns > before.elapsed_ns:
-            shares = sorted(((busy - before.busy_ns.get(name, 0)) / span_ns, name)
+            shares = sorted((min(1.0, (busy - before.busy_ns.get(name, 0)) / span_ns), name)
                             for name, busy in now.busy_ns.items())
-            parts.append("busy " + ", ".join(f"{name} {share:.0%}" for share, name in reversed(shares[-3:])))
+            busiest = [f"{name.partition('(')[0]} {share:.0%}" for share, name in reversed(shares[-3:]) if share >= 0.005]
+            if busiest:
+                parts.append("busy " + ", ".join(busiest))
         if self.idle_s() > 2:
             parts.append(f"idle {self.idle_s():.0f} s")
         return "  ".join(parts)

@@ -24,7 +24,7 @@ class Job:
         self.losses: Counter[str] = Counter()
         kinds = {"source": "Data Source", "window": "Operator", "print": "Data Sink"}
         self.graph = SimpleNamespace(nodes=[
-            SimpleNamespace(operator_id=name, transformation=SimpleNamespace(kind=kind))
+            SimpleNamespace(operator_id=name, name=name, parallelism=2, transformation=SimpleNamespace(kind=kind))
             for name, kind in kinds.items()])
         self.metrics = {name: SimpleNamespace(rows_in=0, rows_out=0, busy_ns=0, watermark_ms=None)
                         for name in kinds}
@@ -47,10 +47,12 @@ def test_the_status_line_shows_counts_rate_watermark_and_the_busiest_operators()
     job.elapsed, job.now_ms = SECOND // 2, 1_767_225_610_000
     job.metrics["source"].rows_out = 12_345
     job.metrics["print"].rows_in = 7
+    job.metrics["source"].busy_ns = SECOND // 2
     job.metrics["window"].busy_ns = SECOND // 4
+    job.metrics["print"].busy_ns = SECOND
     job.metrics["window"].watermark_ms = 1_767_225_605_000
     assert progress.line() == ("bids  in 12.3k  out 7  24.7k/s  watermark 5 s ago  "
-                               "busy window 50%, source 0%, print 0%")
+                               "busy print 100%, window 25%")
 
 
 def test_the_rate_is_that_of_the_last_two_seconds() -> None:
