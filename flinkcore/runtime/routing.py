@@ -127,15 +127,22 @@ class HashTarget(ChannelTarget):
 
 
 class RoundRobinTarget(ChannelTarget):
-    """Batch by batch in turn; a batch larger than the number of channels by far is still one unit."""
+    """Equal shares to all subtasks: a batch is cut into one run of records for each, the first in turn."""
 
     def __init__(self, channels: Sequence[Channel], max_parallelism: int, first: int) -> None:
         super().__init__(channels, max_parallelism)
         self._next = first % len(channels)
 
     def batch(self, batch: Batch) -> None:
-        self.channels[self._next].put(ElementKind.BATCH, batch)
-        self._next = (self._next + 1) % len(self.channels)
+        shares = min(len(self.channels), batch.num_rows)
+        if shares > 1:
+            batch = _gathered(batch)
+        start = 0
+        for share in range(1, shares + 1):
+            end = batch.num_rows * share // shares
+            self.channels[self._next].put(ElementKind.BATCH, batch.slice(start, end - start))
+            self._next = (self._next + 1) % len(self.channels)
+            start = end
 
 
 class ShuffleTarget(ChannelTarget):

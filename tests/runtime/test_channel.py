@@ -93,6 +93,17 @@ def test_round_robin_begins_with_the_own_subtask():
     assert [len(channel) for channel in channels] == [1, 2, 1]
 
 
+def test_round_robin_shares_a_batch():
+    channels = [Channel(9) for _ in range(3)]
+    target = channel_target(Partitioning.REBALANCE, channels, 128, 0, None)
+    target.batch(batch(*range(7)))
+    target.batch(batch(7, 8))
+    received = [
+        [element[1].column("n").to_pylist() for element in iter(channel.take, None)] for channel in channels
+    ]
+    assert received == [[[0, 1], [7]], [[2, 3], [8]], [[4, 5, 6]]]
+
+
 def test_broadcast_reaches_all_and_global_the_first():
     for partitioning, lengths in ((Partitioning.BROADCAST, [1, 1]), (Partitioning.GLOBAL, [1, 0])):
         channels = [Channel(9), Channel(9)]
