@@ -107,7 +107,7 @@ def test_parallelism_does_not_change_the_answer(parallelism):
 
 
 def test_a_failing_function_gives_its_own_traceback_the_operator_and_the_record():
-    env = environment()
+    env = environment(1)
 
     def reciprocal(n):
         return 1 // n
