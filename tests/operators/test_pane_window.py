@@ -38,7 +38,7 @@ class NaiveWindows:
 
     def record(self, key, value, time):
         last = time - (time - self.offset) % self.slide
-        starts = [start for start in range(last, time - self.size, -self.slide)]
+        starts = list(range(last, time - self.size, -self.slide))
         open_starts = [start for start in starts if start + self.size - 1 + self.lateness > self.watermark]
         if not open_starts and time + self.lateness <= self.watermark:
             self.late.append((key, value, time))
@@ -156,11 +156,11 @@ def test_what_waits_is_said():
 def test_windows_equal_the_naive_twin_whatever_the_batch_size(seed):
     rng = random.Random(seed)
     size = rng.choice([1, 5, 10, 12])
-    settings = dict(
-        slide_ms=rng.choice([None, 1, 3, 4, 5, 15]),
-        offset_ms=rng.choice([0, 2]),
-        lateness_ms=rng.choice([0, 0, 4, 30]),
-    )
+    settings = {
+        "slide_ms": rng.choice([None, 1, 3, 4, 5, 15]),
+        "offset_ms": rng.choice([0, 2]),
+        "lateness_ms": rng.choice([0, 0, 4, 30]),
+    }
     if settings["slide_ms"] and settings["offset_ms"] >= settings["slide_ms"]:
         settings["offset_ms"] = 0
     run, naive = Runner(window(size, late_tag="late", **settings)), NaiveWindows(size, **settings)
