@@ -46,7 +46,7 @@ def run(program: Program, *, quiet: bool = False, engine_frames: bool = False,
             stderr.write(summary(job))
             report = watch.reports.get(job)
             if report is not None and (report.waiting or explain_watermarks):
-                stderr.write(report.text() + "\n")
+                stderr.write((report.text() or "  nothing waits for a watermark") + "\n")
         if code == OK and not watch.jobs and _built_something():
             stderr.write(NOTHING_EXECUTED)
     return code
