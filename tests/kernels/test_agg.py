@@ -412,10 +412,22 @@ def test_an_integer_sum_wraps_as_in_java_and_is_counted():
     assert other.sum_overflows == 2
 
 
-def test_average_of_the_smallest_integer_over_minus_one_wraps():
+def test_average_over_minus_one_divides_as_java():
     accumulators = Accumulators([("avg", I64, 0)])
-    accumulators.retract(ids_of([0]), [(column(I64, [MIN64]),)])  # sum -(-2^63) wraps to itself, count -1
-    assert_same(accumulators.results(ids_of([0])), [[MIN64]])
+    accumulators.retract(ids_of([0, 1]), [(column(I64, [MIN64, 7]),)])
+    # The sum -(-2^63) wraps to itself, and so does its quotient; -7 / -1 is 7.
+    assert_same(accumulators.results(ids_of([0, 1])), [[MIN64, 7]])
+
+
+def test_merging_strings_within_itself_survives_the_growth_of_the_heap():
+    accumulators = Accumulators([("last", BYTES, 0)])
+    words = [b"%06d" % k * 100 for k in range(1000)]
+    accumulators.update(ids_of(range(1000)), [(column(BYTES, words),)])
+    for copies in (1, 2, 3):
+        accumulators.merge(
+            accumulators, ids_of(range(1000 * copies, 1000 * copies + 1000)), ids_of(range(1000))
+        )
+    assert_same(accumulators.results(ids_of(range(4000))), [words * 4])
 
 
 @pytest.mark.parametrize(

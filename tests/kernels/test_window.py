@@ -349,6 +349,20 @@ def test_the_last_watermark_completes_everything():
     assert slots.tolist() == [-1]
 
 
+@pytest.mark.parametrize("n", [2, 255, 256, 257, 2000])
+@pytest.mark.parametrize("spread", [1, 3, 300, 10**12])
+def test_sessions_expire_by_end_then_start_then_slot(n, spread):
+    rng = random.Random(n)
+    ends = [rng.randrange(spread) - spread // 2 for _ in range(n)]
+    gaps = [rng.randrange(1, 1 + spread) for _ in range(n)]
+    index = SessionIndex()
+    starts = [end - gap for end, gap in zip(ends, gaps)]
+    slots = index.assign(int32s(range(n)), int64s(starts), int64s(gaps))[0]
+    expected = sorted(zip(ends, starts, slots.tolist()))
+    assert index.expired(MAX64).tolist() == [slot for _, _, slot in expected]
+    assert index.purgeable(0).tolist() == [slot for end, _, slot in expected if end <= 1]
+
+
 def test_many_sessions_of_one_group_come_and_go():
     index, rng = SessionIndex(), random.Random(1)
     times = [100 * k for k in range(1000)]
