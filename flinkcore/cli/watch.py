@@ -78,7 +78,8 @@ class Progress:
         if before is not None and now.elapsed_ns > before.elapsed_ns:
             shares = sorted((min(1.0, (busy - before.busy_ns.get(name, 0)) / span_ns), name)
                             for name, busy in now.busy_ns.items())
-            busiest = [f"{name.partition('(')[0]} {share:.0%}" for share, name in reversed(shares[-3:]) if share >= 0.005]
+            busiest = [f"{name.partition('(')[0]} {share:.0%}"
+                       for share, name in reversed(shares[-3:]) if share >= 0.005]
             if busiest:
                 parts.append("busy " + ", ".join(busiest))
         if self.idle_s() > 2:
