@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flinkcore import options
-from flinkcore.columnar.faults import BadRecords
-from flinkcore.connectors.base import SourceContext
 from flinkcore.graph.job_graph import Chain, Connection, JobGraph, Node
+from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.runtime.channel import Channel, InputGate
 from flinkcore.runtime.routing import OperatorOutput, Target, channel_target, reachable_subtasks
 from flinkcore.runtime.source_driver import SharedEnumerator, SourceDriver
-from flinkcore.runtime.task import OperatorRunner, RunnerTimers, Task
+from flinkcore.runtime.task import OperatorRunner, Task
 from flinkcore.time.clock import Clock
 
 Channels = dict[tuple[Connection, int, int], Channel]  # (edge, subtask of the source, subtask of the target)
@@ -33,7 +32,9 @@ def deploy(graph: JobGraph, clock: Clock, interrupted: Callable[[], bool] = lamb
                     ):
                         channels[connection, i, j] = Channel(capacity)
     enumerators = {
-        node: SharedEnumerator(node.transformation.source.create_enumerator(node.parallelism))
+        node: SharedEnumerator(
+            node.transformation.source.create_enumerator(node.parallelism), node.parallelism
+        )
         for node in graph.nodes
         if node.transformation.source is not None
     }
@@ -61,33 +62,17 @@ class _Deployment:
         self.chain = chain
         self.index = index
         self.channels = channels
+        self.enumerators = enumerators
         self.interrupted = interrupted
         self.task = Task(chain.name, index, chain.parallelism, clock)
         runners: dict[Node, OperatorRunner] = {}
         for node in reversed(chain.nodes):  # consumers first, their producers need them
             runners[node] = self._runner(node, runners)
-        source = chain.head.transformation.source
-        if source is None:
+        if chain.head.transformation.source is None:
             self.task.gate = self._gate(chain.head)
-        else:
-            self._add_source(runners[chain.head], enumerators[chain.head])
-        self.task.runners = [runners[node] for node in chain.nodes if node.transformation.factory is not None]
+        self.task.runners = [runners[node] for node in chain.nodes]
 
     def _runner(self, node: Node, runners: dict[Node, OperatorRunner]) -> OperatorRunner:
-        context = OperatorContext(
-            name=node.name,
-            clock=self.task.clock,
-            timers=None,
-            config=self.graph.config,  # type: ignore[arg-type]
-            subtask_index=self.index,
-            parallelism=node.parallelism,
-            max_parallelism=node.max_parallelism,
-            operator_id=node.operator_id,
-            job_name=self.graph.name,
-            interrupted=self.interrupted,
-        )
-        factory = node.transformation.factory
-        operator = Operator() if factory is None else factory()
         main: list[Target] = []
         sides: dict[str, list[Target]] = {}
         for connection in node.outputs:
@@ -96,9 +81,31 @@ class _Deployment:
                 main.append(target)
             else:
                 sides.setdefault(connection.edge.side, []).append(target)
-        runner = OperatorRunner(self.task, operator, context, OperatorOutput(context.metrics, main, sides))
-        context.timers = RunnerTimers(self.task.timers, runner)
+        metrics = OperatorMetrics()
+        runner = OperatorRunner(self.task, self._operator(node), OperatorOutput(metrics, main, sides))
+        runner.context = OperatorContext(
+            name=node.name,
+            clock=self.task.clock,
+            timers=runner,
+            config=self.graph.config,
+            metrics=metrics,
+            subtask_index=self.index,
+            parallelism=node.parallelism,
+            max_parallelism=node.max_parallelism,
+            operator_id=node.operator_id,
+            job_name=self.graph.name,
+            interrupted=self.interrupted,
+        )
         return runner
+
+    def _operator(self, node: Node) -> Operator:
+        transformation = node.transformation
+        if transformation.source is not None:
+            driver = SourceDriver(transformation.source, self.enumerators[node], transformation.watermarks)
+            self.task.source = driver
+            return driver
+        assert transformation.factory is not None
+        return transformation.factory()
 
     def _target(self, connection: Connection, runners: dict[Node, OperatorRunner]) -> Target:
         if connection.chained:
@@ -131,38 +138,4 @@ class _Deployment:
             [channel for channel, _, _ in inputs],
             [index for _, index, _ in inputs],
             [name for _, _, name in inputs],
-        )
-
-    def _add_source(self, runner: OperatorRunner, enumerator: SharedEnumerator) -> None:
-        transformation = self.chain.head.transformation
-        assert transformation.source is not None
-        context, out = runner.context, runner.out
-        policy = getattr(transformation.source, "bad_records", None)
-        bad_records = (
-            BadRecords.of(policy, context.metrics, out) if policy is not None else BadRecords("fail")
-        )
-        source_context = SourceContext(
-            name=context.name,
-            clock=context.clock,
-            bad_records=bad_records,
-            config=context.config,
-            metrics=context.metrics,
-            subtask_index=self.index,
-            parallelism=context.parallelism,
-            interrupted=self.interrupted,
-        )
-
-        def timer_of(operator: Operator) -> RunnerTimers:
-            return RunnerTimers(self.task.timers, OperatorRunner(self.task, operator, context, out))
-
-        self.task.source_runner = runner
-        self.task.source = SourceDriver(
-            transformation.source,
-            enumerator,
-            transformation.watermarks,
-            context,
-            source_context,
-            out,
-            timer_of,
-            context.config.get(options.BATCH_ROWS),
         )

@@ -69,8 +69,6 @@ class JobRun:
     def runners(self) -> Iterator[OperatorRunner]:
         """Every operator of every subtask, sources included."""
         for task in self.tasks:
-            if task.source_runner is not None:
-                yield task.source_runner
             yield from task.runners
 
     def operator_metrics(self) -> list[tuple[OperatorContext, OperatorMetrics]]:
@@ -89,9 +87,9 @@ class JobRun:
         facts: dict[str, WatermarkFacts] = {}
         for task in self.tasks:
             place = f"{task.subtask_index + 1}/{task.parallelism}"
-            if task.source is not None and task.source_runner is not None:
-                for split_id, fact in list(task.source.watermark_facts().items()):
-                    facts[f"{task.source_runner.context.name} ({place}) split {split_id}"] = fact
+            if task.source is not None:
+                for split_id, fact in task.source.watermark_facts().items():
+                    facts[f"{task.head.context.name} ({place}) split {split_id}"] = fact
             for runner in task.runners:
                 if isinstance(runner.operator, AssignTimestamps):
                     facts[f"{runner.context.name} ({place})"] = runner.operator.facts()

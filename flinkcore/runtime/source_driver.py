@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from flinkcore import options
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.faults import BadRecords
+from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.base import (
     Boundedness,
     Source,
@@ -16,7 +18,7 @@ from flinkcore.connectors.base import (
     SourceSplit,
     SplitEnumerator,
 )
-from flinkcore.operators.base import Operator, OperatorContext, Output
+from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.timestamps import AssignTimestamps
 from flinkcore.time import MAX_WATERMARK
 from flinkcore.time.combine import SplitWatermarks
@@ -27,11 +29,12 @@ from flinkcore.time.watermarks import WatermarkFacts
 class SharedEnumerator:
     """The one enumerator of a source, used by all its subtasks in turn."""
 
-    def __init__(self, enumerator: SplitEnumerator) -> None:
+    def __init__(self, enumerator: SplitEnumerator, users: int) -> None:
         self._enumerator = enumerator
         self._lock = threading.Lock()
         self._next_poll_ms: int | None = None
         self._polled = False
+        self._users = users
 
     def next_split(self, subtask_index: int, now_ms: int) -> SourceSplit | None:
         """A split for this subtask; looks for new ones first when their time has come."""
@@ -50,15 +53,18 @@ class SharedEnumerator:
             return self._next_poll_ms
 
     def close(self) -> None:
+        """One of the subtasks is done; the last closes the enumerator."""
         with self._lock:
-            self._enumerator.close()
+            self._users -= 1
+            if self._users == 0:
+                self._enumerator.close()
 
 
 @dataclass(eq=False)
 class _ActiveSplit:
     split: SourceSplit
     reader: SourceReader
-    assign: Operator | None
+    assign: AssignTimestamps | None
 
 
 class _SplitOutput:
@@ -83,33 +89,39 @@ class _SplitOutput:
             self._driver.advance(self._driver.combined.on_idle(self._split_id))
 
 
-class SourceDriver:
-    """Reads splits in turn. A bounded source is read one split at a time, an unbounded one all at once."""
+class SourceDriver(Operator):
+    """The operator of a source: reads splits in turn, as many at once as the source says.
+
+    Its task calls poll() where it would hand batches to other operators.
+    """
 
     def __init__(
-        self,
-        source: Source,
-        enumerator: SharedEnumerator,
-        watermarks: WatermarkStrategySpec | None,
-        context: OperatorContext,
-        source_context: SourceContext,
-        out: Output,
-        timer_of: Callable[[Operator], object],
-        batch_rows: int,
+        self, source: Source, enumerator: SharedEnumerator, watermarks: WatermarkStrategySpec | None
     ) -> None:
-        self.out = out
-        self.combined = SplitWatermarks()
-        self._source = source
+        self.source = source
+        self.watermarks = watermarks
+        self.finished = False
         self._enumerator = enumerator
-        self._watermarks = watermarks
-        self._context = context
-        self._source_context = source_context
-        self._timer_of = timer_of
-        self._batch_rows = batch_rows
-        self._splits_max = source.splits_at_once or (1 if source.boundedness is Boundedness.BOUNDED else 2**31)
+        self._splits_max = source.splits_at_once or (
+            1 if source.boundedness is Boundedness.BOUNDED else 2**31
+        )
         self._active: list[_ActiveSplit] = []
         self._next = 0
-        self.finished = False
+
+    def open(self, context: OperatorContext, out: Output) -> None:
+        super().open(context, out)
+        self.combined = SplitWatermarks()
+        self._batch_rows = context.config.get(options.BATCH_ROWS)
+        self._source_context = SourceContext(
+            name=context.name,
+            clock=context.clock,
+            bad_records=BadRecords.of(self.source.bad_records, context.metrics, out),
+            config=context.config,
+            metrics=context.metrics,
+            subtask_index=context.subtask_index,
+            parallelism=context.parallelism,
+            interrupted=context.interrupted,
+        )
 
     def poll(self, timeout_ms: int) -> bool:
         """Reads at most one batch and sends it on; False when there was nothing to read now.
@@ -129,7 +141,7 @@ class SourceDriver:
                 self._close_split(active)
                 self._next = position
                 return True
-            batch = self._source.batch_of(rows)
+            batch = self.source.batch_of(rows)
             if batch.num_rows:
                 self._next = position + 1
                 if active.assign is None:
@@ -138,6 +150,12 @@ class SourceDriver:
                     active.assign.process_batch(batch)
                 return True
         return False
+
+    def process_timer(self, now_ms: int) -> None:
+        """Periodic watermarks of the splits that are being read; those of finished ones are over."""
+        for active in list(self._active):
+            if active.assign is not None:
+                active.assign.process_timer(now_ms)
 
     def advance(self, watermark_ms: int | None) -> None:
         """Passes on what the combination of splits said."""
@@ -153,9 +171,18 @@ class SourceDriver:
         """Per split: what its watermark stands on. Empty when watermarks are assigned further on."""
         return {
             active.split.split_id: active.assign.facts()
-            for active in self._active
-            if isinstance(active.assign, AssignTimestamps)
+            for active in list(self._active)
+            if active.assign is not None
         }
+
+    def output_schema(self) -> Schema:
+        return self.source.schema
+
+    def side_schema(self, tag: str) -> Schema | None:
+        return self.source.side_schema(tag)
+
+    def describe(self) -> OperatorDescription:
+        return OperatorDescription(True, type(self.source).__name__)
 
     def close(self) -> None:
         for active in self._active:
@@ -163,21 +190,20 @@ class SourceDriver:
             if active.assign is not None:
                 active.assign.close()
         self._active.clear()
+        self._enumerator.close()
 
     def _open_splits(self) -> None:
         while len(self._active) < self._splits_max:
-            split = self._enumerator.next_split(self._context.subtask_index, self._context.clock.now_ms())
+            split = self._enumerator.next_split(self.context.subtask_index, self.context.clock.now_ms())
             if split is None:
                 return
-            assign: Operator | None = None
-            if self._watermarks is not None:
-                assign = AssignTimestamps(self._watermarks, self._source.schema)
-                context = replace(self._context, timers=self._timer_of(assign))
+            reader = self.source.create_reader(split, self._source_context)
+            assign: AssignTimestamps | None = None
+            if self.watermarks is not None:
+                assign = AssignTimestamps(self.watermarks, self.source.schema)
                 self.combined.add(split.split_id)
-                assign.open(context, _SplitOutput(self, split.split_id))
-            self._active.append(
-                _ActiveSplit(split, self._source.create_reader(split, self._source_context), assign)
-            )
+                assign.open(self.context, _SplitOutput(self, split.split_id))
+            self._active.append(_ActiveSplit(split, reader, assign))
 
     def _close_split(self, active: _ActiveSplit) -> None:
         active.reader.close()

@@ -55,26 +55,20 @@ class TaskTimers:
         return runner
 
 
-class RunnerTimers:
-    """The face of a task's timers towards one operator (operators.base.ProcessingTimers)."""
-
-    def __init__(self, timers: TaskTimers, runner: OperatorRunner) -> None:
-        self._timers = timers
-        self._runner = runner
-
-    def register(self, timestamp_ms: int) -> None:
-        self._timers.register(timestamp_ms, self._runner)
-
-
 class OperatorRunner:
-    """Calls one operator and keeps its account: records in, and time spent in it alone."""
+    """Calls one operator and keeps its account: records in, and time spent in it alone. It is also the face of
+    the task's timers towards its operator (operators.base.ProcessingTimers)."""
 
-    def __init__(self, task: Task, operator: Operator, context: OperatorContext, out: OperatorOutput) -> None:
+    context: OperatorContext
+
+    def __init__(self, task: Task, operator: Operator, out: OperatorOutput) -> None:
         self.task = task
         self.operator = operator
-        self.context = context
-        self.metrics = context.metrics
+        self.metrics = out.metrics
         self.out = out
+
+    def register(self, timestamp_ms: int) -> None:
+        self.task.timers.register(timestamp_ms, self)
 
     def open(self) -> None:
         previous = self.task.enter(self)
@@ -120,7 +114,6 @@ class Task:
         self.timers = TaskTimers()
         self.gate: InputGate | None = None
         self.source: SourceDriver | None = None
-        self.source_runner: OperatorRunner | None = None  # the account of the source itself
         self.runners: list[OperatorRunner] = []  # inputs before their consumers
         self.channels_out: list[Channel] = []
         self.finished = False
@@ -177,12 +170,9 @@ class Task:
     def close(self) -> list[BaseException]:
         """Closes everything, whatever has failed; the failures of closing."""
         failures: list[BaseException] = []
-        closers = [runner.operator.close for runner in self.runners]
-        if self.source is not None:
-            closers.append(self.source.close)
-        for close in closers:
+        for runner in self.runners:
             try:
-                close()
+                runner.operator.close()
             except Exception as error:
                 failures.append(error)
         return failures
@@ -206,12 +196,12 @@ class Task:
         self._entered_ns = now_ns
 
     def _step_source(self, timeout_ms: int) -> Progress:
-        assert self.source is not None and self.source_runner is not None
-        previous = self.enter(self.source_runner)
+        assert self.source is not None
+        previous = self.enter(self.head)
         worked = self.source.poll(timeout_ms)
         if self.source.finished:
-            self.source_runner.out.watermark(MAX_WATERMARK)
-            self.source_runner.out.end()
+            self.head.out.watermark(MAX_WATERMARK)
+            self.head.out.end()
             self.finished = True
         self.leave(previous)
         return Progress.FINISHED if self.finished else Progress.WORKED if worked else Progress.IDLE

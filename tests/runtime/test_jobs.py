@@ -253,3 +253,48 @@ def test_a_failure_reaches_the_reader_of_results():
     env = environment()
     with pytest.raises(JobExecutionError, match="ZeroDivisionError"):
         list(env.from_collection([0]).map(lambda n: 1 // n).execute_and_collect())
+
+
+class Ranges(Source):
+    """Splits of ten numbers, one after the other; the number is the event time."""
+
+    schema = Schema(["n"], [pa.int64()], "row")
+
+    def __init__(self, splits, pause):
+        self.splits, self.pause = splits, pause
+
+    def create_enumerator(self, parallelism):
+        return SplitQueue([SourceSplit(str(i)) for i in range(self.splits)])
+
+    def create_reader(self, split, context):
+        return RangeReader(split, self.pause)
+
+
+class RangeReader(SourceReader):
+    def __init__(self, split, pause):
+        self.split, self.pause, self.done = split, pause, False
+
+    def read(self, max_rows, timeout_ms):
+        if self.done:
+            return None
+        self.done = True
+        self.pause()
+        first = 10 * int(self.split.split_id)
+        return pa.RecordBatch.from_pydict({"n": list(range(first, first + 10))})
+
+    def position(self):
+        return self.split
+
+
+def test_the_timers_of_a_finished_split_are_over():
+    # The periodic timer of one split comes due while later splits are read: it must neither fail nor stay.
+    env, sink = environment(1, pipeline__auto_watermark_interval="1 ms"), Keep()
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("n")
+    source = Ranges(50, pause=lambda: time.sleep(0.002))
+    env.from_source(source, strategy).key_by("n").aggregate(lit(1).count.alias("c")).sink_to(sink)
+    job = env.launch("ranges")
+    assert job.wait(30)
+    assert len(sink.values) == 500
+    (driver, *_), = [task.runners for task in job.tasks]
+    assert driver.metrics.watermark_ms == 2**63 - 1
+    assert len(job.tasks[0].timers._heap) <= 2
