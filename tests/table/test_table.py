@@ -42,14 +42,21 @@ from flinkcore.table.window import Session, Slide, Tumble
 WORDS = [("hello", 1), ("world", 2), ("hello", 3)]
 
 
+def one_subtask(settings):
+    """An environment of one subtask, where rows keep their order."""
+    t_env = TableEnvironment.create(settings)
+    t_env.get_config().set("parallelism.default", "1")
+    return t_env
+
+
 @pytest.fixture
 def t_env():
-    return TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+    return one_subtask(EnvironmentSettings.in_streaming_mode())
 
 
 @pytest.fixture
 def batch_env():
-    return TableEnvironment.create(EnvironmentSettings.in_batch_mode())
+    return one_subtask(EnvironmentSettings.in_batch_mode())
 
 
 def changes(table):
@@ -426,7 +433,7 @@ def test_a_window_of_windows():
 
 
 def test_batch_windows_take_any_timestamp():
-    t_env = TableEnvironment.create(EnvironmentSettings.in_batch_mode())
+    t_env = one_subtask(EnvironmentSettings.in_batch_mode())
     table = t_env.from_arrow(
         pa.table({"ts": pa.array([at(7), at(1), at(2)], pa.timestamp("us")), "n": [1, 2, 4]})
     )
@@ -558,7 +565,7 @@ def test_executing_a_table_runs_nothing_else(capsys):
 
 
 def test_an_environment_knows_of_tables_that_nobody_executed():
-    t_env = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+    t_env = one_subtask(EnvironmentSettings.in_streaming_mode())
     assert not t_env.has_unexecuted
     table = t_env.from_elements([(1,)])
     assert t_env.has_unexecuted
