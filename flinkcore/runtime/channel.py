@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flinkcore.time import MAX_WATERMARK
 from flinkcore.time.combine import ChannelWatermarks
 
 
@@ -120,6 +121,9 @@ class InputGate:
         if kind is ElementKind.END:
             self.channels_open -= 1
             return kind, self.channels_open == 0, 0
+        if kind is ElementKind.WATERMARK and payload == MAX_WATERMARK:
+            watermark_ms, idle = self.watermarks.on_finished(position)
+            return (kind, watermark_ms, 0) if idle is None else (ElementKind.IDLE, (watermark_ms, idle), 0)
         if kind is ElementKind.WATERMARK:
             return kind, self.watermarks.on_watermark(position, payload), 0
         return kind, self.watermarks.on_idle(position, payload), 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flinkcore.time import MIN_TIMESTAMP
+from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 
 
 @dataclass
@@ -17,6 +17,11 @@ class _Input:
     watermark_ms: int = MIN_TIMESTAMP
     idle: bool = False
     aligned: bool = True
+    finished: bool = False
+
+    @property
+    def active(self) -> bool:
+        return not self.idle and not self.finished
 
 
 class ChannelWatermarks:
@@ -25,7 +30,12 @@ class ChannelWatermarks:
     A channel that turns active again with a watermark behind the task's does not hold it back until it has
     caught up. When the last active channel turns idle and it was the one that held the watermark, no channel
     will advance any more, so the watermark becomes the maximum over all of them.
-    Source: Flink, StatusWatermarkValve.
+
+    The last watermark of all, MAX_WATERMARK, says that a channel has finished. Such a channel no longer counts, and
+    the task's own last watermark comes when all have finished: while one is idle, or behind after it was, its records
+    are still to come and must not all be late.
+    Source: Flink, StatusWatermarkValve; for finished channels FLINK-38477, where Flink as released lets the last
+    watermark of a finished channel pass an idle one.
     """
 
     def __init__(self, channel_count: int) -> None:
@@ -48,6 +58,18 @@ class ChannelWatermarks:
             entry.aligned = True
         return self._advance_to_minimum()
 
+    def on_finished(self, channel: int) -> tuple[int | None, bool | None]:
+        """`channel` reached MAX_WATERMARK.
+
+        -> as on_idle: when only idle channels are left, the task is idle from now on
+        """
+        entry = self._channels[channel]
+        entry.finished, entry.idle, entry.aligned = True, False, False
+        if all(other.finished for other in self._channels):
+            self.idle = False
+            return self._advance(MAX_WATERMARK), None
+        return self._without(not self.idle)
+
     def on_idle(self, channel: int, idle: bool) -> tuple[int | None, bool | None]:
         """`channel` turned idle or active.
 
@@ -55,7 +77,7 @@ class ChannelWatermarks:
         when turning idle. A task that turns active has no new watermark.
         """
         entry = self._channels[channel]
-        if entry.idle == idle:
+        if entry.idle == idle or entry.finished:
             return None, None
         entry.idle = idle
         if not idle:
@@ -65,12 +87,19 @@ class ChannelWatermarks:
             self.idle = False
             return None, False
         entry.aligned = False
-        held = entry.watermark_ms == self.watermark_ms
-        if any(not other.idle for other in self._channels):
+        return self._without(entry.watermark_ms == self.watermark_ms)
+
+    def _without(self, held: bool) -> tuple[int | None, bool | None]:
+        """A channel no longer counts; `held`: it may have been the one that held the watermark."""
+        if any(other.active for other in self._channels):
             return (self._advance_to_minimum() if held else None), None
-        watermark_ms = self._advance(max(other.watermark_ms for other in self._channels)) if held else None
-        self.idle = True
-        return watermark_ms, True
+        watermark_ms = None
+        if held:
+            watermark_ms = self._advance(
+                max(other.watermark_ms for other in self._channels if not other.finished)
+            )
+        was_idle, self.idle = self.idle, True
+        return watermark_ms, None if was_idle else True
 
     def holding_back(self) -> list[int]:
         """The channels whose watermark is the lowest of those that count: why time stands still."""

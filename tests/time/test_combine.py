@@ -106,3 +106,36 @@ def test_idle_splits_do_not_count_and_all_idle_flushes_nothing():
     assert splits.idle is False
     assert splits.on_idle("a") is None and splits.idle is True
     assert splits.on_watermark("b", 31) == 31 and splits.idle is False
+
+
+def test_a_finished_channel_does_not_pull_time_to_its_end_past_an_idle_one():
+    channels = ChannelWatermarks(3)
+    channels.on_watermark(0, 10)
+    channels.on_watermark(1, 5)
+    channels.on_watermark(2, 7)
+    channels.on_idle(1, True)
+    assert channels.on_finished(2) == (10, None), "it counts no longer"
+    assert channels.on_finished(0) == (None, True), "only an idle channel is left, so the task is idle"
+    assert channels.on_idle(1, False) == (None, False)
+    assert channels.on_watermark(1, 20) == 20
+    assert channels.on_finished(1) == (MAX_WATERMARK, None)
+
+
+def test_a_finished_channel_does_not_pull_time_past_one_that_is_behind():
+    channels = ChannelWatermarks(2)
+    channels.on_idle(1, True)
+    channels.on_watermark(0, 30)
+    channels.on_idle(1, False)
+    assert channels.on_watermark(1, 10) is None
+    assert channels.on_finished(0) == (None, None)
+    assert channels.on_watermark(1, 29) is None
+    assert channels.on_watermark(1, 31) == 31
+    assert channels.on_finished(1) == (MAX_WATERMARK, None)
+
+
+def test_the_last_watermark_comes_when_all_channels_have_finished_idle_or_not():
+    channels = ChannelWatermarks(2)
+    assert channels.on_idle(0, True) == (None, None)
+    assert channels.on_idle(1, True) == (None, True)
+    assert channels.on_finished(0) == (None, None)
+    assert channels.on_finished(1) == (MAX_WATERMARK, None) and not channels.idle
