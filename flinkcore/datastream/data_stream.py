@@ -81,6 +81,11 @@ class _Settings:
 
     _transformation: Transformation
 
+    @property
+    def _stateful(self) -> Transformation:
+        """The step that does the work, where another completes its results."""
+        return self._transformation.completes or self._transformation
+
     def name(self, name: str):  # type: ignore[no-untyped-def]
         """Names the step, in plans, metrics and messages."""
         self._transformation.name = name
@@ -88,14 +93,14 @@ class _Settings:
 
     def uid(self, uid: str):  # type: ignore[no-untyped-def]
         """A name that state is found under after the program has changed; one per job."""
-        self._transformation.uid = uid
+        self._stateful.uid = uid
         return self
 
     def set_uid_hash(self, uid_hash: str):  # type: ignore[no-untyped-def]
         """Takes over the state of the operator that a plan shows under this hash."""
         if not (len(uid_hash) == 32 and all(letter in "0123456789abcdef" for letter in uid_hash)):
             raise ConfigurationError(f"a uid hash is 32 hexadecimal digits, got {uid_hash!r}")
-        self._transformation.uid = uid_hash
+        self._stateful.uid = uid_hash
         return self
 
     def set_parallelism(self, parallelism: int):  # type: ignore[no-untyped-def]
@@ -108,7 +113,7 @@ class _Settings:
                 f"operator '{self._transformation.name}' can have {limit} subtask, not {parallelism}; "
                 f"it sees all records"
             )
-        self._transformation.parallelism = parallelism
+        self._transformation.parallelism = self._stateful.parallelism = parallelism
         return self
 
     def set_description(self, description: str):  # type: ignore[no-untyped-def]
@@ -176,18 +181,18 @@ class DataStream(_Settings):
         """Key groups of the step: the most subtasks that it can ever be scaled to."""
         if not 0 < max_parallelism <= 32768:
             raise ConfigurationError(f"max parallelism must be from 1 to 32768, got {max_parallelism}")
-        self._transformation.max_parallelism = max_parallelism
+        self._transformation.max_parallelism = self._stateful.max_parallelism = max_parallelism
         return self
 
     def force_non_parallel(self) -> DataStream:
         """The step has one subtask, now and always."""
-        self._transformation.parallelism = 1
-        self._transformation.parallelism_max = 1
+        for step in (self._transformation, self._stateful):
+            step.parallelism = step.parallelism_max = 1
         return self
 
     def start_new_chain(self) -> DataStream:
         """The step begins a task; what follows may still share it."""
-        self._transformation.chaining = "head"
+        self._stateful.chaining = "head"
         return self
 
     def set_buffer_timeout(self, timeout_millis: int) -> DataStream:
@@ -342,7 +347,7 @@ class DataStream(_Settings):
     def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
         """The records that the last step sent to a side output."""
         tag = output_tag.tag_id if isinstance(output_tag, OutputTag) else output_tag
-        step = self._transformation
+        step = self._stateful
         maker = step.factory() if step.factory is not None else step.source
         declared = maker.side_schema(tag) if maker is not None else None
         if declared is None:
@@ -483,10 +488,16 @@ class DataStream(_Settings):
         """What a select list computes from aggregates, after the columns `kept`."""
         nodes = [*(FieldReference(name) for name in kept), *split.outputs]
         names = [*kept, *split.names]
-        schema = self._schema
-        return self._step(
-            "Select", lambda: Project(schema, nodes, names), Project(schema, nodes, names).output_schema()
+        schema, worker = self._schema, self._transformation
+        stream = self._step(
+            "Select",
+            lambda: Project(schema, nodes, names),
+            Project(schema, nodes, names).output_schema(),
+            parallelism_max=worker.parallelism_max,
         )
+        # Between subtasks of different number the changes of a key would lose their order.
+        stream._transformation.completes = worker
+        return stream
 
     def _pinned(self) -> DataStream:
         """The same stream after a step that does nothing but stand behind its partitioning."""

@@ -53,6 +53,8 @@ class Transformation:
     hidden : a step of the engine's own that a user's plan does not name
     chaining : whether it may share a task with the step before it ("always"), starts a task ("head") or
         stands alone ("never")
+    completes : the step whose results this one only puts in order, made by the same call: what is said of this one
+        holds for both, and state and side outputs are that one's
     """
 
     id: int
@@ -70,3 +72,4 @@ class Transformation:
     description: str | None = None
     chaining: str = "always"
     hidden: bool = False
+    completes: Transformation | None = None
