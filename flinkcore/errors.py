@@ -66,15 +66,30 @@ class UserFunctionError(FlinkcoreError, RuntimeError):
         self.function = function
         self.record = record
         self.position = position
-        where = f"operator '{operator}': {function} raised {type(error).__name__}: {error}"
+        where = f"operator '{operator}': {function} raised {type(error).__name__}: {_text(error)}"
         if position is not None:
             where += f"\n  at record {position} of its batch: {_shorten(record)}"
         super().__init__(where + "\n" + _user_traceback(error.__traceback__, error))
         self.__cause__ = error
 
 
+def described(error: BaseException) -> str:
+    """An exception that no FlinkcoreError describes: its class, its text and the traceback of the user's code."""
+    return f"{type(error).__name__}: {_text(error)}\n{_user_traceback(error.__traceback__, error)}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as other:
+        return f"<its text raised {type(other).__name__}>"
+
+
 def _shorten(value: object, chars_max: int = 200) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception as other:
+        text = f"<{type(value).__name__}, whose repr raised {type(other).__name__}>"
     return text if len(text) <= chars_max else text[: chars_max - 3] + "..."
 
 
@@ -82,7 +97,10 @@ def _user_traceback(trace: TracebackType | None, error: BaseException) -> str:
     """The traceback from the first frame outside flinkcore on; all of it when there is none."""
     frames = traceback.extract_tb(trace)
     engine = __file__.rsplit("errors.py", 1)[0]
-    start = next((i for i, frame in enumerate(frames) if not frame.filename.startswith(engine)), 0)
+    compiled = "flinkcore/_native/"  # what Cython calls its files
+    start = next(
+        (i for i, frame in enumerate(frames) if not frame.filename.startswith((engine, compiled))), 0
+    )
     return "Traceback (most recent call last):\n" + "".join(
         traceback.format_list(frames[start:]) + traceback.format_exception_only(type(error), error)
     )

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from flinkcore._native.column import Column
+from flinkcore._native.column import OBJECT, Column
+from flinkcore._native.values import detached_list
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import SchemaError
 
@@ -139,6 +140,24 @@ class Batch:
                 batch, name, parts.get(name, getattr(self, name)) if name in parts else getattr(self, name)
             )
         return batch
+
+    def detached(self) -> Batch:
+        """The batch with copies of its Python objects, for a second consumer; the batch itself without objects."""
+        if OBJECT not in self.schema.kinds:
+            return self
+        columns = [
+            Column.from_objects(detached_list(column.to_pylist())) if column.kind == OBJECT else column
+            for column in self.columns
+        ]
+        return Batch(
+            self.schema,
+            columns,
+            self.num_rows,
+            self.timestamps_ms,
+            self.row_kinds,
+            self.keys,
+            self.key_hashes,
+        )
 
     # -- borders ------------------------------------------------------------------------------------------
 

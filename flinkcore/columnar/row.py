@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any
 
+from flinkcore._native.values import detached
+
 
 class RowKind(Enum):
     """The place of a row in a changelog. Values are Flink's RowKind.toByteValue."""
@@ -141,6 +143,10 @@ class Row:
         if index >= len(self._values):
             raise AttributeError(item)
         return self._values[index]
+
+    def _detached(self) -> Row:
+        """A copy that nobody else can change (see flinkcore._native.values)."""
+        return make_row(self._names, list(map(detached, self._values)), self._row_kind)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return make_row, (self._names, list(self._values), self._row_kind)

@@ -298,6 +298,7 @@ class SinkWriter:
     """
 
     watermark_ms: int = MIN_TIMESTAMP
+    failed_at: tuple[int, Any] | None = None  # position in its batch, and the record, that write() raised for
 
     def write(self, value: Any, context: WriteContext) -> None:
         """One record, as the schema's form describes it."""
@@ -305,14 +306,20 @@ class SinkWriter:
 
     def write_batch(self, batch: Batch) -> None:
         """Some records, in order. The default calls write for each."""
+        rows = to_rows(batch)
         timestamps: np.ndarray | None = batch.timestamps_ms
-        if timestamps is None:
-            context = WriteContext(None, self.watermark_ms)
-            for value in to_rows(batch):
-                self.write(value, context)
-            return
-        for value, timestamp_ms in zip(to_rows(batch), timestamps.tolist()):
-            self.write(value, WriteContext(timestamp_ms, self.watermark_ms))
+        position = 0
+        try:
+            if timestamps is None:
+                context = WriteContext(None, self.watermark_ms)
+                for position in range(len(rows)):
+                    self.write(rows[position], context)
+            else:
+                for position, timestamp_ms in enumerate(timestamps.tolist()):
+                    self.write(rows[position], WriteContext(timestamp_ms, self.watermark_ms))
+        except Exception:
+            self.failed_at = (position, rows[position])
+            raise
 
     def write_watermark(self, watermark_ms: int) -> None:
         """The watermark advanced."""

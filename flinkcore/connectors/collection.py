@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from flinkcore._native.values import detached_list
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.base import (
@@ -41,8 +42,10 @@ class CollectionSource(Source):
             self.not_replayable = (f"a {type(values).__name__} gives its values once; pass a list to be "
                                    "able to go back")
         else:
-            self.data = batch_of_values(values if isinstance(values, list) else list(values), self.schema,
-                                        "from_collection")
+            values = values if isinstance(values, list) else list(values)
+            if None in self.schema.types:  # the job's functions may change objects, the program keeps its own
+                values = detached_list(values)
+            self.data = batch_of_values(values, self.schema, "from_collection")
 
     @staticmethod
     def of_batches(batches: Sequence[Batch]) -> CollectionSource:

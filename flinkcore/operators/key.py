@@ -10,6 +10,7 @@ import numpy as np
 
 from flinkcore._native.column import ARROW, OBJECT, Column
 from flinkcore._native.hash import hash_columns
+from flinkcore._native.values import map_detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.faults import BAD_RECORD_SCHEMA, BadRecords, Policy
 from flinkcore.columnar.objects import encode_keys
@@ -105,7 +106,7 @@ class KeyByFunction(Operator):
         found: list[Any] = []
         rows = to_rows(batch)
         try:
-            found.extend(map(selector, rows))
+            map_detached(selector, rows, found)
         except Exception as error:
             position = len(found)
             raise UserFunctionError(

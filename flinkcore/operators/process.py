@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from flinkcore import options
+from flinkcore._native.values import detached, extend_detached, map_detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, row_kinds_of, to_rows
 from flinkcore.columnar.schema import Schema
@@ -23,7 +24,7 @@ from flinkcore.operators.functions import (
     own_copy,
 )
 from flinkcore.operators.keyed import KeyedTimers, KeyedTimerService, UnkeyedTimerService
-from flinkcore.operators.row_output import RowOutput, timestamps_of
+from flinkcore.operators.row_output import RowOutput, not_iterable, timestamps_of
 from flinkcore.operators.runtime_context import OperatorRuntimeContext
 from flinkcore.state.manager import StateManager
 from flinkcore.time import MIN_TIMESTAMP
@@ -111,11 +112,11 @@ class MapRows(RowOperator):
         found: list[Any] = []
         try:
             if ids is None:
-                found.extend(map(call, rows))
+                map_detached(call, rows, found)
             else:
                 state, add = self.state, found.append
                 for row, state.current in zip(rows, ids):  # type: ignore[union-attr]
-                    add(call(row))
+                    add(detached(call(row)))
         except Exception as error:
             raise self._failed(error, rows[len(found)], len(found)) from error
         if self.state is not None:
@@ -171,7 +172,7 @@ class FlatMapRows(RowOperator):
         rows, ids, call = to_rows(batch), self._ids(batch), self._call
         found: list[Any] = []
         ends: list[int] = []
-        extend, end = found.extend, ends.append
+        end = ends.append
         state = self.state
         try:
             for position, row in enumerate(rows):
@@ -179,7 +180,9 @@ class FlatMapRows(RowOperator):
                     state.current = ids[position]  # type: ignore[union-attr]
                 results = call(row)
                 if results is not None:
-                    extend(results)
+                    if not isinstance(results, Iterable):
+                        raise TypeError(not_iterable(results))
+                    extend_detached(found, results)
                 end(len(found))
         except Exception as error:
             raise self._failed(error, rows[len(ends)], len(ends)) from error

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flinkcore._native.values import emit_detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, row_kinds_of
 from flinkcore.columnar.schema import Schema
@@ -35,13 +36,15 @@ class RowOutput:
         """What a function returned: a generator, an iterable or None. `tag, value` goes to a side output."""
         if results is None:
             return
-        add, stamp = self.rows.append, self.timestamps.append
-        for result in results:
-            if type(result) is tuple and result and isinstance(result[0], OutputTag):
-                self.side(result[0], result[1], timestamp_ms)
-            else:
-                add(result)
-                stamp(timestamp_ms)
+        if not isinstance(results, Iterable):
+            raise TypeError(not_iterable(results))
+        before = len(self.rows)
+        try:
+            emit_detached(
+                self.rows, results, OutputTag, lambda tag, value: self.side(tag, value, timestamp_ms)
+            )
+        finally:
+            self.timestamps.extend([timestamp_ms] * (len(self.rows) - before))
 
     def side(self, tag: OutputTag, value: Any, timestamp_ms: int) -> None:
         """One row for a side output."""
@@ -69,6 +72,13 @@ class RowOutput:
                     tag.tag_id,
                     rows_batch(rows, timestamps, tag.schema, f"{self._what}: side output '{tag.tag_id}'"),
                 )
+
+
+def not_iterable(results: Any) -> str:
+    return (
+        f"expected an iterable of records, a generator or None, got {type(results).__name__} {results!r}; "
+        f"yield it, or return it in a list"
+    )
 
 
 def rows_batch(rows: list[Any], timestamps: list[int], schema: Schema, what: str) -> Batch:

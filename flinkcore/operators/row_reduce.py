@@ -12,6 +12,7 @@ from operator import gt, lt
 from typing import Any
 
 from flinkcore import options
+from flinkcore._native.values import detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.row import Row, make_row
 from flinkcore.columnar.rows import to_rows
@@ -22,7 +23,6 @@ from flinkcore.operators.functions import as_reduce_function
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.process import RowOperator
 from flinkcore.operators.row_output import RowOutput, timestamps_of
-from flinkcore.state.values import detached
 from flinkcore.time import MAX_WATERMARK
 
 OPS = ("sum", "min", "max", "min_by", "max_by", "count")

@@ -7,6 +7,7 @@ from typing import Any
 
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
+from flinkcore.errors import FlinkcoreError, SchemaError, UserFunctionError
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 
 
@@ -28,10 +29,22 @@ class SinkOperator(Operator):
         super().open(context, out)
         self._context = self._make_context(context, self.schema)
         self._writer = self.sink.create_writer(self._context)
+        if not hasattr(self._writer, "write_batch"):
+            raise SchemaError(
+                f"{type(self.sink).__name__}.create_writer returned {type(self._writer).__name__}, "
+                f"expected a SinkWriter"
+            )
         self._committer = self.sink.create_committer()
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        self._writer.write_batch(batch)
+        try:
+            self._writer.write_batch(batch)
+        except FlinkcoreError:
+            raise
+        except Exception as error:
+            position, record = getattr(self._writer, "failed_at", None) or (None, None)
+            name = f"{type(self._writer).__name__}.write" + ("_batch" if position is None else "")
+            raise UserFunctionError(self.context.name, name, error, record, position) from error
         self._commit_finished()
 
     def process_watermark(self, watermark_ms: int) -> None:
@@ -47,9 +60,12 @@ class SinkOperator(Operator):
         self._commit(self._writer.prepare_commit())
 
     def close(self) -> None:
-        for part in (self._writer, self._committer):
-            if part is not None:
-                part.close()
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            if self._committer is not None:
+                self._committer.close()
 
     def output_schema(self) -> Schema:
         return self.schema

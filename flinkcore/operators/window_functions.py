@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from flinkcore._native.values import detached, detached_list
 from flinkcore.errors import ConfigurationError
 from flinkcore.operators.functions import (
     AggregateFunction,
@@ -17,7 +18,6 @@ from flinkcore.operators.functions import (
 )
 from flinkcore.operators.window_contexts import WindowContext
 from flinkcore.state.table import Table
-from flinkcore.state.values import detached
 
 #: A window function in one shape: (key, window, context, elements) -> results.
 Evaluate = Callable[[Any, Any, WindowContext, list[Any]], "Iterable[Any] | None"]
@@ -53,7 +53,7 @@ class WindowContents:
     def elements(self, window: Any, group_id: int) -> list[Any] | None:
         """What the window function is given; None when the window is empty."""
         found = self.table.get(window, group_id)
-        return None if found is None else list(found)
+        return None if found is None else detached_list(found)
 
     def clear(self, window: Any, group_id: int) -> None:
         self.table.take(window, group_id)
@@ -95,7 +95,7 @@ class ReducedContents(_Combined):
     def add_to(self, rows: dict[int, Any], group_id: int, row: Any) -> bool:
         found = rows.get(group_id)
         if found is None:
-            rows[group_id] = row
+            rows[group_id] = detached(row)  # the element may lie in other windows, too
             return True
         rows[group_id] = self._merged(found, row)
         return False

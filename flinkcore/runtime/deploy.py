@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flinkcore import options
+from flinkcore.connectors.base import SplitEnumerator
+from flinkcore.errors import FlinkcoreError, SchemaError, UserFunctionError
 from flinkcore.graph.job_graph import Chain, Connection, JobGraph, Node
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
@@ -32,9 +34,7 @@ def deploy(graph: JobGraph, clock: Clock, interrupted: Callable[[], bool] = lamb
                     ):
                         channels[connection, i, j] = Channel(capacity)
     enumerators = {
-        node: SharedEnumerator(
-            node.transformation.source.create_enumerator(node.parallelism), node.parallelism
-        )
+        node: SharedEnumerator(_enumerator(node), node.parallelism)
         for node in graph.nodes
         if node.transformation.source is not None
     }
@@ -43,6 +43,24 @@ def deploy(graph: JobGraph, clock: Clock, interrupted: Callable[[], bool] = lamb
         for chain in graph.chains
         for index in range(chain.parallelism)
     ]
+
+
+def _enumerator(node: Node) -> SplitEnumerator:
+    """The enumerator of a source. UserFunctionError when the user's source cannot make it."""
+    source = node.transformation.source
+    assert source is not None
+    method = f"{type(source).__name__}.create_enumerator"
+    try:
+        enumerator = source.create_enumerator(node.parallelism)
+    except FlinkcoreError:
+        raise
+    except Exception as error:
+        raise UserFunctionError(node.name, method, error) from error
+    if not isinstance(enumerator, SplitEnumerator):
+        raise SchemaError(
+            f"operator '{node.name}': {method} returned {type(enumerator).__name__}, expected a SplitEnumerator"
+        )
+    return enumerator
 
 
 class _Deployment:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from flinkcore.errors import FlinkcoreError, JobCancelledError, JobExecutionError
+from flinkcore.errors import FlinkcoreError, JobCancelledError, JobExecutionError, described
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import OperatorContext
@@ -158,16 +158,18 @@ class JobRun:
             self.status = JobStatus.CANCELED
         else:
             self.status = JobStatus.FINISHED
-        for listener in list(listeners):
-            listener.job_ended(self)
-        self._ended.set()
-        self._call_back()
+        try:
+            for listener in list(listeners):
+                listener.job_ended(self)
+        finally:  # whatever a listener does, those who wait are told
+            self._ended.set()
+            self._call_back()
 
     def failed(self, task: Task, error: BaseException) -> None:
         """The first failure decides; what fails after it is a consequence."""
         if self.failure is None and not self.cancelled.is_set():
             where = task.current.context.name if task.current is not None else task.name
-            text = str(error) if isinstance(error, FlinkcoreError) else f"{type(error).__name__}: {error}"
+            text = str(error) if isinstance(error, FlinkcoreError) else described(error)
             if f"operator '{where}'" not in text:
                 text = f"operator '{where}': {text}"
             failure = JobExecutionError(f"job '{self.name}' failed in {task.label}\n{text}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 
+from flinkcore.errors import ConfigurationError
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.runtime.deploy import deploy
 from flinkcore.runtime.job import JobRun
@@ -45,9 +46,17 @@ def execute(graph: JobGraph, clock: Clock | None = None) -> JobRun:
 
 def _supervise(job: JobRun, workers: list[_Worker]) -> None:
     """Opens nothing and processes nothing: starts the threads, waits for them, and says how the job ended."""
-    for worker in workers:
-        worker.start()
-    for worker in workers:
+    started = 0
+    try:
+        for worker in workers:
+            worker.start()
+            started += 1
+    except RuntimeError as error:  # the system has no more threads
+        failed = workers[started].task
+        text = f"{len(workers)} tasks need a thread each, and there were {started}: {error}; lower the parallelism"
+        job.failed(failed, ConfigurationError(text))
+        job._wake()
+    for worker in workers[:started]:
         worker.join()
     job.ended()
 

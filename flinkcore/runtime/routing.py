@@ -47,14 +47,12 @@ class OperatorOutput:
     def batch(self, batch: Batch) -> None:
         if batch.num_rows:
             self.metrics.rows_out += batch.num_rows
-            for target in self._main:
-                target.batch(batch)
+            _to_all(self._main, batch)
 
     def side(self, tag: str, batch: Batch) -> None:
         if batch.num_rows:
             self.metrics.rows_out += batch.num_rows
-            for target in self._sides.get(tag, ()):
-                target.batch(batch)
+            _to_all(self._sides.get(tag, ()), batch)
 
     def watermark(self, watermark_ms: int) -> None:
         last = self.metrics.watermark_ms
@@ -76,6 +74,23 @@ class OperatorOutput:
             target.end()
 
 
+class _Batches(Protocol):
+    def batch(self, batch: Batch) -> None: ...
+
+
+def _to_all(targets: Sequence[_Batches], batch: Batch) -> None:
+    if len(targets) == 1:
+        targets[0].batch(batch)
+    else:
+        for target, own in zip(targets, _own_batches(batch, len(targets))):
+            target.batch(own)
+
+
+def _own_batches(batch: Batch, count: int) -> list[Batch]:
+    """A batch for each of several consumers: copies of Python objects, so that none sees what another changes."""
+    return [batch, *(batch.detached() for _ in range(count - 1))]
+
+
 class ChannelTarget:
     """Sends to the channels of one edge, each batch as the edge's partitioning says; control to all."""
 
@@ -84,8 +99,8 @@ class ChannelTarget:
         self.max_parallelism = max_parallelism
 
     def batch(self, batch: Batch) -> None:
-        for channel in self.channels:
-            channel.put(ElementKind.BATCH, batch)
+        for channel, own in zip(self.channels, _own_batches(batch, len(self.channels))):
+            channel.put(ElementKind.BATCH, own)
 
     def watermark(self, watermark_ms: int) -> None:
         for channel in self.channels:

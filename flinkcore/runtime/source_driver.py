@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from flinkcore import options
@@ -18,6 +19,7 @@ from flinkcore.connectors.base import (
     SourceSplit,
     SplitEnumerator,
 )
+from flinkcore.errors import ConfigurationError, SchemaError
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.timestamps import AssignTimestamps
 from flinkcore.time import MAX_WATERMARK
@@ -185,19 +187,26 @@ class SourceDriver(Operator):
         return OperatorDescription(True, type(self.source).__name__)
 
     def close(self) -> None:
-        for active in self._active:
-            active.reader.close()
-            if active.assign is not None:
-                active.assign.close()
-        self._active.clear()
-        self._enumerator.close()
+        with ExitStack() as closing:  # the rest is closed even if one of them raises
+            closing.callback(self._enumerator.close)
+            while self._active:
+                active = self._active.pop()
+                if active.assign is not None:
+                    closing.callback(active.assign.close)
+                closing.callback(active.reader.close)
 
     def _open_splits(self) -> None:
         while len(self._active) < self._splits_max:
             split = self._enumerator.next_split(self.context.subtask_index, self.context.clock.now_ms())
             if split is None:
                 return
+            self._check_split(split)
             reader = self.source.create_reader(split, self._source_context)
+            if not isinstance(reader, SourceReader):
+                raise SchemaError(
+                    f"{type(self.source).__name__}.create_reader returned {type(reader).__name__}, "
+                    f"expected a SourceReader"
+                )
             assign: AssignTimestamps | None = None
             if self.watermarks is not None:
                 assign = AssignTimestamps(self.watermarks, self.source.schema)
@@ -205,9 +214,20 @@ class SourceDriver(Operator):
                 assign.open(self.context, _SplitOutput(self, split.split_id))
             self._active.append(_ActiveSplit(split, reader, assign))
 
+    def _check_split(self, split: SourceSplit) -> None:
+        source = type(self.source).__name__
+        if not isinstance(split, SourceSplit):
+            raise SchemaError(
+                f"the enumerator of {source} gave {split!r} ({type(split).__name__}), expected a SourceSplit"
+            )
+        if any(active.split.split_id == split.split_id for active in self._active):
+            raise ConfigurationError(
+                f"the enumerator of {source} gave two splits with the id '{split.split_id}'; ids must differ"
+            )
+
     def _close_split(self, active: _ActiveSplit) -> None:
-        active.reader.close()
         self._active.remove(active)
+        active.reader.close()
         if active.assign is not None:
             active.assign.close()
             self.advance(self.combined.remove(active.split.split_id))

@@ -170,11 +170,14 @@ class Task:
     def close(self) -> list[BaseException]:
         """Closes everything, whatever has failed; the failures of closing."""
         failures: list[BaseException] = []
+        culprit = self.current
         for runner in self.runners:
             try:
                 runner.operator.close()
-            except Exception as error:
+            except BaseException as error:  # also SystemExit: whatever is not reported here is lost
+                culprit = culprit or runner
                 failures.append(error)
+        self.current = culprit
         return failures
 
     def enter(self, runner: OperatorRunner) -> OperatorRunner | None:
