@@ -48,7 +48,8 @@ class Batch:
     ) -> None:
         self.schema = schema
         self._columns = list(columns)
-        self._rows: np.ndarray | None = None  # a selection not yet applied to columns that no one read
+        # A selection not yet applied to columns that no one read; those are known by their other length.
+        self._rows: np.ndarray | None = None
         self.num_rows: int = len(columns[0]) if num_rows is None else num_rows
         self.timestamps_ms = timestamps_ms
         self.row_kinds = row_kinds
@@ -72,19 +73,25 @@ class Batch:
     # -- rows ---------------------------------------------------------------------------------------------
 
     def take(self, rows: np.ndarray) -> Batch:
-        """The rows at these positions, in their order. Columns are gathered when they are read."""
+        """The rows at these positions, in their order. Columns are gathered when they are read, keys at once."""
+        count = len(rows)
+        keys = None if self.keys is None else tuple(key.take(rows) for key in self.keys)
         batch = Batch(
             self.schema,
-            self.columns if self._rows is not None else self._columns,
-            len(rows),
+            self._columns,
+            count,
             *(None if part is None else part[rows] for part in (self.timestamps_ms, self.row_kinds)),
-            None if self.keys is None else tuple(key.take(rows) for key in self.keys),
+            keys,
             None if self.key_hashes is None else self.key_hashes[rows],
         )
-        if len(rows) == self.num_rows:  # a permutation: lengths cannot tell gathered columns apart
-            batch._columns = [column.take(rows) for column in batch._columns]
-        else:
-            batch._rows = rows
+        batch._rows = rows if self._rows is None else self._rows[rows]
+        for i, column in enumerate(batch._columns):
+            if keys is not None and column in self.keys:  # gathered already
+                batch._columns[i] = keys[self.keys.index(column)]
+            elif len(column) == self.num_rows and (self._rows is not None or count == self.num_rows):
+                batch._columns[i] = column.take(rows)  # of this batch's rows, not of those selected from
+            elif len(column) == count:
+                batch._columns[i] = column.take(batch._rows)  # its length would say that it is gathered
         return batch
 
     def filter(self, mask: np.ndarray) -> Batch:

@@ -119,15 +119,8 @@ class ChannelTarget:
         for i, channel in enumerate(self.channels):
             rows = order[bounds[i] : bounds[i + 1]]
             if len(rows):
-                channel.put(
-                    ElementKind.BATCH, batch if len(rows) == batch.num_rows else _gathered(batch.take(rows))
-                )
-
-
-def _gathered(batch: Batch) -> Batch:
-    """The batch with its pending selection applied, since the consumer is another thread."""
-    batch.columns  # noqa: B018  reading the columns gathers them
-    return batch
+                # The consumer gathers the columns that it reads; each batch has one consumer.
+                channel.put(ElementKind.BATCH, batch if len(rows) == batch.num_rows else batch.take(rows))
 
 
 class HashTarget(ChannelTarget):
@@ -150,8 +143,6 @@ class RoundRobinTarget(ChannelTarget):
 
     def batch(self, batch: Batch) -> None:
         shares = min(len(self.channels), batch.num_rows)
-        if shares > 1:
-            batch = _gathered(batch)
         start = 0
         for share in range(1, shares + 1):
             end = batch.num_rows * share // shares

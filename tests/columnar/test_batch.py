@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Selections of a batch compose, whatever was read in between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from flinkcore._native.hash import hash_columns
+from flinkcore.columnar.batch import Batch
+
+
+def batch_of(n):
+    data = pa.RecordBatch.from_pydict(
+        {"a": list(range(n)), "b": [str(i) for i in range(n)], "c": [i / 2 for i in range(n)]}
+    )
+    return Batch.from_arrow(data).with_timestamps(np.arange(n) * 10)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_sequence_of_selections_gives_the_rows_of_its_twin(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 12))
+    batch, twin = batch_of(n), list(range(n))
+    for _ in range(6):
+        action = rng.choice(["take", "filter", "slice", "read", "key", "permute", "repeat"])
+        count = len(twin)
+        if action == "read":
+            batch.column(str(rng.choice(["a", "b", "c"])))
+            continue
+        if action == "key":
+            keys = (batch.column("b"),)
+            batch = batch.with_keys(keys, hash_columns(keys))
+            continue
+        if action == "slice":
+            start, end = sorted(rng.integers(0, count + 1, 2).tolist())
+            batch, twin = batch.slice(start, end - start), twin[start:end]
+            continue
+        if action == "filter":
+            mask = rng.random(count) < 0.6
+            batch, twin = batch.filter(mask), [row for row, kept in zip(twin, mask) if kept]
+            continue
+        if action == "permute":
+            rows = rng.permutation(count)
+        elif count:
+            rows = rng.integers(0, count, count if action == "repeat" else int(rng.integers(0, 2 * count)))
+        else:
+            rows = np.empty(0, np.int64)
+        batch, twin = batch.take(rows), [twin[row] for row in rows]
+    assert batch.num_rows == len(twin)
+    assert batch.timestamps_ms.tolist() == [10 * row for row in twin]
+    if batch.keys is not None:
+        assert batch.keys[0].to_pylist() == [str(row) for row in twin]
+        assert batch.key_hashes.tolist() == hash_columns(batch.keys).tolist()
+    assert batch.column("c").to_pylist() == [row / 2 for row in twin]
+    assert batch.to_arrow().to_pydict() == {
+        "a": twin,
+        "b": [str(row) for row in twin],
+        "c": [row / 2 for row in twin],
+    }
