@@ -32,7 +32,8 @@ from flinkcore.expr.typed import Constant, Typed
 if TYPE_CHECKING:
     from flinkcore.columnar.batch import Batch
 
-KernelSpec = tuple[str, int, int]  # (op, kind, flags) as Accumulators takes them
+# (op, kind, flags), or with the comparand's kind as well, as Accumulators takes them.
+KernelSpec = tuple[str, int, int] | tuple[str, int, int, int]
 ROUND_TO_FLOAT = 1  # flag: FLOAT sums round to 32 bits at each step
 
 
@@ -240,6 +241,7 @@ class KernelInput:
     encoding: decimals.Encoding | None = None
     distinct: bool = False
     signed: str = ""  # "value": times the row's sign;  "presence": the sign where there is a value
+    numbered: bool = False  # with the number of its arrival as the comparand, where there is a value
 
 
 @dataclass(frozen=True)
@@ -261,6 +263,11 @@ def _signed(column: Column | None, signs: np.ndarray, what: str) -> Column:
     return Column.from_numpy(column.to_numpy() * signs, valid=valid)
 
 
+def _numbered(column: Column, first: int) -> Column:
+    """The numbers of arrival of records that have a value."""
+    return Column.from_numpy(np.arange(first, first + len(column)), valid=column.valid_mask())
+
+
 def _null_but(column: Column, rows: np.ndarray) -> Column:
     valid = column.valid_mask()
     return Column.from_numpy(column.to_numpy(), column.type, rows if valid is None else rows & valid)
@@ -275,14 +282,21 @@ class Aggregation:
     types, names : of the results, in the order of the calls
     retracts : rows can be taken back: arguments(..., signs) counts a row as +1 or -1, and `update` serves for
         both
+    merges : accumulators are merged in another order than that in which their records came. FIRST and LAST then keep
+        with a value the number of its arrival, which `arguments(..., arrived)` counts from
     distinct : argument of DISTINCT calls -> the kernels it feeds. Who runs the kernels must pass, through
         `arguments(batch, counted)`, which rows bring a value that its group did not have
     """
 
     def __init__(
-        self, calls: Sequence[AggregateCall], now_ms: Callable[[], int] | None = None, retracts: bool = False
+        self,
+        calls: Sequence[AggregateCall],
+        now_ms: Callable[[], int] | None = None,
+        retracts: bool = False,
+        merges: bool = False,
     ) -> None:
         self.retracts = retracts
+        self.merges = merges
         if retracts and not all(call.retractable for call in calls):
             raise ExpressionError(
                 "no kernel takes rows back from " + next(c.text for c in calls if not c.retractable)
@@ -313,6 +327,7 @@ class Aggregation:
         counted: dict[Typed, np.ndarray] | None = None,
         values: dict[Typed, Column] | None = None,
         signs: np.ndarray | None = None,
+        arrived: int = 0,
     ) -> list[tuple[Column, ...]]:
         """The columns of each kernel, as Accumulators.update takes them.
 
@@ -320,6 +335,7 @@ class Aggregation:
             empty
         values : what `values(batch)` gave, when it was called before
         signs : int64[n], 1 for a row added and -1 for one taken back; required with `retracts`
+        arrived : how many records came before this batch, for `merges`
         """
         if self.distinct and counted is None:
             names = ", ".join(map(str, self.distinct))
@@ -337,6 +353,8 @@ class Aggregation:
                 if each.distinct:
                     assert counted is not None
                     columns = (_null_but(columns[0], counted[each.args[0]]),)
+                if each.numbered:
+                    columns = (columns[0], _numbered(columns[0], arrived))
                 if each.signed:
                     assert signs is not None
                     columns = (_signed(columns[0] if columns else None, signs, each.signed),)
@@ -357,11 +375,14 @@ class Aggregation:
         if self.retracts:
             signed = "presence" if op in ("count", "count_star") else "value"
             op = "sum0"
-        source = KernelInput(call.args, encoding, call.distinct, signed)
+        numbered = self.merges and op in ("first", "last")
+        source = KernelInput(call.args, encoding, call.distinct, signed, numbered)
         kind = encoding.kind if encoding else physical_kind(call.args[0].type) if call.args else I64
         if signed == "presence":
             kind = I64
-        spec = (op, kind, flags)
+        spec: KernelSpec = (op, kind, flags)
+        if numbered:
+            spec = ("min_by" if op == "first" else "max_by", kind, flags, I64)
         for i, (other_spec, other_source) in enumerate(zip(self.kernels, self._inputs)):
             if other_spec == spec and other_source == source:
                 return i

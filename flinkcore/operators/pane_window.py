@@ -63,6 +63,7 @@ class PaneWindow(WindowedAggregate):
         self.lateness_ms = 0 if processing_time else lateness_ms
         self.processing_time = processing_time
         self.pane_ms = gcd(size_ms, slide_ms)
+        self.merges = self.pane_ms < size_ms
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
@@ -96,7 +97,7 @@ class PaneWindow(WindowedAggregate):
         panes = [self._pane(start) for start in starts.tolist()]
         assert batch.keys is not None
         ids = self.index.intern(batch.keys, batch.key_hashes)
-        arguments = self.aggregation.arguments(batch)
+        arguments = self.arguments(batch)
         if len(panes) == 1:
             panes[0].update(ids, arguments)
         else:
@@ -151,13 +152,14 @@ class PaneWindow(WindowedAggregate):
             )
             again = first_starts <= fired_before
             # ... which only fires again if it has not gone.
-            if again.any():
-                on_time = np.flatnonzero(~again)
-                if len(on_time):
-                    self._update(batch.take(on_time), times[on_time])
-                for row in np.flatnonzero(again).tolist():
-                    self._update_and_fire_again(batch.slice(row, 1), times[row : row + 1])
-                return batch.slice(0, 0), times[:0]
+            start = 0
+            for row in np.flatnonzero(again).tolist():
+                if start < row:
+                    self._update(batch.slice(start, row - start), times[start:row])
+                self._update_and_fire_again(batch.slice(row, 1), times[row : row + 1])
+                start = row + 1
+            if start:
+                return batch.slice(start, batch.num_rows - start), times[start:]
         return batch, times
 
     def _update_and_fire_again(self, record: Batch, times: np.ndarray) -> None:

@@ -31,14 +31,16 @@ class ExpressionAggregate(AggregateFunction):
     def __init__(self, schema: Schema, calls: Sequence[AggregateCall]) -> None:
         self.schema = schema
         self.calls = tuple(calls)
-        self._aggregation = Aggregation(calls)
+        self._aggregation = Aggregation(calls, merges=True)
+        self._arrived = 0
 
     def create_accumulator(self) -> Accumulators:
         return Accumulators(self._aggregation.kernels)
 
     def add(self, value: Any, accumulator: Accumulators) -> Accumulators:
         record = Batch(self.schema, from_rows([value], self.schema, "window aggregate"), 1)
-        accumulator.update(_ONLY, self._aggregation.arguments(record))
+        accumulator.update(_ONLY, self._aggregation.arguments(record, arrived=self._arrived))
+        self._arrived += 1
         return accumulator
 
     def get_result(self, accumulator: Accumulators) -> tuple[Any, ...]:

@@ -32,6 +32,8 @@ class SessionWindow(WindowedAggregate):
     gap_ms : milliseconds, > 0; None when `extract_gap` says it
     """
 
+    merges = True
+
     def __init__(
         self,
         schema: Schema,
@@ -92,7 +94,7 @@ class SessionWindow(WindowedAggregate):
                 self._release(groups)
                 return
             batch, slots = batch.take(kept), slots[kept]
-        self.state.update(slots, self.aggregation.arguments(batch))
+        self.state.update(slots, self.arguments(batch))
         if self.lateness_ms and batch.num_rows == 1 and int(self.sessions.ends(slots)[0]) - 1 <= self.time_ms:
             self._emit(slots)
             self.sessions.mark_fired(slots)

@@ -30,6 +30,7 @@ class WindowedAggregate(Operator):
     """
 
     has_bounds = True  # whether results carry window_start and window_end
+    merges = False  # whether accumulators are merged, in whatever order their records came
 
     def __init__(
         self,
@@ -58,13 +59,20 @@ class WindowedAggregate(Operator):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self.aggregation = Aggregation(self.calls, context.clock.now_ms)
+        self.aggregation = Aggregation(self.calls, context.clock.now_ms, merges=self.merges)
+        self._arrived = 0
         # A stream without a key has one key of its own making, an int64.
         self.index = GroupIndex(self.key_schema.kinds or (1,))
         self._overflows = 0
 
     def accumulators(self) -> Accumulators:
         return Accumulators(self.aggregation.kernels)
+
+    def arguments(self, batch: Batch) -> list[tuple[Column, ...]]:
+        """What accumulators take from the next batch of records, in the order in which they came."""
+        arrived = self._arrived
+        self._arrived += batch.num_rows
+        return self.aggregation.arguments(batch, arrived=arrived)
 
     def event_times(self, batch: Batch) -> np.ndarray:
         """The timestamps of a batch; DataError when its records have none."""
