@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users get to test their jobs: a harness for one operator or function, with a manual clock."""
+"""What users get to test their jobs: a harness for one operator, a simulation of a whole job, a manual clock."""
 
 from __future__ import annotations
 
 from flinkcore.testing.harness import Harness, harness
+from flinkcore.testing.simulation import simulate
 from flinkcore.time.clock import ManualClock
 
-__all__ = ["Harness", "ManualClock", "harness"]
+__all__ = ["Harness", "ManualClock", "harness", "simulate"]

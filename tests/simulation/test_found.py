@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What random jobs have found, as small stories."""
+
+from __future__ import annotations
+
+import pytest
+
+from flinkcore.common import Duration, Time, Types, WatermarkStrategy
+from flinkcore.common.watermark_strategy import TimestampAssigner, WatermarkGenerator
+from flinkcore.datastream import OutputTag, StreamExecutionEnvironment
+from flinkcore.datastream.window import EventTimeSessionWindows, SlidingEventTimeWindows, TumblingEventTimeWindows
+from flinkcore.errors import ConfigurationError
+from flinkcore.table.expressions import col
+from flinkcore.testing import simulate
+from tests.simulation.sources import Partitions
+
+PAIR = Types.ROW_NAMED(["k", "v"], [Types.STRING(), Types.LONG()])
+
+
+def environment(parallelism=1, **options):
+    env = StreamExecutionEnvironment.get_execution_environment().set_parallelism(parallelism)
+    for key, value in options.items():
+        env.get_configuration().set_string(key, str(value))
+    return env
+
+
+class SecondField(TimestampAssigner):
+    def extract_timestamp(self, value, record_timestamp):
+        return value[1]
+
+
+class EachRecord(WatermarkGenerator):
+    def on_event(self, event, event_timestamp, output):
+        output.emit_watermark(event_timestamp)
+
+    def on_periodic_emit(self, output):
+        pass
+
+
+PUNCTUATED = WatermarkStrategy.for_generator(EachRecord).with_timestamp_assigner(SecondField())
+
+
+def test_late_records_reach_the_side_output_of_results_that_are_computed_from_aggregates():
+    late = OutputTag("late", PAIR)
+    env = environment()
+    stream = env.from_collection([("a", 5), ("a", 30), ("a", 7)], PAIR)
+    windows = (
+        stream.assign_timestamps_and_watermarks(PUNCTUATED)
+        .key_by("k")
+        .window(TumblingEventTimeWindows.of(Time.milliseconds(10)))
+        .side_output_late_data(late)
+        .aggregate((col("v").max - col("v").min).alias("spread"))
+    )
+    assert [tuple(row) for row in simulate(windows.get_side_output(late))] == [("a", 7)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_changes_computed_from_aggregates_stay_in_order_whatever_the_parallelism(seed):
+    env = environment(1, **{"flinkcore.batch-rows": 1})
+    stream = env.from_collection([("a", v) for v in range(20)], PAIR)
+    spread = stream.key_by("k").aggregate((col("v").max - col("v").min).alias("spread")).set_parallelism(3)
+    changes = simulate(spread.map(lambda row: (row.get_row_kind().name, row[1])).set_parallelism(3), seed)
+    expected = [("INSERT", 0)]
+    for value in range(1, 20):
+        expected += [("UPDATE_BEFORE", value - 1), ("UPDATE_AFTER", value)]
+    assert changes == expected
+
+
+def test_what_is_computed_from_windows_over_all_records_has_one_subtask_too():
+    env = environment(3)
+    stream = env.from_collection([("a", 1)], PAIR).assign_timestamps_and_watermarks(PUNCTUATED)
+    windows = stream.window_all(TumblingEventTimeWindows.of(Time.milliseconds(10)))
+    spread = windows.aggregate((col("v").max - col("v").min).alias("spread"))
+    with pytest.raises(ConfigurationError, match="can have 1 subtask"):
+        spread.set_parallelism(2)
+
+
+def test_a_source_that_has_nothing_to_read_now_is_asked_again():
+    records = [(i, "k", 0, 0, 0, 0.0, "s", 0) for i in range(20)]
+    env = environment(**{"flinkcore.batch-rows": 2})
+    assert len(simulate(env.from_source(Partitions([records], 1)), 3)) == 20
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_records_of_an_idle_source_are_not_late_because_another_has_finished(seed):
+    strategy = (
+        WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(1000))
+        .with_idleness(Duration.of_millis(1))
+        .with_timestamp_assigner(SecondField())
+    )
+    env = environment(1, **{"flinkcore.batch-rows": 1, "pipeline.auto-watermark-interval": "1 ms"})
+    streams = [
+        env.from_collection([(name, v) for v in range(10)], PAIR).assign_timestamps_and_watermarks(strategy)
+        for name in "ab"
+    ]
+    windows = (
+        streams[0]
+        .union(streams[1])
+        .key_by("k")
+        .window(TumblingEventTimeWindows.of(Time.milliseconds(100)))
+        .aggregate(col("v").count.alias("n"))
+        .set_parallelism(2)
+    )
+    assert sorted((row[0], row[3]) for row in simulate(windows, seed)) == [("a", 10), ("b", 10)]
+
+
+@pytest.mark.parametrize("batch_rows", [1, 2, 100])
+@pytest.mark.parametrize(
+    "assigner",
+    [
+        SlidingEventTimeWindows.of(Time.milliseconds(100), Time.milliseconds(50)),
+        EventTimeSessionWindows.with_gap(Time.milliseconds(35)),
+    ],
+)
+def test_the_first_and_the_last_value_of_a_window_are_those_that_came_so(assigner, batch_rows):
+    env = environment(**{"flinkcore.batch-rows": batch_rows})
+    strategy = WatermarkStrategy.no_watermarks().with_timestamp_assigner(SecondField())
+    stream = env.from_collection([("a", 90), ("a", 10), ("a", 60), ("a", 30)], PAIR)
+    windows = stream.assign_timestamps_and_watermarks(strategy).key_by("k").window(assigner)
+    results = simulate(windows.aggregate(col("v").first_value, col("v").last_value, col("v").count))
+    assert [tuple(row)[3:5] for row in results if row[5] == 4] == [(90, 30)]
