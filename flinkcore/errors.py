@@ -39,6 +39,10 @@ class UnsupportedOperationError(FlinkcoreError, NotImplementedError):
     """The operation has no meaning here, as Flink's UnsupportedOperationException says it."""
 
 
+class FlinkcoreWarning(UserWarning):
+    """Something that a program asked for is not as it may expect; the job runs all the same."""
+
+
 class JobCancelledError(FlinkcoreError):
     """The job was cancelled before it finished."""
 

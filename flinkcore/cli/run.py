@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from contextlib import ExitStack
 from types import FrameType
 
@@ -14,7 +15,7 @@ from flinkcore.cli.program import Program, failure_text
 from flinkcore.cli.screen import Screen
 from flinkcore.cli.watch import Progress, WatermarkReport, summary
 from flinkcore.connectors.arrow import ArrowCollectSink
-from flinkcore.errors import JobCancelledError
+from flinkcore.errors import FlinkcoreWarning, JobCancelledError
 from flinkcore.runtime import job as jobs
 from flinkcore.runtime.job import JobRun
 
@@ -37,6 +38,8 @@ def run(program: Program, *, quiet: bool = False, engine_frames: bool = False,
         if live:
             watch.screen = stack.enter_context(Screen(stderr))
         stack.enter_context(watch)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.showwarning = _warn
         code, text = _outcome(program, watch, engine_frames)
     _flush_stdout()
     if text:
@@ -50,6 +53,14 @@ def run(program: Program, *, quiet: bool = False, engine_frames: bool = False,
         if code == OK and not watch.jobs and _built_something():
             stderr.write(NOTHING_EXECUTED)
     return code
+
+
+def _warn(message: Warning | str, category: type[Warning], filename: str, line: int, *rest: object) -> None:
+    """Our own warnings in one line; others as Python prints them."""
+    if issubclass(category, FlinkcoreWarning):
+        sys.stderr.write(f"warning: {message}\n")
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, line))
 
 
 def _outcome(program: Program, watch: _Watch, engine_frames: bool) -> tuple[int, str]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from flinkcore import options
 from flinkcore.columnar.arrow_types import schema_of
+from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.typeinfo import TypeInformation
 from flinkcore.common.configuration import Configuration
 from flinkcore.common.execution_config import ExecutionConfig
@@ -25,11 +26,12 @@ from flinkcore.connectors.collection import CollectionSource
 from flinkcore.connectors.sequence import NumberSequenceSource
 from flinkcore.datastream.checkpoint_config import CheckpointConfig
 from flinkcore.datastream.checkpointing_mode import CheckpointingMode
-from flinkcore.datastream.data_stream import DataStream
+from flinkcore.datastream.data_stream import DataStream, require_parallelism, require_strategy
 from flinkcore.datastream.execution_mode import RuntimeExecutionMode
-from flinkcore.errors import ConfigurationError
+from flinkcore.errors import ConfigurationError, FlinkcoreWarning
 from flinkcore.graph.job_graph import JobGraph, build
 from flinkcore.graph.transformation import Transformation
+from flinkcore.operators.timestamps import AssignTimestamps
 from flinkcore.runtime.job import JobRun
 from flinkcore.runtime.launch import launch
 
@@ -74,7 +76,7 @@ class StreamExecutionEnvironment:
 
     def set_parallelism(self, parallelism: int) -> StreamExecutionEnvironment:
         """Subtasks of every operator that has none of its own; by default the number of processors."""
-        _require_positive("parallelism", parallelism)
+        require_parallelism("parallelism", parallelism)
         self._config.set(options.PARALLELISM, parallelism)
         return self
 
@@ -84,8 +86,7 @@ class StreamExecutionEnvironment:
 
     def set_max_parallelism(self, max_parallelism: int) -> StreamExecutionEnvironment:
         """Key groups of keyed operators: the most subtasks that they can ever be scaled to, 1 to 32768."""
-        if not 0 < max_parallelism <= 32768:
-            raise ConfigurationError(f"max parallelism must be from 1 to 32768, got {max_parallelism}")
+        require_parallelism("max parallelism", max_parallelism)
         self._config.set(options.MAX_PARALLELISM, max_parallelism)
         return self
 
@@ -157,6 +158,14 @@ class StreamExecutionEnvironment:
         """The values of a collection, in order. Without `type_info` they stay the Python objects they are."""
         if isinstance(collection, np.ndarray):
             collection = collection.tolist()
+        if hasattr(collection, "__arrow_c_stream__") or hasattr(collection, "__arrow_c_array__"):
+            raise ConfigurationError(
+                f"from_collection takes Python values; for a {type(collection).__name__} use from_arrow"
+            )
+        if not isinstance(collection, Iterable):
+            raise ConfigurationError(
+                f"from_collection takes a collection, e.g. a list, got {type(collection).__name__}"
+            )
         schema = None if type_info is None else schema_of(type_info)
         return self.add_transformation_source(CollectionSource(collection, schema), "Collection Source")
 
@@ -190,6 +199,8 @@ class StreamExecutionEnvironment:
                 f"from_source takes a Source, got {type(source).__name__}; implement "
                 f"flinkcore.connectors.base.Source, or use one of flinkcore.datastream.connectors"
             )
+        if watermark_strategy is not None:
+            require_strategy("from_source", watermark_strategy)
         return self.add_transformation_source(source, source_name, watermark_strategy)
 
     def read_text_file(self, path: str) -> DataStream:
@@ -208,6 +219,14 @@ class StreamExecutionEnvironment:
         self, source: Source, name: str, watermark_strategy: WatermarkStrategy | None = None
     ) -> DataStream:
         """A stream of a source of the engine. For authors of connectors."""
+        schema = getattr(source, "schema", None)
+        if not isinstance(schema, Schema):
+            raise ConfigurationError(
+                f"{type(source).__name__}.schema is a Schema, e.g. Schema(['n'], [pa.int64()], 'value') or "
+                f"Schema.from_arrow(pa.schema(...)), got {schema!r}"
+            )
+        if watermark_strategy is not None:
+            AssignTimestamps(watermark_strategy.spec, schema)  # a missing or wrong column is said here
         transformation = Transformation(
             id=self.next_id(),
             name=name,
@@ -254,8 +273,9 @@ class StreamExecutionEnvironment:
             self._transformations = [t for t in self._transformations if t not in set(transformations)]
         if self._config.get(options.CHECKPOINT_INTERVAL) is not None:
             warnings.warn(
-                "checkpointing is configured, but this version does not write checkpoints yet: "
+                "checkpoints are configured, but this version does not write them yet: "
                 "after a failure the job starts from the beginning",
+                FlinkcoreWarning,
                 stacklevel=3,
             )
         return launch(graph)
@@ -300,11 +320,6 @@ environments: list[StreamExecutionEnvironment] = []
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _require_positive(what: str, value: int) -> None:
-    if not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{what} must be a whole number of at least 1, got {value!r}")
 
 
 def _wait_quietly(job: JobRun) -> None:

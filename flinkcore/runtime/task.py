@@ -202,6 +202,8 @@ class Task:
         assert self.source is not None
         previous = self.enter(self.head)
         worked = self.source.poll(timeout_ms)
+        if not worked:
+            self._entered_ns = self.clock.now_ns()  # it waited, which is no work
         if self.source.finished:
             self.head.out.watermark(MAX_WATERMARK)
             self.head.out.end()

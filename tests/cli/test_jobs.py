@@ -121,6 +121,15 @@ def test_a_program_that_executes_nothing_succeeds_with_a_hint(shell: Shell) -> N
     assert shell.flinkcore("run", shell.write("print(1)\n")).stderr == ""
 
 
+def test_a_warning_is_one_line(shell: Shell) -> None:
+    program = START + "env.enable_checkpointing(1000)\nenv.from_collection([1]).print()\nenv.execute()\n"
+    done = shell.flinkcore("run", shell.write(program))
+    assert done.returncode == 0
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith("warning: checkpoints are configured, but this version does not write them yet")
+    assert not any("Warning" in line for line in rest)
+
+
 def test_a_job_that_the_program_leaves_running_is_waited_for(shell: Shell) -> None:
     done = shell.flinkcore("run", "-q", shell.write(
         START + "env.from_collection(list(range(1000)), Types.INT()).print()\nenv.execute_async('left')\n"))
