@@ -64,7 +64,7 @@ def extend_detached(list found not None, results) -> None:
 def emit_detached(list found not None, results, type tag_type not None, side) -> None:
     """As extend_detached; a tuple (tag, value) goes to side(tag, value) instead."""
     for result in results:
-        if PyTuple_CheckExact(result) and len(<tuple>result) and isinstance((<tuple>result)[0], tag_type):
+        if PyTuple_CheckExact(result) and len(<tuple>result) == 2 and isinstance((<tuple>result)[0], tag_type):
             tag, value = result
             side(tag, _copied(value, 0))
         else:

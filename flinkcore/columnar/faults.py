@@ -12,7 +12,7 @@ from flinkcore._native.column import Column
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import DataError
+from flinkcore.errors import ConfigurationError, DataError
 
 #: "fail", "drop", the id of a side output, or an OutputTag (anything with a tag_id).
 Policy: TypeAlias = Any
@@ -43,6 +43,10 @@ class BadRecords:
         side: Callable[[str, Batch], None] | None = None,
     ) -> None:
         tag = getattr(policy, "tag_id", None)
+        if tag is None and not (isinstance(policy, str) and policy):
+            raise ConfigurationError(
+                f'what happens to bad records is "fail", "drop" or an OutputTag or its id, not {policy!r}'
+            )
         self.drops = tag is None and policy == "drop"
         self.fails = tag is None and policy == "fail"
         self.tag: str | None = None if self.drops or self.fails else str(tag or policy)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow as pa
 from flinkcore import options
 from flinkcore.columnar.arrow_types import schema_of, type_info_of
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.faults import BadRecords
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.typeinfo import TypeInformation
@@ -22,7 +24,7 @@ from flinkcore.connectors.arrow import ArrowCollectSink
 from flinkcore.connectors.base import Sink, SinkContext
 from flinkcore.connectors.print import PrintSink
 from flinkcore.datastream.collect import ArrowResults, CloseableIterator
-from flinkcore.errors import ConfigurationError, SchemaError
+from flinkcore.errors import ConfigurationError, SchemaError, UserFunctionError
 from flinkcore.expr.aggregate import AggregatePlan, plan, result_name
 from flinkcore.expr.nodes import Alias, Expr, FieldReference, output_name
 from flinkcore.graph.transformation import Edge, Partitioner, Partitioning, Transformation
@@ -30,15 +32,19 @@ from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.operators.batches import Filter, MapBatches, Project
 from flinkcore.operators.functions import (
     FilterFunction,
+    FlatMapFunction,
     Function,
     KeyedProcessFunction,
     KeySelector,
+    MapFunction,
     ProcessFunction,
+    ReduceFunction,
     function_name,
     own_copy,
 )
+from flinkcore.operators.functions import Partitioner as FunctionPartitioner
 from flinkcore.operators.group_aggregate import Emit, GroupAggregate
-from flinkcore.operators.key import KeyByColumns, KeyByFunction, KeyByNothing
+from flinkcore.operators.key import KeyByColumns, KeyByFunction, KeyByNothing, KeyedPairs
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.process import (
     FilterRows,
@@ -56,6 +62,9 @@ from flinkcore.time.assigners import CountSlidingWindowAssigner, CountTumblingWi
 if TYPE_CHECKING:
     from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
     from flinkcore.datastream.windowed_stream import AllWindowedStream, WindowedStream
+
+#: Flink's upper limit of parallelism and of key groups.
+PARALLELISM_MAX = 32768
 
 Origin = tuple[Transformation, "str | None"]  # a step, and the tag of its side output
 
@@ -76,6 +85,9 @@ def nodes_of(expressions: Sequence[Any], what: str) -> list[Expr]:
     return nodes
 
 
+S = TypeVar("S", bound="_Settings")
+
+
 class _Settings:
     """What can be said of the last step of a stream or of a sink."""
 
@@ -86,27 +98,29 @@ class _Settings:
         """The step that does the work, where another completes its results."""
         return self._transformation.completes or self._transformation
 
-    def name(self, name: str):  # type: ignore[no-untyped-def]
+    def name(self: S, name: str) -> S:
         """Names the step, in plans, metrics and messages."""
+        _require_text("name", name)
         self._transformation.name = name
         return self
 
-    def uid(self, uid: str):  # type: ignore[no-untyped-def]
+    def uid(self: S, uid: str) -> S:
         """A name that state is found under after the program has changed; one per job."""
+        _require_text("uid", uid)
         self._stateful.uid = uid
         return self
 
-    def set_uid_hash(self, uid_hash: str):  # type: ignore[no-untyped-def]
+    def set_uid_hash(self: S, uid_hash: str) -> S:
         """Takes over the state of the operator that a plan shows under this hash."""
+        _require_text("uid hash", uid_hash)
         if not (len(uid_hash) == 32 and all(letter in "0123456789abcdef" for letter in uid_hash)):
             raise ConfigurationError(f"a uid hash is 32 hexadecimal digits, got {uid_hash!r}")
         self._stateful.uid = uid_hash
         return self
 
-    def set_parallelism(self, parallelism: int):  # type: ignore[no-untyped-def]
+    def set_parallelism(self: S, parallelism: int) -> S:
         """Subtasks of the step."""
-        if parallelism < 1:
-            raise ConfigurationError(f"parallelism must be at least 1, got {parallelism}")
+        require_parallelism("parallelism", parallelism)
         limit = self._transformation.parallelism_max
         if limit is not None and parallelism > limit:
             raise ConfigurationError(
@@ -116,17 +130,17 @@ class _Settings:
         self._transformation.parallelism = self._stateful.parallelism = parallelism
         return self
 
-    def set_description(self, description: str):  # type: ignore[no-untyped-def]
+    def set_description(self: S, description: str) -> S:
         """A longer text for plans."""
         self._transformation.description = description
         return self
 
-    def disable_chaining(self):  # type: ignore[no-untyped-def]
+    def disable_chaining(self: S) -> S:
         """The step gets tasks of its own."""
         self._transformation.chaining = "never"
         return self
 
-    def slot_sharing_group(self, slot_sharing_group: Any):  # type: ignore[no-untyped-def]
+    def slot_sharing_group(self: S, slot_sharing_group: Any) -> S:
         """Accepted as in PyFlink; one process has no slots to share."""
         return self
 
@@ -138,6 +152,8 @@ class DataStream(_Settings):
     so, expressions see the columns. Columnar methods (select, with_columns, map_batches, filter by an expression,
     key_by by column names, execute_and_collect_arrow) are beyond PyFlink.
     """
+
+    _forward_only = False  # FORWARD was asked for
 
     def __init__(
         self,
@@ -179,8 +195,7 @@ class DataStream(_Settings):
 
     def set_max_parallelism(self, max_parallelism: int) -> DataStream:
         """Key groups of the step: the most subtasks that it can ever be scaled to."""
-        if not 0 < max_parallelism <= 32768:
-            raise ConfigurationError(f"max parallelism must be from 1 to 32768, got {max_parallelism}")
+        require_parallelism("max parallelism", max_parallelism)
         self._transformation.max_parallelism = self._stateful.max_parallelism = max_parallelism
         return self
 
@@ -205,12 +220,14 @@ class DataStream(_Settings):
         self, func: Callable[[Any], Any] | Function, output_type: TypeInformation | None = None
     ) -> DataStream:
         """One record for each record. Without `output_type`, results are Python objects."""
+        _require_function("map", func, MapFunction)
         return self._row_step("Map", MapRows, func, output_type)
 
     def flat_map(
         self, func: Callable[[Any], Iterable[Any]] | Function, output_type: TypeInformation | None = None
     ) -> DataStream:
         """Any number of records for each record: what the function returns or yields."""
+        _require_function("flat_map", func, FlatMapFunction)
         return self._row_step("FlatMap", FlatMapRows, func, output_type)
 
     def filter(self, func: Any) -> DataStream:
@@ -218,6 +235,7 @@ class DataStream(_Settings):
         schema = self._schema
         if isinstance(func, Expression):
             (condition,) = nodes_of([func], "filter")
+            Filter(schema, condition)  # a condition that cannot be is said here
             return self._step("Filter", lambda: Filter(schema, condition), schema)
         _require_function("filter", func, FilterFunction)
         keys = self._keys
@@ -226,13 +244,12 @@ class DataStream(_Settings):
     def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
         """Any number of records for each record, with access to time and side outputs."""
         if not isinstance(func, ProcessFunction):
-            raise ConfigurationError(f"process takes a ProcessFunction, got {type(func).__name__}")
+            raise ConfigurationError(f"process takes a ProcessFunction, got {_called(func)}")
         return self._row_step("PROCESS", ProcessRows, func, output_type)
 
     def _row_step(
         self, name: str, operator: Any, func: Any, output_type: TypeInformation | None
     ) -> DataStream:
-        _require_function(name, func)
         schema, out = self._schema, _output_schema(output_type)
         keys = self._keys
         return self._step(name, lambda: operator(schema, func, out, keys is not None, keys), out)
@@ -241,6 +258,8 @@ class DataStream(_Settings):
 
     def select(self, *expressions: Any) -> DataStream:
         """Columns: names or expressions. Unnamed expressions are _c0, _c1, ..., as in the Table API."""
+        if not expressions:
+            raise SchemaError("select takes one expression or column name at least")
         schema, nodes = self._schema, nodes_of(expressions, "select")
         first = Project(schema, nodes)
         return self._step("Select", lambda: Project(schema, nodes), first.output_schema())
@@ -277,28 +296,36 @@ class DataStream(_Settings):
     # -- keys, time, windows ------------------------------------------------------------------------------
 
     def key_by(
-        self, *key_selector: Any, key_type: TypeInformation | None = None, on_null: str = "fail"
+        self,
+        key_selector: Callable[[Any], Any] | KeySelector | str | Expression,
+        *more: Any,
+        key_type: TypeInformation | None = None,
+        on_null: str | OutputTag = "fail",
     ) -> KeyedStream:
         """Records of one key go to one subtask, and share state there.
 
-        key_selector : a function or KeySelector, or (beyond PyFlink) one or more column names
+        key_selector : a function or KeySelector, or (beyond PyFlink) a column name; `more` are further names
         key_type : type of what the function returns; without one, any Python object
         on_null : for column names, what happens to records whose key is null: "fail", "drop" (and count), the id
             of a side output, or "group", which makes null a key as SQL does
         """
-        if len(key_selector) == 2 and isinstance(key_selector[-1], TypeInformation):
-            key_selector, key_type = key_selector[:1], key_selector[-1]
-        if not key_selector:
-            raise ConfigurationError("key_by needs a function or column names")
+        if more and isinstance(more[0], TypeInformation):  # PyFlink: key_by(key_selector, key_type)
+            key_type, *more = more  # type: ignore[assignment]
         schema = self._schema
-        if all(isinstance(selector, (str, Expression)) for selector in key_selector):
-            names = [_column_name(selector) for selector in key_selector]
+        if all(isinstance(selector, (str, Expression)) for selector in (key_selector, *more)):
+            if on_null != "group":
+                BadRecords(on_null)  # a policy that does not exist is said here
+            names = [_column_name(selector) for selector in (key_selector, *more)]
             key_schema = Schema(
                 names, [schema.type_of(name) for name in names], "value" if len(names) == 1 else "tuple"
             )
             stream = self._step("KeyBy", lambda: KeyByColumns(schema, names, on_null), schema, hidden=True)
         else:
-            (selector,) = key_selector
+            if more:
+                raise ConfigurationError(
+                    f"key_by takes one function, or names of columns; got {(key_selector, *more)!r}"
+                )
+            selector = key_selector
             _require_function("key_by", selector, KeySelector)
             typed = None if key_type is None or schema_of(key_type).form == "object" else schema_of(key_type)
             key_schema = _named_key(typed) if typed is not None else Schema(("key",), (None,), "object")
@@ -313,6 +340,7 @@ class DataStream(_Settings):
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
         """Gives records their event time, and the stream its watermarks."""
+        require_strategy("assign_timestamps_and_watermarks", watermark_strategy)
         schema, spec = self._schema, watermark_strategy.spec
         AssignTimestamps(spec, schema)  # a missing or wrong column is said here
         return self._step("Timestamps/Watermarks", lambda: AssignTimestamps(spec, schema), schema)
@@ -332,6 +360,8 @@ class DataStream(_Settings):
     def union(self, *streams: DataStream) -> DataStream:
         """All records of this stream and of others of the same schema."""
         for stream in streams:
+            if not isinstance(stream, DataStream):
+                raise ConfigurationError(f"union takes streams, got {_called(stream)}")
             if stream._schema != self._schema:
                 raise SchemaError(
                     f"union needs streams of one schema: this one is {self._schema}, "
@@ -369,8 +399,10 @@ class DataStream(_Settings):
         return self._repartitioned(Partitioning.SHUFFLE)
 
     def forward(self) -> DataStream:
-        """Records to the same subtask of the next step."""
-        return self._repartitioned(Partitioning.FORWARD)
+        """Records to the same subtask of the next step, which must have as many as this one."""
+        stream = self._repartitioned(Partitioning.FORWARD)
+        stream._forward_only = True
+        return stream
 
     def global_(self) -> DataStream:
         """All records to the first subtask of the next step (Flink: DataStream.global; beyond PyFlink)."""
@@ -382,13 +414,21 @@ class DataStream(_Settings):
 
     def partition_custom(self, partitioner: Any, key_selector: Any) -> DataStream:
         """Each record to the subtask that partitioner(key, subtask count) says."""
+        _require_function("partition_custom", partitioner, FunctionPartitioner)
+        _require_function("partition_custom", key_selector, KeySelector)
         choose = getattr(partitioner, "partition", partitioner)
         get_key = getattr(key_selector, "get_key", key_selector)
 
         def targets(batch: Batch, count: int) -> np.ndarray:
-            return np.fromiter(
-                (choose(get_key(row), count) for row in to_rows(batch)), np.int32, batch.num_rows
-            )
+            found = np.empty(batch.num_rows, np.int64)
+            for i, row in enumerate(to_rows(batch)):
+                try:
+                    found[i] = index(choose(get_key(row), count))
+                except Exception as error:
+                    raise UserFunctionError(
+                        "partition_custom", function_name(partitioner), error, row, i
+                    ) from error
+            return found
 
         return self._repartitioned(Partitioning.CUSTOM, targets)
 
@@ -421,6 +461,8 @@ class DataStream(_Settings):
 
     def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
         """Runs the job and gives its records: an iterator to be closed, or a list when `limit` is given."""
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise ConfigurationError(f"Limit must be greater than 0, got {limit!r}")
         results = self._collect(job_execution_name)
         if limit is None:
             return results
@@ -454,7 +496,15 @@ class DataStream(_Settings):
 
     def _edges(self) -> tuple[Edge, ...]:
         return tuple(
-            Edge(transformation, self._partitioning, side, 0, self._partitioner)
+            Edge(
+                transformation,
+                self._partitioning,
+                side,
+                0,
+                self._partitioner,
+                self._forward_only,
+                None if side is None else self._schema,
+            )
             for transformation, side in self._origins
         )
 
@@ -545,15 +595,19 @@ class KeyedStream(DataStream):
         return self._env.get_configuration().get(options.RUNTIME_MODE) == "BATCH"
 
     def key_by(
-        self, *key_selector: Any, key_type: TypeInformation | None = None, on_null: str = "fail"
+        self,
+        key_selector: Callable[[Any], Any] | KeySelector | str | Expression,
+        *more: Any,
+        key_type: TypeInformation | None = None,
+        on_null: str | OutputTag = "fail",
     ) -> KeyedStream:
-        return self._original.key_by(*key_selector, key_type=key_type, on_null=on_null)
+        return self._original.key_by(key_selector, *more, key_type=key_type, on_null=on_null)
 
     def process(self, func: KeyedProcessFunction, output_type: TypeInformation | None = None) -> DataStream:  # type: ignore[override]
         """Any number of records for each record and each timer, with the state and the timers of its key."""
         if not isinstance(func, KeyedProcessFunction):
             raise ConfigurationError(
-                f"process on a keyed stream takes a KeyedProcessFunction, got {type(func).__name__}"
+                f"process on a keyed stream takes a KeyedProcessFunction, got {_called(func)}"
             )
         schema, keys, out = self._schema, self._key_schema, _output_schema(output_type)
         return self._step("KEYED PROCESS", lambda: KeyedProcessRows(schema, func, out, keys), out)
@@ -562,7 +616,7 @@ class KeyedStream(DataStream):
 
     def reduce(self, func: Any) -> DataStream:
         """Each record combined with all before it of its key: one result per record, of the stream's own type."""
-        _require_function("reduce", func)
+        _require_function("reduce", func, ReduceFunction)
         schema, keys, final = self._schema, self._key_schema, self._final_only
         return self._step("Reduce", lambda: RowReduce(schema, func, None, final, keys), schema)
 
@@ -650,6 +704,12 @@ class KeyedStream(DataStream):
         )
 
     # -- results ------------------------------------------------------------------------------------------
+
+    def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
+        """Runs the job and gives Row(key, record) for each record, as PyFlink does for a stream with keys."""
+        schema, keys = self._schema, self._key_schema
+        pairs = self._step("KeyedPairs", lambda: KeyedPairs(schema, keys), KeyedPairs(schema, keys).schema_out)
+        return pairs.execute_and_collect(job_execution_name, limit)
 
     def sink_to(self, sink: Any) -> DataStreamSink:
         return self._original.sink_to(sink)
@@ -788,10 +848,40 @@ def _batches_schema(func: Callable[[pa.RecordBatch], Any], schema: Schema, decla
     return Schema.from_arrow(result.schema)
 
 
-def _require_function(method: str, func: Any, base: type | None = None) -> None:
-    if not (callable(func) or isinstance(func, Function) or (base is not None and isinstance(func, base))):
+def _require_function(method: str, func: Any, base: type) -> None:
+    """A callable or an object of the class; not an object of another class, nor the class itself."""
+    if isinstance(func, base) or (callable(func) and not isinstance(func, Function) and not _is_class(func)):
+        return
+    raise ConfigurationError(f"{method} takes a function or a {base.__name__}, got {_called(func)}")
+
+
+def _is_class(func: Any) -> bool:
+    return isinstance(func, type) and issubclass(func, Function)
+
+
+def _called(value: Any) -> str:
+    if _is_class(value):
+        return f"the class {value.__name__}; make an object of it: {value.__name__}()"
+    return f"{type(value).__name__} {value!r}"
+
+
+def _require_text(what: str, value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"a {what} is a text, got {value!r}")
+
+
+def require_parallelism(what: str, value: Any) -> None:
+    """ConfigurationError unless `value` is from 1 to Flink's limit."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= PARALLELISM_MAX:
+        raise ConfigurationError(f"{what} must be a whole number from 1 to {PARALLELISM_MAX}, got {value!r}")
+
+
+def require_strategy(method: str, value: Any) -> None:
+    """ConfigurationError unless `value` is a WatermarkStrategy."""
+    if not isinstance(value, WatermarkStrategy):
         raise ConfigurationError(
-            f"{method.lower()} takes a function or a function object, got {type(func).__name__}: {func!r}"
+            f"{method} takes a WatermarkStrategy, e.g. "
+            f"WatermarkStrategy.for_monotonous_timestamps(), got {value!r}"
         )
 
 

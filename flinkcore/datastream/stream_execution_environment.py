@@ -7,7 +7,7 @@ import itertools
 import os
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,10 @@ class StreamExecutionEnvironment:
     Jobs run in threads of this process. Each execute() runs everything built since the last one.
     """
 
+    #: Environments made by this process; the command line tells a program that executes nothing from one that
+    #: is about something else.
+    made: ClassVar[int] = 0
+
     def __init__(self, configuration: Configuration | None = None) -> None:
         self._config = Configuration()
         self._config.add_all(defaults)
@@ -54,7 +58,7 @@ class StreamExecutionEnvironment:
             self._config.add_all(configuration)
         self._ids = itertools.count(1)
         self._transformations: list[Transformation] = []
-        environments.append(self)
+        StreamExecutionEnvironment.made += 1
 
     @staticmethod
     def get_execution_environment(configuration: Configuration | None = None) -> StreamExecutionEnvironment:
@@ -307,15 +311,6 @@ class StreamExecutionEnvironment:
     def add(self, transformation: Transformation) -> None:
         """The next execute() runs this step."""
         self._transformations.append(transformation)
-
-    @property
-    def has_unexecuted(self) -> bool:
-        """Whether something was built that no execute() has run."""
-        return bool(self._transformations)
-
-
-#: All environments of this process, for the command line: a program that executes nothing is told so.
-environments: list[StreamExecutionEnvironment] = []
 
 
 def _processors() -> int:

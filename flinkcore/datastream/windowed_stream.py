@@ -206,7 +206,7 @@ class WindowedStream:
         if isinstance(assigner, assigners._StaticSession):
             return lambda: SessionWindow(schema, keys, calls, names, assigner.gap_ms, None, **common)
         if isinstance(assigner, assigners._DynamicSession):
-            return lambda: SessionWindow(schema, keys, calls, names, None, assigner._extract, **common)
+            return lambda: SessionWindow(schema, keys, calls, names, None, assigner.gap_of, **common)
         if isinstance(assigner, assigners.CountTumblingWindowAssigner):
             return lambda: CountWindows(schema, keys, calls, names, assigner.window_size)
         return None

@@ -152,6 +152,13 @@ def build(
             source = nodes[edge.source]
             partitioning = edge.partitioning
             if partitioning is Partitioning.FORWARD and source.parallelism != node.parallelism:
+                if edge.strict:
+                    raise ConfigurationError(
+                        f"Forward partitioning does not allow change of parallelism. Upstream operation: "
+                        f"{source.name} parallelism: {source.parallelism}, downstream operation: {node.name} "
+                        f"parallelism: {node.parallelism}. You must use another partitioning strategy, such as "
+                        f"broadcast, rebalance, shuffle or global."
+                    )
                 partitioning = Partitioning.REBALANCE  # Flink: StreamGraph.createActualEdge
             connection = Connection(source, node, edge, partitioning)
             source.outputs.append(connection)

@@ -42,6 +42,8 @@ class Edge:
     side: str | None = None  # tag of a side output; None for the main output
     input_index: int = 0  # which input of the consumer this feeds
     partitioner: Partitioner | None = None  # for CUSTOM
+    strict: bool = False  # the user asked for FORWARD: it must not become anything else
+    schema: Schema | None = None  # of a side output, as its reader declared it
 
 
 @dataclass(eq=False)

@@ -14,6 +14,7 @@ from flinkcore._native.values import map_detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.faults import BAD_RECORD_SCHEMA, BadRecords, Policy
 from flinkcore.columnar.objects import encode_keys
+from flinkcore.columnar.row import make_row
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import DataError, UserFunctionError
@@ -125,6 +126,28 @@ class KeyByFunction(Operator):
         return OperatorDescription(
             False, f"by {self.function_name}", f"{self.function_name} is called for each record"
         )
+
+
+class KeyedPairs(Operator):
+    """Row(f0=key, f1=record): what a stream with keys holds in PyFlink, and shows when it is collected."""
+
+    def __init__(self, schema: Schema, key_schema: Schema) -> None:
+        self.schema = schema
+        self.key_schema = key_schema
+        self.schema_out = Schema.of_objects()
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        assert batch.keys is not None
+        names = ["f0", "f1"]
+        keys = to_rows(Batch(self.key_schema, batch.keys, batch.num_rows))
+        pairs = [make_row(names, [key, row]) for key, row in zip(keys, to_rows(batch))]
+        self.out.batch(batch.with_columns(self.schema_out, [Column.from_objects(pairs)]))
+
+    def output_schema(self) -> Schema:
+        return self.schema_out
+
+    def describe(self) -> OperatorDescription:
+        return OperatorDescription(False, "key and record", "pairs are Python objects")
 
 
 class KeyByNothing(Operator):

@@ -17,7 +17,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.row import Row, make_row
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import ConfigurationError, UserFunctionError
+from flinkcore.errors import ConfigurationError, SchemaError, UserFunctionError
 from flinkcore.operators.base import OperatorContext, OperatorDescription, Output
 from flinkcore.operators.functions import as_reduce_function
 from flinkcore.operators.keyed import KeyedTimers
@@ -121,6 +121,7 @@ class RowAccumulate(RowReduce):
                 "The field position must be of int or str type to locate the value to calculate for min, "
                 f"max, min_by, max_by and sum. The given type is: {type(field)}"
             )
+        _check_field(schema, op, field)
         super().__init__(schema, _accumulate(op, field), schema_out, final_only, key_schema)
         self.op = op
         self.function_name = f"{op}({field!r})" if op != "count" else "count()"
@@ -134,6 +135,22 @@ class RowAccumulate(RowReduce):
             self.function_name,
             "records are rows of Python values; key_by a column and "
             "aggregate with expressions to run on columns",
+        )
+
+
+def _check_field(schema: Schema, op: str, field: int | str) -> None:
+    """SchemaError when records of the schema have no such field."""
+    if op == "count" or schema.form not in ("row", "tuple"):
+        return
+    if isinstance(field, int):
+        known = -len(schema.names) <= field < len(schema.names)
+    else:
+        known = schema.form == "row" and field in schema.names
+    if not known:
+        kind = "a position" if schema.form == "tuple" else "a position or a name"
+        raise SchemaError(
+            f"{op}: no field {field!r}; give {kind}, the records have {len(schema.names)} fields: "
+            f"{', '.join(schema.names)}"
         )
 
 

@@ -12,7 +12,13 @@ from flinkcore.graph.job_graph import Chain, Connection, JobGraph, Node
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.runtime.channel import Channel, InputGate
-from flinkcore.runtime.routing import OperatorOutput, Target, channel_target, reachable_subtasks
+from flinkcore.runtime.routing import (
+    DeclaredTarget,
+    OperatorOutput,
+    Target,
+    channel_target,
+    reachable_subtasks,
+)
 from flinkcore.runtime.source_driver import SharedEnumerator, SourceDriver
 from flinkcore.runtime.task import OperatorRunner, Task
 from flinkcore.time.clock import Clock
@@ -98,7 +104,9 @@ class _Deployment:
             if connection.edge.side is None:
                 main.append(target)
             else:
-                sides.setdefault(connection.edge.side, []).append(target)
+                tag, schema = connection.edge.side, connection.edge.schema
+                declared = target if schema is None else DeclaredTarget(target, tag, schema)
+                sides.setdefault(tag, []).append(declared)
         metrics = OperatorMetrics()
         runner = OperatorRunner(self.task, self._operator(node), OperatorOutput(metrics, main, sides))
         runner.context = OperatorContext(

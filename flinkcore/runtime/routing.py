@@ -11,6 +11,8 @@ import numpy as np
 
 from flinkcore._native.partition import partition, subtasks
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.rows import from_rows, to_rows
+from flinkcore.columnar.schema import Schema
 from flinkcore.errors import ConfigurationError
 from flinkcore.graph.transformation import Partitioner, Partitioning
 from flinkcore.metrics import OperatorMetrics
@@ -89,6 +91,22 @@ def _to_all(targets: Sequence[_Batches], batch: Batch) -> None:
 def _own_batches(batch: Batch, count: int) -> list[Batch]:
     """A batch for each of several consumers: copies of Python objects, so that none sees what another changes."""
     return [batch, *(batch.detached() for _ in range(count - 1))]
+
+
+class DeclaredTarget:
+    """A reader of a side output: records come in the type that its OutputTag has, whatever the writer's has."""
+
+    def __init__(self, target: Target, tag: str, schema: Schema) -> None:
+        self.target = target
+        self.tag = tag
+        self.schema = schema
+        self.watermark, self.idle, self.end = target.watermark, target.idle, target.end
+
+    def batch(self, batch: Batch) -> None:
+        if batch.schema is not self.schema and batch.schema != self.schema:
+            columns = from_rows(to_rows(batch), self.schema, f"side output '{self.tag}'")
+            batch = batch.with_columns(self.schema, columns)
+        self.target.batch(batch)
 
 
 class ChannelTarget:

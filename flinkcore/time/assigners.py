@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
+from operator import index
 from typing import Any, Generic, TypeVar
 
 from flinkcore.errors import ConfigurationError, DataError
@@ -37,6 +38,10 @@ W = TypeVar("W")
 W2 = TypeVar("W2")
 
 _CACHED_WINDOWS_MAX = 4096
+# The longest window: with event times within 2^62 ms of the epoch its bounds stay within int64.
+SPAN_MS_MAX = 2**61
+# The most sliding windows that one element may lie in; with more of them a job would seem to hang.
+OVERLAP_MAX = 1_000_000
 
 
 class WindowAssigner(ABC, Generic[T, W]):
@@ -115,6 +120,7 @@ class _Tumbling(_TimeWindows):
                 f"{type(self).__name__} parameters must satisfy size > 0 and abs(offset) < size, "
                 f"got size {size} ms, offset {offset} ms"
             )
+        _check_span(self, "size", size)
         self._size = size
         self._offset = offset
         self._windows: dict[int, list[TimeWindow]] = {}  # by start: one object per window compares fast
@@ -167,6 +173,13 @@ class _Sliding(_TimeWindows):
             raise ConfigurationError(
                 f"{type(self).__name__} parameters must satisfy abs(offset) < slide and size > 0, "
                 f"got size {size} ms, slide {slide} ms, offset {offset} ms"
+            )
+        _check_span(self, "size", size)
+        _check_span(self, "slide", slide)
+        if size // slide > OVERLAP_MAX:
+            raise ConfigurationError(
+                f"{type(self).__name__}: a size of {size} ms and a slide of {slide} ms put each record into "
+                f"{size // slide} windows; at most {OVERLAP_MAX}; choose a longer slide"
             )
         self._size = size
         self._slide = slide
@@ -240,6 +253,7 @@ class _StaticSession(_Session):
             raise ConfigurationError(
                 f"{type(self).__name__} parameters must satisfy 0 < size, got {session_gap} ms"
             )
+        _check_span(self, "gap", session_gap)
         self._session_gap = session_gap
 
     @property
@@ -270,10 +284,23 @@ class _DynamicSession(_Session):
         return cls(extractor)
 
     def _window(self, element: Any, time_ms: int) -> list[TimeWindow]:
-        gap_ms = self._extract(element)
-        if gap_ms <= 0:
-            raise DataError(f"Dynamic session time gap must satisfy 0 < gap, got {gap_ms} for {element!r}")
+        gap_ms = self.gap_of(element)
         return [TimeWindow(time_ms, time_ms + gap_ms)]
+
+    def gap_of(self, element: Any) -> int:
+        """The gap of an element in milliseconds; DataError when it is none."""
+        gap_ms = self._extract(element)
+        try:
+            gap_ms = index(gap_ms)
+        except TypeError:
+            raise DataError(
+                f"Dynamic session time gap must be int milliseconds, got {gap_ms!r} for {element!r}"
+            ) from None
+        if not 0 < gap_ms <= SPAN_MS_MAX:
+            raise DataError(
+                f"Dynamic session time gap must satisfy 0 < gap <= {SPAN_MS_MAX}, got {gap_ms} for {element!r}"
+            )
+        return gap_ms
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -346,10 +373,7 @@ class _Counting(WindowAssigner[Any, CountWindow]):
     """Windows over counts of elements of a key. Each is complete when it fires, so it is purged then."""
 
     def __init__(self, window_size: int, state_name: str) -> None:
-        if window_size <= 0:
-            raise ConfigurationError(
-                f"{type(self).__name__}: the window size must be positive, got {window_size}"
-            )
+        _check_count(self, "window size", window_size)
         self._window_size = window_size
         self._count_descriptor = ValueStateDescriptor(state_name, None)
 
@@ -396,10 +420,7 @@ class CountSlidingWindowAssigner(_Counting):
 
     def __init__(self, window_size: int, window_slide: int) -> None:
         super().__init__(window_size, "slide-count-assigner")
-        if window_slide <= 0:
-            raise ConfigurationError(
-                f"CountSlidingWindowAssigner: the slide must be positive, got {window_slide}"
-            )
+        _check_count(self, "slide", window_slide)
         self._window_slide = window_slide
 
     @property
@@ -419,6 +440,21 @@ class CountSlidingWindowAssigner(_Counting):
 
     def __repr__(self) -> str:
         return f"CountSlidingWindowAssigner({self._window_size}, {self._window_slide})"
+
+
+def _check_span(assigner: Any, what: str, span_ms: int) -> None:
+    if span_ms > SPAN_MS_MAX:
+        raise ConfigurationError(
+            f"{type(assigner).__name__}: the {what} is at most {SPAN_MS_MAX} ms (73 million years), "
+            f"got {span_ms} ms"
+        )
+
+
+def _check_count(assigner: Any, what: str, count: Any) -> None:
+    if not isinstance(count, int) or not 0 < count <= SPAN_MS_MAX:
+        raise ConfigurationError(
+            f"{type(assigner).__name__}: the {what} must be positive and at most {SPAN_MS_MAX}, got {count!r}"
+        )
 
 
 def milliseconds(duration: Any) -> int:
