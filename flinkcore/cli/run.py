@@ -115,7 +115,7 @@ def _flush_stdout() -> None:
 def _built_something() -> bool:
     """Whether the program made an environment, as one does to build a table or a stream."""
     module = sys.modules.get("flinkcore.datastream.stream_execution_environment")
-    return module is not None and bool(module.environments)
+    return module is not None and module.StreamExecutionEnvironment.made > 0
 
 
 class _Watch:

@@ -302,7 +302,6 @@ class Table:
     # -- inside ---------------------------------------------------------------------------------------------
 
     def _with(self, **changes: Any) -> Table:
-        self._t_env.note_table()
         return Table(replace(self._relation, **changes), self._t_env)
 
     def _nodes(self, fields: Sequence[Any], what: str) -> list[Expr]:

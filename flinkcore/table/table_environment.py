@@ -13,7 +13,7 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.arrow import ArrowCollectSink, ArrowSource
 from flinkcore.connectors.collection import CollectionSource
 from flinkcore.datastream.data_stream import DataStream
-from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment, environments
+from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
 from flinkcore.errors import ConfigurationError, SchemaError
 from flinkcore.expr.nodes import Call, Expr, FieldReference, output_name, without_alias
 from flinkcore.operators.batches import Project
@@ -43,8 +43,6 @@ class TableEnvironment:
         self._planner = Planner(env)
         self._config = TableConfig(env.get_configuration())
         self.is_streaming = is_streaming
-        self._described = self._executed = False
-        environments.append(self)  # type: ignore[arg-type]     # asked only for has_unexecuted
 
     @staticmethod
     def create(environment_settings: EnvironmentSettings | Any) -> TableEnvironment:
@@ -148,7 +146,6 @@ class TableEnvironment:
             parallelism_max=source.parallelism_max,
         )
         stream = DataStream(self._planner, ((transformation, None),), source.schema)  # type: ignore[arg-type]
-        self.note_table()
         return Table(
             Relation(stream, columns or ResolvedSchema.of(source.schema).columns, False, other_names), self
         )
@@ -161,19 +158,7 @@ class TableEnvironment:
         stream = table._relation.stream.sink_to(sink).name("Collect")._stream
         job = self._planner.launch(stream, job_name)
         job.when_ended(lambda run: sink.finish() if run.failure is None else sink.fail(run.failure))
-        self._executed = True
         return TableResult(sink, job, table.get_resolved_schema(), self.is_streaming)
-
-    # -- for the command line -------------------------------------------------------------------------------
-
-    def note_table(self) -> None:
-        """A table was described."""
-        self._described = True
-
-    @property
-    def has_unexecuted(self) -> bool:
-        """Whether tables were described and none was executed."""
-        return self._described and not self._executed
 
 
 class StreamTableEnvironment(TableEnvironment):
@@ -221,7 +206,6 @@ class StreamTableEnvironment(TableEnvironment):
         stream = self._columns_of(data_stream)
         columns = ResolvedSchema.of(stream.schema).columns
         nodes = nodes_of(fields_or_schema, "from_data_stream") if fields_or_schema else []
-        self.note_table()
         if not nodes:
             return Table(Relation(stream, columns), self)
         return Table(self._selected(stream, columns, nodes), self)
@@ -298,14 +282,12 @@ class StreamTableEnvironment(TableEnvironment):
                 "Table sink doesn't support consuming update changes: rows of this table change; use "
                 "to_changelog_stream"
             )
-        self._executed = True
         return self._planner.release(table._relation.stream)
 
     def to_changelog_stream(
         self, table: Table, target_schema: Any = None, changelog_mode: Any = None
     ) -> DataStream:
         """The changes of a table as a stream of Rows with row kinds."""
-        self._executed = True
         return self._planner.release(table._relation.stream)
 
     def to_append_stream(self, table: Table, type_info: Any) -> DataStream:

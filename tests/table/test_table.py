@@ -564,15 +564,6 @@ def test_executing_a_table_runs_nothing_else(capsys):
     assert capsys.readouterr().out.endswith("1\n")
 
 
-def test_an_environment_knows_of_tables_that_nobody_executed():
-    t_env = one_subtask(EnvironmentSettings.in_streaming_mode())
-    assert not t_env.has_unexecuted
-    table = t_env.from_elements([(1,)])
-    assert t_env.has_unexecuted
-    table.execute().wait()
-    assert not t_env.has_unexecuted
-
-
 def test_the_box(batch_env, t_env, capsys):
     batch_env.from_elements([(1, "a")], ["n", "s"]).execute().print()
     assert (
