@@ -29,7 +29,7 @@ class Partitioning(enum.Enum):
     CUSTOM = "CUSTOM"  # as a function says
 
 
-# Target subtask of each record: (batch, subtask count) -> int32[n].
+# Target subtask of each record: (batch, subtask count) -> integers[n].
 Partitioner = Callable[[Batch, int], np.ndarray]
 
 

@@ -202,7 +202,7 @@ class CustomTarget(ChannelTarget):
                 f"the partitioner chose subtask {int(targets[outside][0])} of {len(self.channels)}; "
                 f"it must return a number from 0 to {len(self.channels) - 1}"
             )
-        self._scatter(batch, targets)
+        self._scatter(batch, targets.astype(np.int32, copy=False))
 
 
 def channel_target(

@@ -119,3 +119,10 @@ def test_the_first_and_the_last_value_of_a_window_are_those_that_came_so(assigne
     windows = stream.assign_timestamps_and_watermarks(strategy).key_by("k").window(assigner)
     results = simulate(windows.aggregate(col("v").first_value, col("v").last_value, col("v").count))
     assert [tuple(row)[3:5] for row in results if row[5] == 4] == [(90, 30)]
+
+
+def test_a_partitioner_of_ones_own_chooses_among_subtasks():
+    env = environment()
+    numbers = env.from_collection(list(range(10)), Types.LONG())
+    parts = numbers.partition_custom(lambda key, count: key % count, lambda n: n).map(lambda n: n).set_parallelism(3)
+    assert sorted(simulate(parts, 1)) == list(range(10))
