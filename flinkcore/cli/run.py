@@ -10,6 +10,7 @@ import threading
 import warnings
 from contextlib import ExitStack
 from types import FrameType
+from typing import TextIO
 
 from flinkcore.cli.program import Program, failure_text
 from flinkcore.cli.screen import Screen
@@ -55,12 +56,13 @@ def run(program: Program, *, quiet: bool = False, engine_frames: bool = False,
     return code
 
 
-def _warn(message: Warning | str, category: type[Warning], filename: str, line: int, *rest: object) -> None:
+def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int,
+          file: TextIO | None = None, line: str | None = None) -> None:
     """Our own warnings in one line; others as Python prints them."""
     if issubclass(category, FlinkcoreWarning):
         sys.stderr.write(f"warning: {message}\n")
     else:
-        sys.stderr.write(warnings.formatwarning(message, category, filename, line))
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _outcome(program: Program, watch: _Watch, engine_frames: bool) -> tuple[int, str]:

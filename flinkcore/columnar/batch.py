@@ -11,7 +11,7 @@ import pyarrow as pa
 from flinkcore._native.column import OBJECT, Column
 from flinkcore._native.values import detached_list
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import SchemaError
+from flinkcore.errors import DataError, SchemaError
 
 # Row kinds as in Flink's RowKind.toByteValue.
 INSERT, UPDATE_BEFORE, UPDATE_AFTER, DELETE = 0, 1, 2, 3
@@ -80,13 +80,14 @@ class Batch:
             self.schema,
             self._columns,
             count,
-            *(None if part is None else part[rows] for part in (self.timestamps_ms, self.row_kinds)),
+            None if self.timestamps_ms is None else self.timestamps_ms[rows],
+            None if self.row_kinds is None else self.row_kinds[rows],
             keys,
             None if self.key_hashes is None else self.key_hashes[rows],
         )
         batch._rows = rows if self._rows is None else self._rows[rows]
         for i, column in enumerate(batch._columns):
-            if keys is not None and column in self.keys:  # gathered already
+            if keys and self.keys and column in self.keys:  # gathered already
                 batch._columns[i] = keys[self.keys.index(column)]
             elif len(column) == self.num_rows and (self._rows is not None or count == self.num_rows):
                 batch._columns[i] = column.take(rows)  # of this batch's rows, not of those selected from
@@ -108,7 +109,8 @@ class Batch:
             self.schema,
             [column.slice(offset, length) for column in self.columns],
             length,
-            *(None if part is None else part[offset:end] for part in (self.timestamps_ms, self.row_kinds)),
+            None if self.timestamps_ms is None else self.timestamps_ms[offset:end],
+            None if self.row_kinds is None else self.row_kinds[offset:end],
             None if self.keys is None else tuple(key.slice(offset, length) for key in self.keys),
             None if self.key_hashes is None else self.key_hashes[offset:end],
         )
@@ -170,9 +172,19 @@ class Batch:
 
     @staticmethod
     def from_arrow(data: pa.RecordBatch, schema: Schema | None = None) -> Batch:
-        """A batch over a pyarrow RecordBatch, zero copy where types are the kernels' own."""
+        """A batch over a pyarrow RecordBatch, zero copy where types are the kernels' own.
+
+        DataError : a column holds what no kernel can, e.g. a uint64 above 2^63 - 1
+        """
         schema = schema or Schema.from_arrow(data.schema)
-        return Batch(schema, [Column.from_arrow(array) for array in data.columns], data.num_rows)
+        columns = []
+        for name, array in zip(schema.names, data.columns):
+            try:
+                columns.append(Column.from_arrow(array))
+            except (pa.ArrowException, OverflowError) as error:
+                what = "; cast it to decimal or string" if pa.types.is_uint64(array.type) else ""
+                raise DataError(f"column '{name}' is {array.type}: {error}{what}") from error
+        return Batch(schema, columns, data.num_rows)
 
     def to_arrow(self) -> pa.RecordBatch:
         """The columns as a pyarrow RecordBatch; timestamps, kinds and keys stay behind."""

@@ -44,8 +44,7 @@ class CountWindows(WindowedAggregate):
         self.counts = np.zeros(0, np.int64)  # records in it
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        assert batch.keys is not None
-        ids = self.index.intern(batch.keys, batch.key_hashes)
+        ids = self.intern(batch)
         if self.index.id_bound > len(self.counts):
             self.counts = np.concatenate(
                 [self.counts, np.zeros(2 * self.index.id_bound - len(self.counts), np.int64)]
@@ -85,10 +84,9 @@ class CountWindows(WindowedAggregate):
         open_rows = np.flatnonzero(~full).astype(np.int32)
         self.state.merge(scratch, ids[starts[open_rows]], open_rows)
         if full.any():
-            fired = np.flatnonzero(full)
-            fired = fired[np.argsort(order[ends[fired]], kind="stable")].astype(
-                np.int32
-            )  # as their last records came
+            windows = np.flatnonzero(full)
+            came = np.argsort(order[ends[windows]], kind="stable")  # as their last records came
+            fired = windows[came].astype(np.int32)
             groups = ids[starts[fired]]
             columns: list[Column] = [*self._keys(groups), *self.aggregation.results(scratch.results(fired))]
             timestamps = None if batch.timestamps_ms is None else batch.timestamps_ms[ends[fired]]

@@ -53,14 +53,11 @@ class GroupState:
         self, batch: Batch, ids: np.ndarray, signs: np.ndarray | None
     ) -> tuple[list[Column], list[Column]]:
         """Takes records one after the other; the results of each record's group before and after it."""
-        before, after = [], []
+        before: list[Column] = []
+        after: list[Column] = []
         if self._aggregation.kernels:
-            args = self._arguments(batch, ids, signs)
-            kernels_before, kernels_after, _ = self._accumulators.update_running(ids, args)
-            before, after = (
-                self._aggregation.results(kernels_before),
-                self._aggregation.results(kernels_after),
-            )
+            was_all, now_all, _ = self._accumulators.update_running(ids, self._arguments(batch, ids, signs))
+            before, after = self._aggregation.results(was_all), self._aggregation.results(now_all)
         for kept, args in self._kept_with_arguments(batch):
             assert signs is not None
             was, now = kept.update_running(ids, args, signs)

@@ -95,8 +95,7 @@ class PaneWindow(WindowedAggregate):
     def _update(self, batch: Batch, times: np.ndarray) -> None:
         starts, pane_of_row = pane_index(pane_starts(times, self.pane_ms, self.offset_ms))
         panes = [self._pane(start) for start in starts.tolist()]
-        assert batch.keys is not None
-        ids = self.index.intern(batch.keys, batch.key_hashes)
+        ids = self.intern(batch)
         arguments = self.arguments(batch)
         if len(panes) == 1:
             panes[0].update(ids, arguments)
@@ -166,8 +165,7 @@ class PaneWindow(WindowedAggregate):
         """One record for windows that have fired: each fires again for its key, the last window first."""
         self._update(record, times)
         time_ms = int(times[0])
-        assert record.keys is not None
-        ids = self.index.find(record.keys, record.key_hashes)
+        ids = self.intern(record)
         for start in range(self._last_window_start(time_ms), time_ms - self.size_ms, -self.slide_ms):
             last_ms = start + self.size_ms - 1
             if last_ms <= self.time_ms < last_ms + self.lateness_ms:

@@ -79,8 +79,7 @@ class SessionWindow(WindowedAggregate):
         return bool(times.min() <= self.time_ms)
 
     def _add(self, batch: Batch, times: np.ndarray) -> None:
-        assert batch.keys is not None
-        groups = self.index.intern(batch.keys, batch.key_hashes)
+        groups = self.intern(batch)
         gaps = self._gaps(batch)
         slots, into, merged = self.sessions.assign(groups, times, gaps, self.time_ms, self.lateness_ms)
         if len(merged):

@@ -67,7 +67,11 @@ class _WindowStateStore(KeyedStateStore):
         state.set_current_namespace(self._context.current)
         return state
 
-    get_state = get_list_state = get_map_state = get_reducing_state = get_aggregating_state = _get
+    get_state: Any = _get
+    get_list_state: Any = _get
+    get_map_state: Any = _get
+    get_reducing_state: Any = _get
+    get_aggregating_state: Any = _get
 
 
 class AssignerContext(WindowAssigner.WindowAssignerContext):

@@ -90,14 +90,17 @@ class ReducedContents(_Combined):
     kind = "reducing"
 
     def __init__(self, function: Any) -> None:
-        self._merged = as_reduce_function(function).reduce if hasattr(function, "reduce") else function
+        self._reduce: Any = as_reduce_function(function).reduce if hasattr(function, "reduce") else function
+
+    def _merged(self, one: Any, other: Any) -> Any:
+        return self._reduce(one, other)
 
     def add_to(self, rows: dict[int, Any], group_id: int, row: Any) -> bool:
         found = rows.get(group_id)
         if found is None:
             rows[group_id] = detached(row)  # the element may lie in other windows, too
             return True
-        rows[group_id] = self._merged(found, row)
+        rows[group_id] = self._reduce(found, row)
         return False
 
     def elements(self, window: Any, group_id: int) -> list[Any] | None:

@@ -83,6 +83,11 @@ class WindowedAggregate(Operator):
             )
         return batch.timestamps_ms
 
+    def intern(self, batch: Batch) -> np.ndarray:
+        """Group ids of a batch's keys, int32[n]; new keys get new ids."""
+        assert batch.keys is not None and batch.key_hashes is not None, "a window follows key_by"
+        return self.index.intern(batch.keys, batch.key_hashes)
+
     def drop_late(self, batch: Batch) -> None:
         """Records whose windows are gone: to the side output, or dropped and counted."""
         if self.late_tag is not None:

@@ -83,8 +83,8 @@ class _Worker(threading.Thread):
             job.failed(task, error)
             job._wake()
         finally:
-            for error in task.close():
-                job.failed(task, error)
+            for failure in task.close():
+                job.failed(task, failure)
 
     def _loop(self) -> None:
         job, task, awake = self.job, self.task, self._awake

@@ -71,8 +71,8 @@ def simulate(
     except Exception as error:
         job.failed(current, error)
     for task in job.tasks:
-        for error in task.close():
-            job.failed(task, error)
+        for failure in task.close():
+            job.failed(task, failure)
     job.ended()
     job.wait()
     return job

@@ -108,7 +108,7 @@ class CountWindow(Window):
         return hash(self.id)
 
     def __eq__(self, other: object) -> bool:
-        return self.__class__ is other.__class__ and self.id == other.id  # type: ignore[attr-defined]
+        return isinstance(other, CountWindow) and self.id == other.id
 
     def __repr__(self) -> str:
         return f"CountWindow(id={self.id})"
