@@ -94,7 +94,11 @@ cdef object physical_array(object array, int kind):
     type = array.type
     t = pa.types
     if t.is_dictionary(type):
-        return physical_array(array.dictionary_decode(), kind)
+        values = array.dictionary
+        plain = normal_type(values.type)
+        if values.type != plain:                   # Arrow takes nothing from an array of views
+            values = values.cast(plain)
+        return physical_array(values.take(array.indices), kind)
     if kind == I64:
         if t.is_decimal(type):
             return small_decimal_to_int64(array)

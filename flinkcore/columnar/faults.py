@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from flinkcore._native.column import Column
 from flinkcore.columnar.batch import Batch
-from flinkcore.columnar.rows import to_rows
+from flinkcore.columnar.rows import to_texts
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import ConfigurationError, DataError
 
@@ -69,7 +69,7 @@ class BadRecords:
     def rows(self, batch: Batch, reason: str, where: str = "") -> None:
         """Records that were read but cannot be processed, all for one reason."""
         if batch.num_rows and not self.drops:
-            self._take([str(row) for row in to_rows(batch)], where, reason)
+            self._take(to_texts(batch), where, reason)
         else:
             self._count(DROPPED, batch.num_rows)
 

@@ -6,31 +6,63 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from flinkcore._native.column import BOOL, F64, I64, Column
+from flinkcore._native.column import BOOL, BYTES, F64, I64, Column
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.decode import to_pylist
 from flinkcore.columnar.encode import from_pylist
 from flinkcore.columnar.fields import ValueFault, null_field, split_fields
 from flinkcore.columnar.row import Row, RowKind, make_rows
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import SchemaError
+from flinkcore.errors import DataError, SchemaError
 
 
 def to_rows(batch: Batch) -> list[Any]:
     """The records of a batch as Python values, in the form of its schema. A new list of new rows.
 
     Rows carry the batch's row kinds; other forms have no place for them (see Batch.row_kinds).
+    DataError : a date or a timestamp outside Python's years, a string that is not UTF-8
     """
     form = batch.schema.form
     if form in ("object", "value"):
-        values = to_pylist(batch.column(0))
+        values = _values(batch, 0)
         return list(values) if form == "object" else values
-    columns = [to_pylist(column) for column in batch.columns]
+    columns = [_values(batch, i) for i in range(len(batch.schema.names))]
     if form == "tuple":
         return list(zip(*columns)) if columns else [()] * batch.num_rows
     kinds = None if batch.row_kinds is None else batch.row_kinds.tolist()
     return make_rows(batch.schema.names, columns, batch.num_rows, kinds)
+
+
+def _values(batch: Batch, index: int) -> list[Any]:
+    try:
+        return to_pylist(batch.column(index))
+    except (pa.ArrowException, ValueError) as error:
+        column = batch.column(index)
+        text = str(error)
+        if column.kind == BYTES and not isinstance(error, ValueError):
+            text = f"a {column.type} is not UTF-8; declare the column as binary"
+        raise DataError(f"column '{batch.schema.names[index]}': {text}") from error
+
+
+def to_texts(batch: Batch) -> list[str]:
+    """The records of a batch as text, for messages: also those that hold values which Python has not."""
+    try:
+        return [str(row) for row in to_rows(batch)]
+    except DataError:
+        columns = [_physical_values(batch, i) for i in range(len(batch.schema.names))]
+        return [str(row) for row in make_rows(batch.schema.names, columns, batch.num_rows)]
+
+
+def _physical_values(batch: Batch, index: int) -> list[Any]:
+    try:
+        return _values(batch, index)
+    except DataError:
+        column = batch.column(index)
+        if column.kind == BYTES:
+            return column.to_arrow().cast(pa.binary()).to_pylist()
+        return column.to_numpy().tolist()
 
 
 def from_rows(rows: list[Any], schema: Schema, what: str) -> tuple[Column, ...]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,10 @@ from flinkcore.errors import ConnectorError, JobCancelledError, SchemaError
 SPLIT_ROWS_MAX = 1 << 18
 
 
+# Readers that are sources: what the first stream reads is gone for a second one.
+_READERS: weakref.WeakSet[pa.RecordBatchReader] = weakref.WeakSet()
+
+
 class ArrowSource(Source):
     """Anything that speaks Arrow, without a copy: a pyarrow Table or RecordBatch, a Polars or pandas data
     frame, a DuckDB relation, a dict of NumPy arrays, a reader of record batches.
@@ -47,8 +52,14 @@ class ArrowSource(Source):
 
     def __init__(self, data: Any) -> None:
         found = tables_of(data)
+        if not found.schema.names:
+            raise SchemaError(f"the {type(data).__name__} has no columns, so its records have no fields")
         self.stream: pa.RecordBatchReader | None = None
         if isinstance(found, pa.RecordBatchReader):
+            if found in _READERS:
+                raise SchemaError("this RecordBatchReader is already the source of another stream, and can be read "
+                                  "once; pass reader.read_all() to have its rows twice")
+            _READERS.add(found)
             self.stream = found
             self.parallelism_max = 1
             self.not_replayable = (f"a stream of Arrow batches ({type(data).__name__}) can be read once; "
@@ -96,14 +107,20 @@ def tables_of(data: Any) -> pa.Table | pa.RecordBatchReader:
     try:
         if library == "pandas" and type(data).__name__ == "DataFrame":
             return pa.Table.from_pandas(data, preserve_index=False)
+        if isinstance(data, (str, bytes)):
+            raise TypeError("a text is no table")
         if hasattr(data, "__arrow_c_stream__"):
             # A Polars data frame lies in memory; of another library's object only the stream is known.
             return pa.table(data) if library == "polars" else pa.RecordBatchReader.from_stream(data)
         if hasattr(data, "__arrow_c_array__"):
             return pa.Table.from_batches([pa.record_batch(data)])
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise SchemaError(f"{library}'s {type(data).__name__} cannot be read as an Arrow table: "
-                          f"{error}") from error
+    except Exception as error:  # of a library that we do not know
+        text = ": ".join(map(str, reversed(error.args))) if len(error.args) == 2 else str(error)
+        if "non-struct type" in text:
+            text = "it is one column; give it a name: {'value': column}"
+        raise SchemaError(f"{library}'s {type(data).__name__} cannot be read as an Arrow table: {text}") from error
+    if hasattr(data, "collect"):
+        raise SchemaError(f"expected data, got a {type(data).__name__}, which is a plan; call its collect() first")
     raise SchemaError("expected a pyarrow Table, RecordBatch or RecordBatchReader, a Polars or pandas "
                       "DataFrame, a DuckDB relation, a dict of NumPy arrays or anything with "
                       f"__arrow_c_stream__ or __arrow_c_array__; got {type(data).__name__}. For Python "
@@ -114,13 +131,17 @@ def table_of_columns(columns: Mapping[str, Any]) -> pa.Table:
     """A dict of equally long NumPy arrays, pyarrow arrays or lists as a table, NumPy numbers without a copy."""
     arrays: dict[str, Any] = {}
     for name, values in columns.items():
+        if not isinstance(name, str):
+            raise SchemaError(f"names of columns are texts, got {name!r}")
+        if isinstance(values, (str, bytes)):
+            raise SchemaError(f"column '{name}' is one {type(values).__name__} {values!r}; give it as a list or array")
         if getattr(values, "ndim", 1) != 1:
             raise SchemaError(f"column '{name}' has {values.ndim} dimensions; a column has one")
         try:
             arrays[name] = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values)
         except (pa.ArrowException, TypeError, ValueError) as error:
-            raise SchemaError(f"column '{name}' ({type(values).__name__}) cannot be an Arrow column: "
-                              f"{error}") from error
+            kind = f"{type(values).__name__} of {values.dtype}" if hasattr(values, "dtype") else type(values).__name__
+            raise SchemaError(f"column '{name}' ({kind}) cannot be an Arrow column: {error}") from error
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise SchemaError("columns must be equally long, got "

@@ -187,7 +187,7 @@ def test_empty_tables(reading):
         (pl.Series([1]), "polars's Series cannot be read as an Arrow table"),
         ({"a": np.zeros(2), "b": np.zeros(3)}, "columns must be equally long, got 'a': 2 rows, 'b': 3 rows"),
         ({"a": np.zeros((2, 2))}, "column 'a' has 2 dimensions; a column has one"),
-        ({"a": np.array([object()])}, "column 'a' \\(ndarray\\) cannot be an Arrow column"),
+        ({"a": np.array([object()])}, "column 'a' \\(ndarray of object\\) cannot be an Arrow column"),
     ],
 )
 def test_what_does_not_speak_arrow_is_refused(data, message):
