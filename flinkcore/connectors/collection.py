@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from flinkcore._native.values import detached_list
+from flinkcore._native.values import detached, detached_list
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.base import (
@@ -22,6 +22,10 @@ from flinkcore.connectors.base import (
 )
 from flinkcore.connectors.fit import batch_of_values
 from flinkcore.errors import ConnectorError
+from flinkcore.time.clock import Clock
+
+# How long an iterator is asked for more values before those that are there go on.
+READ_NS = 2_000_000
 
 
 class CollectionSource(Source):
@@ -68,7 +72,7 @@ class CollectionSource(Source):
         if split.rows_read:
             raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: "
                                  f"{self.not_replayable}")
-        return IteratorReader(self.iterator, split)
+        return IteratorReader(self.iterator, split, context.clock)
 
 
 class BatchReader(SourceReader):
@@ -98,14 +102,21 @@ class IteratorSplit(SourceSplit):
 
 
 class IteratorReader(SourceReader):
-    """Values taken from an iterator, as many as asked for: a generator is not run ahead of the job."""
+    """Values taken from an iterator, for READ_NS at most: those of a slow generator do not wait for each other."""
 
-    def __init__(self, iterator: Iterator[Any], split: IteratorSplit) -> None:
+    def __init__(self, iterator: Iterator[Any], split: IteratorSplit, clock: Clock) -> None:
         self.iterator = iterator
         self.split = split
+        self.clock = clock
 
     def read(self, max_rows: int, timeout_ms: int) -> list[Any] | None:
-        rows = list(islice(self.iterator, max_rows))
+        rows: list[Any] = []
+        add, now_ns = rows.append, self.clock.now_ns
+        end_ns = now_ns() + READ_NS
+        for value in islice(self.iterator, max_rows):
+            add(detached(value))
+            if now_ns() >= end_ns:
+                break
         self.split = replace(self.split, rows_read=self.split.rows_read + len(rows))
         return rows or None
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import index
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +36,11 @@ class NumberSequenceSource(Source):
     schema = Schema(["value"], [pa.int64()], "value")
 
     def __init__(self, start: int, end: int) -> None:
+        try:
+            start, end = index(start), index(end)
+        except TypeError:
+            raise ConfigurationError(f"a number sequence has whole numbers as bounds, got {start!r} and {end!r}"
+                                     ) from None
         if start > end:
             raise ConfigurationError(f"a number sequence needs start <= end, got {start} and {end}")
         if start < -LONG_MAX - 1 or end > LONG_MAX:

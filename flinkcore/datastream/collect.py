@@ -29,6 +29,9 @@ class _Results:
             self._job.cancel()
         self._sink.cancel()
 
+    def __del__(self) -> None:
+        self.close()  # nobody will read any more: the job need not run on
+
     def _next_batch(self) -> Batch | None:
         try:
             return next(self._batches, None)

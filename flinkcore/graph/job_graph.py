@@ -178,6 +178,10 @@ def _reachable(transformations: Iterable[Transformation]) -> set[Transformation]
     return seen
 
 
+# Operators of a chain call each other, three Python frames each, and the functions of the user need some, too.
+CHAIN_LENGTH_MAX = 100
+
+
 def _chains(nodes: Iterable[Node], config: Configuration) -> list[Chain]:
     enabled = config.get(options.OPERATOR_CHAINING)
     chains: list[Chain] = []
@@ -204,6 +208,8 @@ def _can_chain(node: Node) -> bool:
         return False
     connection = node.inputs[0]
     source = connection.source
+    if source.chain is None or len(source.chain.nodes) >= CHAIN_LENGTH_MAX:
+        return False
     if source.transformation.chaining == "never" or source.parallelism != node.parallelism:
         return False
     return connection.partitioning is Partitioning.FORWARD or node.parallelism == 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from flinkcore import options
 from flinkcore.connectors.base import SplitEnumerator
-from flinkcore.errors import FlinkcoreError, SchemaError, UserFunctionError
+from flinkcore.errors import ConfigurationError, FlinkcoreError, SchemaError, UserFunctionError
 from flinkcore.graph.job_graph import Chain, Connection, JobGraph, Node
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
@@ -22,6 +22,9 @@ from flinkcore.runtime.routing import (
 from flinkcore.runtime.source_driver import SharedEnumerator, SourceDriver
 from flinkcore.runtime.task import OperatorRunner, Task
 from flinkcore.time.clock import Clock
+
+# Two exchanges between 300 subtasks each. More of them take minutes to connect, and help nobody in one process.
+CHANNELS_MAX = 200_000
 
 Channels = dict[tuple[Connection, int, int], Channel]  # (edge, subtask of the source, subtask of the target)
 
@@ -39,6 +42,12 @@ def deploy(graph: JobGraph, clock: Clock, interrupted: Callable[[], bool] = lamb
                         connection.partitioning, i, node.parallelism, connection.target.parallelism
                     ):
                         channels[connection, i, j] = Channel(capacity)
+                    if len(channels) > CHANNELS_MAX:
+                        raise ConfigurationError(
+                            f"a parallelism of {node.parallelism} and {connection.target.parallelism} between "
+                            f"'{node.name}' and '{connection.target.name}' makes more than {CHANNELS_MAX} channels "
+                            f"in one process; lower the parallelism (there is one thread for each subtask)"
+                        )
     enumerators = {
         node: SharedEnumerator(_enumerator(node), node.parallelism)
         for node in graph.nodes

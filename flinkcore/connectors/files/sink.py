@@ -88,6 +88,9 @@ class FileSink(Sink):
                  buckets: BucketAssigner | None = None, part_prefix: str = "part",
                  part_suffix: str | None = None, compression: str | None = None,
                  check_interval_ms: int = 60_000, filesystem: pafs.FileSystem | None = None) -> None:
+        if not isinstance(format, WriterFormat):
+            raise ConfigurationError("a file sink writes in a WriterFormat, e.g. CsvWriter(header=True), JsonWriter() "
+                                     f"or ParquetWriter(), got {format!r}")
         if compression is not None and (compression not in CODECS.values() or not format.compressible):
             raise ConfigurationError("compression of a file sink is gzip, zstd, bz2 or lz4, for text, CSV "
                                      f"and JSON; got {compression!r} for {format.name}, see the format's own "

@@ -63,6 +63,12 @@ class FileSource(Source):
                  monitor_interval_ms: int | None = None, recursive: bool = True,
                  filesystem: pafs.FileSystem | None = None, split_bytes: int | None = None,
                  bad_records: str = "fail") -> None:
+        for path in paths if isinstance(paths, (list, tuple)) else [paths]:
+            if not isinstance(path, (str, os.PathLike)):
+                raise ConfigurationError(f"a file source reads a path or a list of paths, got {path!r}")
+        if not isinstance(format, ReaderFormat):
+            raise ConfigurationError("a file source reads in a ReaderFormat, e.g. Csv(header=True), JsonLines() or "
+                                     f"Parquet(), got {format!r}")
         self.paths: list[PathLike] = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
         if not self.paths:
             raise ConfigurationError("a file source needs at least one path, got an empty list")
