@@ -179,12 +179,12 @@ class PaneWindow(WindowedAggregate):
         self.out.watermark(watermark_ms)
 
     def process_timer(self, now_ms: int) -> None:
-        self._advance(now_ms)
+        self._advance(now_ms - 1)  # all records of a window's last millisecond come before it fires
         self._register_timer()
 
     def _register_timer(self) -> None:
         if self._ends:
-            self.context.timers.register(self._ends[0] - 1)
+            self.context.timers.register(self._ends[0])
 
     def _advance(self, time_ms: int) -> None:
         """Fires every window whose last millisecond has come, the earliest first, and lets panes go."""

@@ -129,13 +129,13 @@ class SessionWindow(WindowedAggregate):
         self.out.watermark(watermark_ms)
 
     def process_timer(self, now_ms: int) -> None:
-        self._advance(now_ms)
+        self._advance(now_ms - 1)  # all records of a window's last millisecond come before it fires
         self._register_timer()
 
     def _register_timer(self) -> None:
         end_ms = self.sessions.min_end
         if end_ms is not None:
-            self.context.timers.register(end_ms - 1)
+            self.context.timers.register(end_ms)
 
     def _advance(self, time_ms: int) -> None:
         self.time_ms = time_ms

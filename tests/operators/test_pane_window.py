@@ -108,7 +108,7 @@ def test_a_window_fires_again_for_each_record_within_the_allowed_lateness():
 def test_processing_time_windows_fire_by_the_clock_and_not_at_the_end():
     run = Runner(window(1000, processing_time=True), now_ms=10_500)
     run.send([(1, 1, 0), (1, 2, 0)])
-    run.advance(498)
+    run.advance(499)
     assert run.results() == []
     run.advance(1)
     assert run.results() == [(1, 10_000, 11_000, 2, 3, 2)]
@@ -122,7 +122,11 @@ def test_a_record_of_the_last_millisecond_of_a_processing_time_window_still_coun
     run = Runner(window(1000, processing_time=True), now_ms=10_999)
     run.send([(1, 1, 0)])
     run.advance(0)
-    assert run.results() == [(1, 10_000, 11_000, 1, 1, 1)]
+    run.send([(1, 2, 0)])
+    run.advance(0)
+    assert run.results() == []
+    run.advance(1)
+    assert run.results() == [(1, 10_000, 11_000, 2, 3, 2)]
 
 
 def test_records_without_timestamps_are_refused():

@@ -97,7 +97,7 @@ def test_processing_time_sessions_end_by_the_clock():
     run.send([(1, 1, 0)])
     run.advance(5)
     run.send([(1, 2, 0)])
-    run.advance(8)
+    run.advance(9)
     assert run.results() == []
     run.advance(1)
     assert run.results() == [(1, 100, 115, 2, 3, 2)]
