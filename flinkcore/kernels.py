@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernels for other libraries: Arrow or NumPy in, NumPy out, no job and no stream needed.
 
-Columns are pyarrow Arrays or ChunkedArrays, NumPy arrays, or anything else that NumPy takes. Numbers,
-booleans, times, strings and binary values can be keys; nested values and Python objects cannot.
+Columns are pyarrow Arrays or ChunkedArrays, NumPy arrays, what has __arrow_c_array__ or __arrow_c_stream__ (a Polars
+or pandas Series), or anything else that NumPy takes. Numbers, booleans, times, strings and binary values can be keys;
+nested values and Python objects cannot.
 """
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import pyarrow as pa
 from flinkcore._native import group as _group
 from flinkcore._native import hash as _hash
 from flinkcore._native import partition as _partition
-from flinkcore._native.column import Column, physical_kind
+from flinkcore._native.column import BYTES, Column, normal_type, physical_kind
 
 __all__ = ["GroupIndex", "hash_columns", "hash_partition"]
 
@@ -24,9 +26,29 @@ __all__ = ["GroupIndex", "hash_columns", "hash_partition"]
 def _column_of(values: Any) -> Column:
     if isinstance(values, Column):
         return values
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        return Column.from_arrow(values)
-    return Column.from_numpy(values)
+    if not isinstance(values, pa.Array | pa.ChunkedArray):
+        if hasattr(values, "__arrow_c_stream__"):
+            values = pa.chunked_array(values)
+        elif hasattr(values, "__arrow_c_array__"):
+            values = pa.array(values)
+        else:
+            return Column.from_numpy(values)
+    return Column.from_arrow(values)
+
+
+def _key_of(values: Any, type: pa.DataType) -> Column:
+    """A key column in the type of its index: in its unit, scale and width."""
+    column = _column_of(values)
+    if column.type == normal_type(type) or column.kind != physical_kind(type) or column.kind == BYTES:
+        return column  # of another kind: the index says so
+    t = pa.types
+    assert column.type is not None  # objects have a kind of their own
+    if t.is_integer(column.type) and t.is_integer(type) and column.type.bit_width < type.bit_width:
+        return column
+    try:
+        return Column.from_arrow(column.to_arrow().cast(type))
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"a key column of {column.type} cannot become {type}, the index's type: {error}") from error
 
 
 def hash_columns(*columns: Any) -> npt.NDArray[np.uint64]:
@@ -55,6 +77,8 @@ def hash_partition(*columns: Any, count: int) -> tuple[npt.NDArray[np.int64], np
     >>> [order[bounds[p]:bounds[p + 1]].tolist() for p in range(2)]
     [[0, 2], [1, 3]]
     """
+    if not 1 <= index(count) < 2**31:
+        raise ValueError(f"count is from 1 to 2^31 - 1, got {count}")
     targets = _partition.key_groups(hash_columns(*columns), count)
     return _partition.partition(targets, count)
 
@@ -77,8 +101,11 @@ class GroupIndex:
     def __init__(self, *types: pa.DataType) -> None:
         """An empty index over key columns of these Arrow types.
 
-        ValueError : no type;  TypeError : a nested type
+        ValueError : no type;  TypeError : a nested type, or what is no type
         """
+        for type in types:
+            if not isinstance(type, pa.DataType):
+                raise TypeError(f"the types of key columns are Arrow types, e.g. pa.int64(), got {type!r}")
         self.types = types
         self._index = _group.GroupIndex([physical_kind(type) for type in types])
 
@@ -94,16 +121,22 @@ class GroupIndex:
     def intern(self, *columns: Any) -> npt.NDArray[np.int32]:
         """The id of each row's key, a new one for a new key: int32[n].
 
-        TypeError : a column of another kind;  ValueError : of another length, or not one per key column
+        TypeError : a column of another kind;  ValueError : of another length, not one per key column, or with a
+        value that the index's type cannot hold
         OverflowError : more than 2^31 - 1 keys
         """
-        keys = [_column_of(column) for column in columns]
+        keys = self._keys_of(columns)
         return self._index.intern(keys, _hash.hash_columns(keys))
 
     def find(self, *columns: Any) -> npt.NDArray[np.int32]:
         """The id of each row's key, -1 for a key without one: int32[n]. Errors as intern."""
-        keys = [_column_of(column) for column in columns]
+        keys = self._keys_of(columns)
         return self._index.find(keys, _hash.hash_columns(keys))
+
+    def _keys_of(self, columns: tuple[Any, ...]) -> list[Column]:
+        if len(columns) != len(self.types):
+            raise ValueError(f"{len(columns)} key columns, the index has {len(self.types)}")
+        return [_key_of(column, type) for column, type in zip(columns, self.types)]
 
     def ids(self) -> npt.NDArray[np.int32]:
         """The ids that have a key, ascending."""
