@@ -10,7 +10,7 @@ from functools import reduce
 from typing import Any
 
 from flinkcore.table.expressions import col, lit
-from tests.simulation.data import ID, I, Record, S, V, X
+from tests.simulation.data import ID, INT, Record, S, V, X
 
 
 def wrapped(value: int, bits: int = 64) -> int:
@@ -71,7 +71,7 @@ AGGREGATES = (
     Aggregate("v_max", lambda: col("v").max, lambda rs: _least_or_none(rs, V, max)),
     Aggregate("v_avg", lambda: col("v").avg, lambda rs: average(present(rs, V))),
     Aggregate("v_twice", lambda: (col("v") * 2).sum, lambda rs: total([2 * v for v in present(rs, V)])),
-    Aggregate("i_sum", lambda: col("i").sum, lambda rs: total(present(rs, I), 32)),
+    Aggregate("i_sum", lambda: col("i").sum, lambda rs: total(present(rs, INT), 32)),
     Aggregate("x_sum", lambda: col("x").sum, lambda rs: total(present(rs, X))),
     Aggregate("x_avg", lambda: col("x").avg, lambda rs: average(present(rs, X))),
     Aggregate("x_min", lambda: col("x").min, lambda rs: _least_or_none(rs, X, min), tame=True),

@@ -74,7 +74,7 @@ class Job:
 
 def random_job(seed: int) -> Job | LateJob:
     rng = random.Random(f"job {seed}")
-    if rng.random() < 0.15:
+    if rng.random() < 0.2:
         return random_late_job(rng)
     ordered = rng.random() < 0.4
     wild = rng.random() < 0.25
@@ -83,7 +83,8 @@ def random_job(seed: int) -> Job | LateJob:
     disorder_ms = rng.choice([0, 10, 120])
     sources = []
     for i in range(source_count):
-        count = rng.choice([0, 1, 3, rng.randint(0, 30), rng.randint(10, 60), rng.randint(30, 150)])
+        some, more, most = rng.randint(0, 30), rng.randint(10, 150), rng.randint(100, 400)
+        count = rng.choice([0, 1, 3, some, more, more, most])
         sources.append(tuple(random_records(rng, count, i * 1000, base_ms, disorder_ms, wild)))
     form = rng.choice(["row", "object"])
     end = random_end(rng, ordered, wild)
@@ -116,7 +117,7 @@ def run_one(seed: int, job: Job | LateJob, number: int) -> None:
             if not run.wait(RUN_TIMEOUT_S):
                 run.cancel()
                 raise AssertionError(f"the threads were not done after {RUN_TIMEOUT_S} s")
-    check_run(run, watch)
+    check_run(run, watch, job.end.clocked)
     job.check({name: sink.results() for name, sink in sinks.items()})
 
 

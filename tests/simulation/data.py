@@ -15,7 +15,7 @@ from flinkcore.common import Row, Types
 Record = tuple[Any, ...]
 
 FIELDS = ("id", "k", "g", "i", "v", "x", "s", "ts")
-ID, K, G, I, V, X, S, TS = range(8)
+ID, K, G, INT, V, X, S, TS = range(8)
 TYPE = Types.ROW_NAMED(
     list(FIELDS),
     [

@@ -20,7 +20,17 @@ from flinkcore.datastream import (
     WindowFunction,
 )
 from flinkcore.datastream.state import MapStateDescriptor, ValueStateDescriptor
-from flinkcore.datastream.window import CountTrigger, EventTimeTrigger, PurgingTrigger, TumblingEventTimeWindows
+from flinkcore.datastream.time_domain import TimeDomain
+from flinkcore.datastream.window import (
+    CountTrigger,
+    EventTimeTrigger,
+    ProcessingTimeSessionWindows,
+    ProcessingTimeTrigger,
+    PurgingTrigger,
+    SlidingProcessingTimeWindows,
+    TumblingEventTimeWindows,
+    TumblingProcessingTimeWindows,
+)
 from flinkcore.table.expressions import col, lit
 from flinkcore.time import MAX_WATERMARK
 from tests.simulation.aggregates import DISTINCT, Aggregate, expressions, random_aggregates, results
@@ -58,9 +68,10 @@ def only_inserts(found: Sequence[Result]) -> None:
 
 
 class End:
-    """form : of the records that it takes;  final : results are only certain in batch mode"""
+    """form : of the records that it takes;  clocked : it has timers of processing time"""
 
     form = "row"
+    clocked = False
 
     def build(self, stream: DataStream, physical: Physical) -> Outputs:
         raise NotImplementedError
@@ -331,6 +342,48 @@ class _Numbered(ProcessWindowFunction):
         yield key, ids, len(ids)
 
 
+@dataclass
+class ProcessingWindows(End):
+    """Windows of the clock's time: which records meet in one is chance, but each meets only its own."""
+
+    key: Key
+    kind: str
+    row_wise: bool
+    clocked = True
+
+    def build(self, stream: DataStream, physical: Physical) -> Outputs:
+        ten = Time.milliseconds(10)
+        assigner = {
+            "tumbling": lambda: TumblingProcessingTimeWindows.of(ten),
+            "sliding": lambda: SlidingProcessingTimeWindows.of(Time.milliseconds(30), ten),
+            "session": lambda: ProcessingTimeSessionWindows.with_gap(ten),
+        }[self.kind]()
+        windowed = self.key.build(physical.route(stream)).window(assigner)
+        if self.row_wise:
+            windowed = windowed.trigger(_SameClockTrigger())
+        made = windowed.aggregate(lit(1).count.alias("n"), col("id").sum.alias("ids"))
+        return {"main": physical.place(made, physical.rng.randint(1, 4))}
+
+    def check(self, found: Found, records: list[Record], ordered: bool, batch_mode: bool) -> None:
+        columns = self.key.columns
+        groups: dict[Any, list[Record]] = {}
+        for record in self.key.kept(records):
+            groups.setdefault(self.key.plain(record), []).append(record)
+        overlap = 3 if self.kind == "sliding" else 1
+        for key, mine in by_key(found["main"], columns).items():
+            spans = [result.row[columns : columns + 2] for result in mine]
+            assert len(set(spans)) == len(spans), f"key {key}: a window fired twice: {spans}"
+            assert [end for _, end in spans] == sorted(end for _, end in spans)
+            count = sum(result.row[columns + 2] for result in mine)
+            assert count <= overlap * len(groups[key]), f"key {key}: {count} of {len(groups[key])} records"
+            ids = sum(result.row[columns + 3] for result in mine)
+            assert ids <= overlap * sum(record[ID] for record in groups[key])
+
+
+class _SameClockTrigger(ProcessingTimeTrigger):
+    """ProcessingTimeTrigger under a name of its own."""
+
+
 # -- running aggregates ------------------------------------------------------------------------------------------
 
 
@@ -430,8 +483,9 @@ class RunningColumns(End):
 class _Process2(KeyedProcessFunction):
     """Counts and timers per key: a row per timer, one at the end with everything, and a side output."""
 
-    def __init__(self, tag: OutputTag) -> None:
+    def __init__(self, tag: OutputTag, clock: OutputTag) -> None:
         self.tag = tag
+        self.clock = clock
 
     def open(self, runtime_context: RuntimeContext) -> None:
         self.total = runtime_context.get_state(ValueStateDescriptor("total", Types.PICKLED_BYTE_ARRAY()))
@@ -440,6 +494,9 @@ class _Process2(KeyedProcessFunction):
         )
 
     def process_element(self, value: Any, ctx: Any) -> Iterable[Any]:
+        soon = ctx.timer_service().current_processing_time() + value[ID] % 7 * 10
+        ctx.timer_service().register_processing_time_timer(soon)
+        yield self.clock, ("registered", ctx.get_current_key(), soon)
         count, sum_ = self.total.value() or (0, 0)
         self.total.update((count + 1, sum_ + (value[V] or 0)))
         bucket = value[ID] % 4
@@ -454,7 +511,10 @@ class _Process2(KeyedProcessFunction):
             yield self.tag, value[ID]
 
     def on_timer(self, timestamp: int, ctx: Any) -> Iterable[Any]:
-        if timestamp < MAX_WATERMARK:
+        if ctx.time_domain() is TimeDomain.PROCESSING_TIME:
+            assert ctx.timer_service().current_processing_time() >= timestamp
+            yield self.clock, ("fired", ctx.get_current_key(), timestamp)
+        elif timestamp < MAX_WATERMARK:
             yield ctx.get_current_key(), timestamp
         else:
             yield ctx.get_current_key(), self.total.value(), tuple(sorted(self.per_id.items()))
@@ -465,13 +525,18 @@ class KeyedProcess(End):
     key: Key
     form: str
     tag_name: str = field(default="thirds")
+    clocked = True
 
     def build(self, stream: DataStream, physical: Physical) -> Outputs:
         tag = OutputTag(self.tag_name, Types.LONG() if is_typed(stream) else None)
-        made = physical.place(
-            self.key.build(physical.route(stream)).process(_Process2(tag)), physical.rng.randint(1, 4)
-        )
-        return {"main": made, "side": made.get_side_output(tag)}
+        clock = OutputTag("clock")
+        keyed = self.key.build(physical.route(stream))
+        made = physical.place(keyed.process(_Process2(tag, clock)), physical.rng.randint(1, 4))
+        return {
+            "main": made,
+            "side": made.get_side_output(tag),
+            "clock": made.get_side_output(clock),
+        }
 
     def check(self, found: Found, records: list[Record], ordered: bool, batch_mode: bool) -> None:
         kept = self.key.kept(records)
@@ -492,11 +557,19 @@ class KeyedProcess(End):
             [((record[ID],), record[TS]) for record in kept if record[ID] % 3 == 0],
             "side output",
         )
+        standing: set[Any] = set()
+        for result in found["clock"]:  # a timer of processing time fires once, and only when it was registered
+            what, *timer = result.row
+            if what == "registered":
+                standing.add(tuple(timer))
+            else:
+                assert tuple(timer) in standing, f"timer {timer} fired that was not registered"
+                standing.remove(tuple(timer))
 
 
 def random_end(rng: random.Random, ordered: bool, wild: bool) -> End:
     """`wild` records are for columns: Python's numbers do not wrap."""
-    choices = ["nothing", "window columns", "window columns", "running columns"]
+    choices = ["nothing", "window columns", "window columns", "running columns", "processing time"]
     if not wild:
         choices += ["window rows", "window rows", "count rows", "running rows", "keyed process"]
     choices += ["count columns"]
@@ -519,6 +592,9 @@ def random_end(rng: random.Random, ordered: bool, wild: bool) -> End:
             rng.random() < 0.15,
             row_wise,
         )
+    if choice == "processing time":
+        key = random_key(rng, True, True)
+        return ProcessingWindows(key, rng.choice(["tumbling", "sliding", "session"]), rng.random() < 0.5)
     if choice == "running columns":
         return RunningColumns(
             random_key(rng, True, True),

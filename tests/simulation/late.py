@@ -14,11 +14,12 @@ from flinkcore.datastream import DataStream, OutputTag
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from tests.simulation.aggregates import Aggregate, expressions, random_aggregates, results
 from tests.simulation.data import ID, TS, TYPE, Record, plain, random_records, rows_of
-from tests.simulation.ends import Found, _Process, _SameTrigger, _summed, same
+from tests.simulation.ends import End, Found, _Process, _SameTrigger, _summed, same
 from tests.simulation.keys import Key, random_key
 from tests.simulation.outcome import Keep
 from tests.simulation.physical import Physical
 from tests.simulation.sources import _Time
+from tests.simulation.steps import replaced
 from tests.simulation.windows import Span, Windows, random_windows
 
 
@@ -91,6 +92,7 @@ class NaiveWindows:
 
 @dataclass
 class LateJob:
+    end = End()
     records: tuple[Record, ...]
     key: Key
     windows: Windows
@@ -180,6 +182,8 @@ def random_late_job(rng: random.Random) -> LateJob:
     how = rng.choice(["columns", "columns", "rows", "functions"])
     disorder_ms = rng.choice([10, 100, 500])
     records = random_records(rng, rng.randint(0, 150), 0, rng.choice([0, -5000]), disorder_ms, False, False)
+    if rng.random() < 0.5:  # around the bounds of windows
+        records = [replaced(r, ts=round(r[TS], -1) + rng.choice([-1, -1, 0, 1])) for r in records]
     windows = random_windows(rng)
     return LateJob(
         tuple(records),

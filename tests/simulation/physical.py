@@ -16,7 +16,8 @@ class Physical:
         self.rng = random.Random(seed)
         self.ordered = ordered
         self.env = StreamExecutionEnvironment.get_execution_environment()
-        self.env.set_parallelism(1 if ordered else self.rng.randint(1, 4))
+        self.parallelism_max = 1 if ordered else self.rng.choice([1, 2, 4])
+        self.env.set_parallelism(self.parallelism())
         # Watermarks so far back that nothing can be late, not even behind a source that was thought idle.
         self.patient = self.rng.random() < 0.3
         if self.rng.random() < 0.2:
@@ -24,7 +25,7 @@ class Physical:
         if self.rng.random() < 0.3:
             self.env.set_max_parallelism(self.rng.choice([4, 7, 128, 1000]))
         self.options: dict[str, Any] = {
-            "flinkcore.batch-rows": self.rng.choice([1, 2, 3, 5, 16, 64, 65_536]),
+            "flinkcore.batch-rows": self.rng.choice([1, 2, 5, 16, 64, 65_536, 65_536]),
             "flinkcore.channel-batches": self.rng.choice([1, 1, 2, 8]),
             "pipeline.auto-watermark-interval": f"{self.rng.choice([0, 1, 50, 200])} ms",
             "execution.runtime-mode": "BATCH" if batch_mode else "STREAMING",
@@ -32,10 +33,13 @@ class Physical:
         for key, value in self.options.items():
             self.env.get_configuration().set_string(key, str(value))
 
+    def parallelism(self) -> int:
+        return self.rng.randint(1, self.parallelism_max)
+
     def place(self, stream: DataStream, parallelism: int | None = None) -> DataStream:
         """Settings of the last step that leave its results alone."""
         if parallelism is None and not self.ordered and self.rng.random() < 0.6:
-            parallelism = self.rng.randint(1, 4)
+            parallelism = self.parallelism()
         if parallelism is not None:
             stream.set_parallelism(parallelism)
         chance = self.rng.random()

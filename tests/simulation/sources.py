@@ -122,7 +122,7 @@ class Input:
         self, records: list[Record], kind: str, physical: Physical, late_assigned: bool
     ) -> DataStream:
         env, rng, ordered = physical.env, physical.rng, physical.ordered
-        parallelism = 1 if ordered else rng.randint(1, 4)
+        parallelism = physical.parallelism()
         single = parallelism == 1  # records come in their order
         in_source = not late_assigned and rng.random() < 0.5
         typed = kind != "objects"
@@ -154,7 +154,7 @@ class Input:
             stream = stream.assign_timestamps_and_watermarks(
                 strategy(physical, bounded, self.span_ms, typed)
             )
-            stream.set_parallelism(1 if ordered else rng.randint(1, 4))
+            stream.set_parallelism(physical.parallelism())
         return stream
 
     def _partitions(self, records: list[Record], physical: Physical) -> tuple[Source, int]:

@@ -8,10 +8,16 @@ import pytest
 from flinkcore.common import Duration, Time, Types, WatermarkStrategy
 from flinkcore.common.watermark_strategy import TimestampAssigner, WatermarkGenerator
 from flinkcore.datastream import OutputTag, StreamExecutionEnvironment
-from flinkcore.datastream.window import EventTimeSessionWindows, SlidingEventTimeWindows, TumblingEventTimeWindows
+from flinkcore.datastream.window import (
+    EventTimeSessionWindows,
+    ProcessingTimeSessionWindows,
+    SlidingEventTimeWindows,
+    TumblingEventTimeWindows,
+    TumblingProcessingTimeWindows,
+)
 from flinkcore.errors import ConfigurationError
 from flinkcore.table.expressions import col
-from flinkcore.testing import simulate
+from flinkcore.testing import harness, simulate
 from tests.simulation.sources import Partitions
 
 PAIR = Types.ROW_NAMED(["k", "v"], [Types.STRING(), Types.LONG()])
@@ -126,3 +132,22 @@ def test_a_partitioner_of_ones_own_chooses_among_subtasks():
     numbers = env.from_collection(list(range(10)), Types.LONG())
     parts = numbers.partition_custom(lambda key, count: key % count, lambda n: n).map(lambda n: n).set_parallelism(3)
     assert sorted(simulate(parts, 1)) == list(range(10))
+
+
+@pytest.mark.parametrize("assigner", [TumblingProcessingTimeWindows, ProcessingTimeSessionWindows])
+def test_a_window_of_processing_time_fires_after_its_last_millisecond(assigner):
+    gap = Time.milliseconds(10)
+    made = assigner.of(gap) if assigner is TumblingProcessingTimeWindows else assigner.with_gap(gap)
+    stream = environment().from_collection([], PAIR).key_by("k")
+    window = stream.window(made).aggregate(col("v").count.alias("n"))._transformation.factory()
+    op = harness(window, key="k")
+    op.batch([("a", 1)])
+    op.advance(9)
+    assert op.output() == []
+    if assigner is TumblingProcessingTimeWindows:
+        op.batch([("a", 2)])
+        op.advance(1)
+        assert [row[3] for row in op.output()] == [2]
+    else:
+        op.advance(1)
+        assert [row[3] for row in op.output()] == [1]

@@ -44,6 +44,10 @@ def test_a_seed_repeats_its_run(seed):
 
 
 def test_a_wrong_answer_is_told_with_the_command_that_replays_it(monkeypatch):
-    monkeypatch.setattr("tests.simulation.campaign.run_one", lambda seed, job, number: run_one(seed, job, number) or 1 / 0)
+    def wrong(seed, job, number):
+        run_one(seed, job, number)
+        raise ValueError("wrong")
+
+    monkeypatch.setattr("tests.simulation.campaign.run_one", wrong)
     with pytest.raises(AssertionError, match=r"python -m tests\.simulation\.campaign 3\b"):
         check_seed(3)
