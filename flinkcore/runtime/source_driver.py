@@ -207,12 +207,12 @@ class SourceDriver(Operator):
                     f"{type(self.source).__name__}.create_reader returned {type(reader).__name__}, "
                     f"expected a SourceReader"
                 )
-            assign: AssignTimestamps | None = None
+            active = _ActiveSplit(split, reader, None)
+            self._active.append(active)  # first of all: what fails from here on closes the reader
             if self.watermarks is not None:
-                assign = AssignTimestamps(self.watermarks, self.source.schema)
+                active.assign = AssignTimestamps(self.watermarks, self.source.schema)
                 self.combined.add(split.split_id)
-                assign.open(self.context, _SplitOutput(self, split.split_id))
-            self._active.append(_ActiveSplit(split, reader, assign))
+                active.assign.open(self.context, _SplitOutput(self, split.split_id))
 
     def _check_split(self, split: SourceSplit) -> None:
         source = type(self.source).__name__

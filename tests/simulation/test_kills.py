@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from flinkcore.common import Types
+from flinkcore.common import Types, WatermarkStrategy
 from flinkcore.datastream import StreamExecutionEnvironment
 from flinkcore.errors import JobCancelledError, JobExecutionError
 from flinkcore.runtime import job as jobs
@@ -21,6 +21,7 @@ from flinkcore.runtime.task import OperatorRunner, Task
 from tests.simulation.campaign import random_job
 from tests.simulation.outcome import watched
 from tests.simulation.physical import Physical
+from tests.simulation.sources import Partitions
 
 WAIT_S = 20
 REPLAY = "replay: python -m pytest 'tests/simulation/test_kills.py' -k '{}'"
@@ -203,3 +204,44 @@ def test_an_operator_that_cannot_be_closed_fails_its_job_and_others_are_closed()
             with pytest.raises(JobExecutionError, match="cannot close"):
                 run.wait(WAIT_S)
     all_closed_once(run, watch)
+
+
+class Fragile(Partitions):
+    """Splits whose readers cannot be closed."""
+
+    def __init__(self, partitions, splits_at_once):
+        super().__init__(partitions, splits_at_once)
+        self.closed = []
+
+    def create_reader(self, split, context):
+        reader = super().create_reader(split, context)
+
+        def close():
+            self.closed.append(split.split_id)
+            raise Planned(f"split {split.split_id}")
+
+        reader.close = close
+        return reader
+
+
+@pytest.mark.parametrize("splits_at_once", [1, 3])
+def test_readers_are_closed_once_each_although_closing_fails(splits_at_once):
+    records = [(i, "k", 0, 0, 0, 0.0, "s", 0) for i in range(3)]
+    source = Fragile([records, records * 2, records * 3], splits_at_once)
+    env = StreamExecutionEnvironment.get_execution_environment().set_parallelism(1)
+    env.from_source(source).print()
+    with no_thread_stays(), pytest.raises(JobExecutionError, match="split 0"):
+        env.execute()
+    assert sorted(source.closed) == [str(i) for i in range(splits_at_once)]
+
+
+def test_a_reader_is_closed_when_the_watermarks_of_its_split_cannot_be_made():
+    def no_generator():
+        raise ValueError("no generator")
+
+    source = Fragile([[(0, "k", 0, 0, 0, 0.0, "s", 0)]], 1)
+    env = StreamExecutionEnvironment.get_execution_environment().set_parallelism(1)
+    env.from_source(source, WatermarkStrategy.for_generator(no_generator)).print()
+    with no_thread_stays(), pytest.raises(JobExecutionError, match="no generator"):
+        env.execute()
+    assert source.closed == ["0"]
