@@ -70,11 +70,17 @@ class UserFunctionError(FlinkcoreError, RuntimeError):
         self.function = function
         self.record = record
         self.position = position
-        where = f"operator '{operator}': {function} raised {type(error).__name__}: {_text(error)}"
-        if position is not None:
-            where += f"\n  at record {position} of its batch: {_shorten(record)}"
-        super().__init__(where + "\n" + _user_traceback(error.__traceback__, error))
+        self._traceback = _user_traceback(error.__traceback__, error)
+        super().__init__()
         self.__cause__ = error
+
+    def __str__(self) -> str:
+        error = self.__cause__
+        text = f"operator '{self.operator}': {self.function} raised {type(error).__name__}: "
+        text += "" if error is None else _text(error)
+        if self.position is not None:
+            text += f"\n  at record {self.position} of its batch: {_shorten(self.record)}"
+        return f"{text}\n{self._traceback}"
 
 
 def described(error: BaseException) -> str:

@@ -25,6 +25,7 @@ from flinkcore.datastream.functions import (
 )
 from flinkcore.datastream.output_tag import OutputTag
 from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
+from flinkcore.datastream.time_domain import TimeDomain
 from flinkcore.datastream.timerservice import TimerService
 from flinkcore.datastream.window import (
     CountWindow,
@@ -66,6 +67,7 @@ __all__ = [
     "RuntimeContext",
     "RuntimeExecutionMode",
     "StreamExecutionEnvironment",
+    "TimeDomain",
     "TimeWindow",
     "TimerService",
     "Trigger",

@@ -29,7 +29,7 @@ from flinkcore.expr.aggregate import AggregatePlan, plan, result_name
 from flinkcore.expr.nodes import Alias, Expr, FieldReference, output_name
 from flinkcore.graph.transformation import Edge, Partitioner, Partitioning, Transformation
 from flinkcore.operators.base import Operator, OperatorContext
-from flinkcore.operators.batches import Filter, MapBatches, Project
+from flinkcore.operators.batches import Filter, MapBatches, PickColumns, Project
 from flinkcore.operators.functions import (
     FilterFunction,
     FlatMapFunction,
@@ -246,6 +246,18 @@ class DataStream(_Settings):
         if not isinstance(func, ProcessFunction):
             raise ConfigurationError(f"process takes a ProcessFunction, got {_called(func)}")
         return self._row_step("PROCESS", ProcessRows, func, output_type)
+
+    def project(self, *field_indexes: int) -> DataStream:
+        """Fields of a stream of typed tuples, in this order."""
+        schema = self._schema
+        if schema.form != "tuple":
+            raise SchemaError(f"Only Tuple DataStreams can be projected; this is a stream of {schema}")
+        wrong = [i for i in field_indexes if not isinstance(i, int) or not 0 <= i < len(schema)]
+        if wrong or not field_indexes:
+            raise SchemaError(f"project takes positions from 0 to {len(schema) - 1}, got {field_indexes}")
+        names = [f"f{i}" for i in range(len(field_indexes))]
+        out = Schema(names, [schema.types[i] for i in field_indexes], "tuple")
+        return self._step("Projection", lambda: PickColumns(schema, field_indexes, out), out)
 
     def _row_step(
         self, name: str, operator: Any, func: Any, output_type: TypeInformation | None
@@ -728,6 +740,9 @@ class KeyedStream(DataStream):
     def with_columns(self, *expressions: Any) -> DataStream:
         return self._original.with_columns(*expressions)
 
+    def project(self, *field_indexes: int) -> DataStream:
+        return self._original.project(*field_indexes)
+
     def map_batches(self, func: Callable[[pa.RecordBatch], Any], output_schema: Any = None) -> DataStream:
         return self._original.map_batches(func, output_schema)
 
@@ -896,3 +911,12 @@ def _sink_context(context: OperatorContext, schema: Schema) -> SinkContext:
         subtask_index=context.subtask_index,
         parallelism=context.parallelism,
     )
+
+
+def __getattr__(name: str) -> Any:
+    # Where PyFlink has them; they are made of the classes above.
+    if name in ("WindowedStream", "AllWindowedStream"):
+        from flinkcore.datastream import windowed_stream
+
+        return getattr(windowed_stream, name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -60,7 +60,7 @@ class OperatorContext:
     max_parallelism: int = 128
     operator_id: str = ""
     job_name: str = ""
-    interrupted: Callable[[], bool] = lambda: False
+    interrupted: Callable[[], bool] = lambda: False  # the job is being cancelled, or has failed elsewhere
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,24 @@ class Project(Operator):
         )
 
 
+class PickColumns(Operator):
+    """Some of the columns, by position, under other names."""
+
+    def __init__(self, schema: Schema, indices: Sequence[int], schema_out: Schema) -> None:
+        self.schema = schema
+        self.indices = tuple(indices)
+        self.schema_out = schema_out
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        self.out.batch(batch.with_columns(self.schema_out, [batch.column(i) for i in self.indices]))
+
+    def output_schema(self) -> Schema:
+        return self.schema_out
+
+    def describe(self) -> OperatorDescription:
+        return OperatorDescription(True, ", ".join(map(str, self.indices)))
+
+
 class MapBatches(Operator):
     """A function of the user from record batches to record batches.
 

@@ -10,7 +10,7 @@ a record for a window that has fired but is still allowed makes it fire again at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from math import gcd
 
@@ -20,7 +20,7 @@ from flinkcore._native.agg import Accumulators
 from flinkcore._native.window import pane_index, pane_starts
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import ConfigurationError
+from flinkcore.errors import ConfigurationError, JobCancelledError
 from flinkcore.expr.aggregate import AggregateCall
 from flinkcore.operators.base import OperatorContext, Output
 from flinkcore.operators.windowed import WindowedAggregate, time_text
@@ -190,6 +190,8 @@ class PaneWindow(WindowedAggregate):
         """Fires every window whose last millisecond has come, the earliest first, and lets panes go."""
         self.time_ms = time_ms
         while self._ends and self._ends[0] - 1 <= time_ms:
+            if self.context.interrupted():
+                raise JobCancelledError(f"operator '{self.context.name}' was stopped while windows fired")
             end = heappop(self._ends)
             self._ends_known.discard(end)
             self._fire(end - self.size_ms, end)
@@ -205,11 +207,10 @@ class PaneWindow(WindowedAggregate):
         """The accumulators of the window at `start`, of all ids or of some."""
         if self.pane_ms == self.size_ms:
             return self.panes[start]
-        panes = [
-            pane
-            for pane_start in range(start, start + self.size_ms, self.pane_ms)
-            if (pane := self.panes.get(pane_start)) is not None
-        ]
+        starts: Iterable[int] = range(start, start + self.size_ms, self.pane_ms)
+        if len(self.panes) < self.size_ms // self.pane_ms:  # most of a long window may be empty
+            starts = sorted(each for each in self.panes if start <= each < start + self.size_ms)
+        panes = [pane for each in starts if (pane := self.panes.get(each)) is not None]
         if len(panes) == 1:
             return panes[0]
         combined = self.accumulators()

@@ -23,7 +23,7 @@ SOURCE_PAUSE_S = 0.002
 def execute(graph: JobGraph, clock: Clock | None = None) -> JobRun:
     """Starts a job in threads of this process and returns at once."""
     job = JobRun(graph, clock or SystemClock())
-    job.tasks = deploy(graph, job.clock, job.cancelled.is_set)
+    job.tasks = deploy(graph, job.clock, lambda: job.cancelled.is_set() or job.failure is not None)
     workers = [_Worker(job, task) for task in job.tasks]
 
     def wake_all() -> None:

@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from flinkcore.columnar.batch import Batch
+from flinkcore.errors import JobCancelledError, UserFunctionError
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.runtime.channel import Channel, ElementKind, InputGate
 from flinkcore.runtime.routing import OperatorOutput
@@ -55,6 +56,12 @@ class TaskTimers:
         return runner
 
 
+# How long an operator that calls Python for each record should take for one slice of a batch.
+SLICE_NS = 20_000_000
+# How many records its first slice has.
+ROWS_FIRST = 1
+
+
 class OperatorRunner:
     """Calls one operator and keeps its account: records in, and time spent in it alone. It is also the face of
     the task's timers towards its operator (operators.base.ProcessingTimers)."""
@@ -66,6 +73,7 @@ class OperatorRunner:
         self.operator = operator
         self.metrics = out.metrics
         self.out = out
+        self._rows_at_once: int | None = None if operator.describe().native else ROWS_FIRST
 
     def register(self, timestamp_ms: int) -> None:
         self.task.timers.register(timestamp_ms, self)
@@ -78,8 +86,36 @@ class OperatorRunner:
     def batch(self, batch: Batch, input_index: int = 0) -> None:
         self.metrics.rows_in += batch.num_rows
         previous = self.task.enter(self)
-        self.operator.process_batch(batch, input_index)
+        if self._rows_at_once is None:
+            self.operator.process_batch(batch, input_index)
+        else:
+            self._in_slices(batch, input_index)
         self.task.leave(previous)
+
+    def _in_slices(self, batch: Batch, input_index: int) -> None:
+        """A batch for an operator that calls Python for each record: in slices of about SLICE_NS each.
+
+        So the results of a slow function do not wait for those of a whole batch, nor does a cancel.
+        """
+        assert self._rows_at_once is not None
+        now_ns, start = self.task.clock.now_ns, 0
+        while start < batch.num_rows:
+            if self.context.interrupted():
+                raise JobCancelledError(f"operator '{self.context.name}' was stopped within a batch")
+            count = min(self._rows_at_once, batch.num_rows - start)
+            began_ns = now_ns()
+            try:
+                self.operator.process_batch(batch.slice(start, count), input_index)
+            except UserFunctionError as error:
+                if error.position is not None and error.operator == self.context.name:
+                    error.position += start
+                raise
+            start += count
+            elapsed_ns = now_ns() - began_ns
+            if elapsed_ns > 2 * SLICE_NS:
+                self._rows_at_once = max(1, count * SLICE_NS // elapsed_ns)
+            elif 4 * elapsed_ns < SLICE_NS and count == self._rows_at_once:
+                self._rows_at_once = 4 * count
 
     def watermark(self, watermark_ms: int) -> None:
         previous = self.task.enter(self)

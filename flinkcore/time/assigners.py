@@ -41,7 +41,7 @@ _CACHED_WINDOWS_MAX = 4096
 # The longest window: with event times within 2^62 ms of the epoch its bounds stay within int64.
 SPAN_MS_MAX = 2**61
 # The most sliding windows that one element may lie in; with more of them a job would seem to hang.
-OVERLAP_MAX = 1_000_000
+OVERLAP_MAX = 100_000
 
 
 class WindowAssigner(ABC, Generic[T, W]):
