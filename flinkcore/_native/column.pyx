@@ -267,16 +267,18 @@ cdef class Column:
         """The kernels' own layout as a pyarrow array of int64, double, bool, string or binary."""
         cdef int64_t n = self.view.length, offset = self.view.bit_offset
         cdef int64_t bitmap_bytes = (offset + n + 7) // 8
+        # Not this column: it keeps the array, and a cycle through Arrow's C++ is one that no collector sees.
+        base = self.owner
         validity = values = None
         if self.view.validity != NULL:
-            validity = pa.foreign_buffer(<uintptr_t>self.view.validity, bitmap_bytes, self)
+            validity = pa.foreign_buffer(<uintptr_t>self.view.validity, bitmap_bytes, base)
         if self.kind == BYTES:
             type = self.type
             if self.view.offsets == NULL:
                 return pa.array([], type)
-            offsets = pa.foreign_buffer(<uintptr_t>(self.view.offsets - offset), 4 * (offset + n + 1), self)
+            offsets = pa.foreign_buffer(<uintptr_t>(self.view.offsets - offset), 4 * (offset + n + 1), base)
             if self.view.values != NULL:
-                values = pa.foreign_buffer(<uintptr_t>self.view.values, self.view.offsets[n], self)
+                values = pa.foreign_buffer(<uintptr_t>self.view.values, self.view.offsets[n], base)
             else:
                 values = pa.py_buffer(b"")
             return pa.Array.from_buffers(type, n, [validity, offsets, values], offset=offset)
@@ -284,9 +286,9 @@ cdef class Column:
         if n == 0:
             return pa.array([], type)
         if self.kind == BOOL:
-            values = pa.foreign_buffer(<uintptr_t>self.view.values, bitmap_bytes, self)
+            values = pa.foreign_buffer(<uintptr_t>self.view.values, bitmap_bytes, base)
         else:
-            values = pa.foreign_buffer(<uintptr_t>self.view.values - 8 * offset, 8 * (offset + n), self)
+            values = pa.foreign_buffer(<uintptr_t>self.view.values - 8 * offset, 8 * (offset + n), base)
         return pa.Array.from_buffers(type, n, [validity, values], offset=offset)
 
     def to_arrow(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import gc
 
 import numpy as np
 import pyarrow as pa
@@ -102,3 +103,38 @@ def test_filters_compose_before_columns_are_gathered():
     assert kept.take(np.array([1, 0])).column("a").to_pylist() == [4, 3]
     assert Batch.concat([kept, batch]).column("a").to_pylist() == [3, 4, 1, 2, 3, 4]
     assert kept.slice(1, 1).to_arrow().to_pydict() == {"a": [4], "b": [None]}
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array(["a", "bc", None]),
+        pa.array([1, None, 3]),
+        pa.array([1.5, None, 2.5]),
+        pa.array([True, None, False]),
+        pa.array([1, 2, 3], pa.timestamp("ms")),
+        pa.array([1, 2, 3], pa.int32()),
+    ],
+    ids=str,
+)
+def test_a_column_that_was_read_through_arrow_is_freed(array):
+    def living():
+        gc.collect()
+        return sum(type(each) is Column for each in gc.get_objects())
+
+    column = Column.from_arrow(array)
+    before = living()
+    for _ in range(10):
+        taken = column.take(np.array([2, 0]))
+        rest = taken.slice(1, 1)
+        assert taken.to_arrow().to_pylist() == array.take(pa.array([2, 0])).to_pylist()
+        assert rest.with_type(column.type).to_arrow().to_pylist() == array.slice(0, 1).to_pylist()
+    del taken, rest
+    assert living() == before
+
+
+def test_arrow_data_of_a_column_outlives_it():
+    array = Column.from_arrow(pa.array(["x" * 100, "y" * 100])).take(np.array([1, 0, 1])).to_arrow()
+    gc.collect()
+    noise = [np.full(300, i, np.uint8) for i in range(100)]
+    assert array.to_pylist() == ["y" * 100, "x" * 100, "y" * 100] and len(noise) == 100

@@ -8,8 +8,11 @@ A failure names its seed and the command that replays it. The thousands of seeds
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
+from flinkcore._native.column import Column
 from flinkcore.testing import simulate
 from tests.simulation.campaign import check_seed, random_job, run_one
 from tests.simulation.late import LateJob
@@ -51,3 +54,15 @@ def test_a_wrong_answer_is_told_with_the_command_that_replays_it(monkeypatch):
     monkeypatch.setattr("tests.simulation.campaign.run_one", wrong)
     with pytest.raises(AssertionError, match=r"python -m tests\.simulation\.campaign 3\b"):
         check_seed(3)
+
+
+def test_runs_leave_no_columns_behind():
+    def living():
+        gc.collect()
+        return sum(type(each) is Column for each in gc.get_objects())
+
+    check_seed(33)
+    before = living()
+    for seed in range(30, 36):
+        check_seed(seed)
+    assert living() <= before
