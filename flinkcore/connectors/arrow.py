@@ -251,7 +251,9 @@ class ArrowCollectSink(Sink):
     def __iter__(self) -> Iterator[Batch]:
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self.waiting or self.finished or self.cancelled)
+                # In turns, so that Ctrl-C is heard: see runtime.job.WAIT_S_MAX.
+                while not self.changed.wait_for(lambda: self.waiting or self.finished or self.cancelled, 0.2):
+                    pass
                 if not self.waiting:
                     if self.error is not None:
                         raise self.error

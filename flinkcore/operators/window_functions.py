@@ -100,7 +100,9 @@ class ReducedContents(_Combined):
         if found is None:
             rows[group_id] = detached(row)  # the element may lie in other windows, too
             return True
-        rows[group_id] = self._reduce(found, row)
+        after = rows[group_id] = self._reduce(found, row)
+        if after is None and row is not None:  # a window without a value gives no result: all would be lost
+            raise TypeError("reduce returned None for two values; does it lack a return?")
         return False
 
     def elements(self, window: Any, group_id: int) -> list[Any] | None:
@@ -119,7 +121,11 @@ class AggregatedContents(_Combined):
 
     def _combined(self, before: Any, row: Any) -> Any:
         function = self._function
-        after = function.add(row, function.create_accumulator() if before is None else before)
+        if before is None:
+            before = function.create_accumulator()
+        after = function.add(row, before)
+        if after is None and before is not None:  # a window without an accumulator gives no result, as in Flink
+            raise TypeError(f"add returned None for the accumulator {before!r}; does it lack a return?")
         return after if self._convert is None else self._convert(after)
 
     def _merged(self, one: Any, other: Any) -> Any:

@@ -19,6 +19,11 @@ from flinkcore.time.clock import Clock
 from flinkcore.time.watermarks import WatermarkFacts
 
 
+# How long the main thread waits without a look at signals. Some libraries (Polars) install handlers that do not
+# interrupt a wait, and Ctrl-C would be heard only at its end.
+WAIT_S_MAX = 0.2
+
+
 class JobStatus(enum.Enum):
     """Names as in PyFlink's JobStatus."""
 
@@ -118,7 +123,10 @@ class JobRun:
         JobExecutionError : the job failed; its cause is what was raised
         JobCancelledError : the job was cancelled
         """
-        if not self._ended.wait(timeout_s):
+        if timeout_s is None:
+            while not self._ended.wait(WAIT_S_MAX):
+                pass
+        elif not self._ended.wait(timeout_s):
             return False
         if self.status is JobStatus.CANCELED:
             raise JobCancelledError(f"job '{self.name}' was cancelled")
