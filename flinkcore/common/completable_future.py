@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, TimeoutError
 from typing import Generic, TypeVar
 
 __all__ = ["CompletableFuture"]
@@ -37,10 +37,12 @@ class CompletableFuture(Generic[T]):
 
     def result(self) -> T:
         """Wait for the value. Raises what went wrong, or CancelledError."""
-        while True:  # in turns, so that Ctrl-C is heard: see runtime.job.WAIT_S_MAX
-            done, _ = wait([self._future], 0.2)
-            if done:
-                return self._future.result()
+        while not self._future.done():  # in turns, so that Ctrl-C is heard: see runtime.job.WAIT_S_MAX
+            try:
+                self._future.exception(0.2)
+            except (TimeoutError, CancelledError):
+                pass
+        return self._future.result()
 
     def exception(self) -> BaseException | None:
         """What went wrong, None when nothing did so far. Does not wait."""

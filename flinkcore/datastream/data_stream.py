@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -65,8 +66,6 @@ if TYPE_CHECKING:
 
 #: Flink's upper limit of parallelism and of key groups.
 PARALLELISM_MAX = 32768
-
-Origin = tuple[Transformation, "str | None"]  # a step, and the tag of its side output
 
 
 def nodes_of(expressions: Sequence[Any], what: str) -> list[Expr]:
@@ -153,25 +152,14 @@ class DataStream(_Settings):
     key_by by column names, execute_and_collect_arrow) are beyond PyFlink.
     """
 
-    _forward_only = False  # FORWARD was asked for
-
-    def __init__(
-        self,
-        env: StreamExecutionEnvironment,
-        origins: tuple[Origin, ...],
-        schema: Schema,
-        partitioning: Partitioning = Partitioning.FORWARD,
-        partitioner: Partitioner | None = None,
-    ) -> None:
+    def __init__(self, env: StreamExecutionEnvironment, edges: tuple[Edge, ...], schema: Schema) -> None:
         self._env = env
-        self._origins = origins
+        self._edges = edges  # the steps that make the records, and how they travel to the next step
         self._schema = schema
-        self._partitioning = partitioning
-        self._partitioner = partitioner
 
     @property
     def _transformation(self) -> Transformation:  # type: ignore[override]
-        return self._origins[0][0]
+        return self._edges[0].source
 
     @property
     def schema(self) -> Schema:
@@ -331,7 +319,7 @@ class DataStream(_Settings):
             key_schema = Schema(
                 names, [schema.type_of(name) for name in names], "value" if len(names) == 1 else "tuple"
             )
-            stream = self._step("KeyBy", lambda: KeyByColumns(schema, names, on_null), schema, hidden=True)
+            edges = self._keyed_edges(lambda: KeyByColumns(schema, names, on_null))
         else:
             if more:
                 raise ConfigurationError(
@@ -347,8 +335,8 @@ class DataStream(_Settings):
                 own = own_copy(selector)
                 return KeyByFunction(schema, getattr(own, "get_key", own), typed, name)
 
-            stream = self._step("KeyBy", assign, schema, hidden=True)
-        return KeyedStream(self._env, stream._origins, schema, key_schema, self)
+            edges = self._keyed_edges(assign)
+        return KeyedStream(self._env, edges, schema, key_schema, self)
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
         """Gives records their event time, and the stream its watermarks."""
@@ -362,10 +350,8 @@ class DataStream(_Settings):
         from flinkcore.datastream.windowed_stream import AllWindowedStream
 
         schema = self._schema
-        stream = self._step("KeyBy", lambda: KeyByNothing(schema), schema, hidden=True)
-        return AllWindowedStream(
-            KeyedStream(self._env, stream._origins, schema, Schema((), ()), self), window_assigner
-        )
+        edges = self._keyed_edges(lambda: KeyByNothing(schema))
+        return AllWindowedStream(KeyedStream(self._env, edges, schema, Schema((), ()), self), window_assigner)
 
     # -- several streams ----------------------------------------------------------------------------------
 
@@ -379,12 +365,8 @@ class DataStream(_Settings):
                     f"union needs streams of one schema: this one is {self._schema}, "
                     f"another is {stream._schema}; select or map them to the same first"
                 )
-        every = (self, *streams)
-        if any(stream._partitioning is not Partitioning.FORWARD for stream in every):
-            every = tuple(stream._pinned() for stream in every)
-        return DataStream(
-            self._env, tuple(origin for stream in every for origin in stream._origins), self._schema
-        )
+        edges = tuple(edge for stream in (self, *streams) for edge in stream._edges)
+        return DataStream(self._env, edges, self._schema)
 
     def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
         """The records that the last step sent to a side output."""
@@ -394,7 +376,7 @@ class DataStream(_Settings):
         declared = maker.side_schema(tag) if maker is not None else None
         if declared is None:
             declared = output_tag.schema if isinstance(output_tag, OutputTag) else Schema.of_objects()
-        return DataStream(self._env, ((step, tag),), declared)
+        return DataStream(self._env, (Edge(step, side=tag, schema=declared),), declared)
 
     # -- partitioning -------------------------------------------------------------------------------------
 
@@ -412,9 +394,7 @@ class DataStream(_Settings):
 
     def forward(self) -> DataStream:
         """Records to the same subtask of the next step, which must have as many as this one."""
-        stream = self._repartitioned(Partitioning.FORWARD)
-        stream._forward_only = True
-        return stream
+        return self._repartitioned(Partitioning.FORWARD)
 
     def global_(self) -> DataStream:
         """All records to the first subtask of the next step (Flink: DataStream.global; beyond PyFlink)."""
@@ -447,7 +427,12 @@ class DataStream(_Settings):
     def _repartitioned(
         self, partitioning: Partitioning, partitioner: Partitioner | None = None
     ) -> DataStream:
-        return DataStream(self._env, self._origins, self._schema, partitioning, partitioner)
+        strict = partitioning is Partitioning.FORWARD
+        edges = tuple(
+            replace(edge, partitioning=partitioning, partitioner=partitioner, strict=strict)
+            for edge in self._edges
+        )
+        return DataStream(self._env, edges, self._schema)
 
     # -- sinks --------------------------------------------------------------------------------------------
 
@@ -506,20 +491,6 @@ class DataStream(_Settings):
         """The key's columns when this is a keyed stream."""
         return None
 
-    def _edges(self) -> tuple[Edge, ...]:
-        return tuple(
-            Edge(
-                transformation,
-                self._partitioning,
-                side,
-                0,
-                self._partitioner,
-                self._forward_only,
-                None if side is None else self._schema,
-            )
-            for transformation, side in self._origins
-        )
-
     def _step(
         self,
         name: str,
@@ -536,15 +507,22 @@ class DataStream(_Settings):
             name=name,
             kind=kind,
             schema=schema,
-            inputs=self._edges(),
+            inputs=self._edges,
             factory=factory,
             hidden=hidden,
             parallelism_max=parallelism_max,
         )
-        if hidden and self._origins[0][0].parallelism is not None:
-            transformation.parallelism = self._origins[0][0].parallelism
         self._env.add(transformation)
-        return DataStream(self._env, ((transformation, None),), schema)
+        return DataStream(self._env, (Edge(transformation),), schema)
+
+    def _keyed_edges(self, factory: Callable[[], Operator]) -> tuple[Edge, ...]:
+        """Hash edges after a step for each input that assigns keys, in as many subtasks as the input has.
+
+        So records of one key keep their order up to the subtask of their key, as in PyFlink.
+        """
+        inputs = [DataStream(self._env, (edge,), self._schema) for edge in self._edges]
+        steps = [stream._step("KeyBy", factory, self._schema, hidden=True) for stream in inputs]
+        return tuple(Edge(step._transformation, Partitioning.HASH) for step in steps)
 
     def _project_results(self, split: AggregatePlan, kept: Sequence[str]) -> DataStream:
         """What a select list computes from aggregates, after the columns `kept`."""
@@ -561,26 +539,6 @@ class DataStream(_Settings):
         stream._transformation.completes = worker
         return stream
 
-    def _pinned(self) -> DataStream:
-        """The same stream after a step that does nothing but stand behind its partitioning."""
-        if self._partitioning is Partitioning.FORWARD:
-            return self
-        schema = self._schema
-        return self._step("Partition", lambda: _Pass(schema), schema, hidden=True)
-
-
-class _Pass(Operator):
-    """Hands on what it gets."""
-
-    def __init__(self, schema: Schema) -> None:
-        self.schema = schema
-
-    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        self.out.batch(batch)
-
-    def output_schema(self) -> Schema:
-        return self.schema
-
 
 class KeyedStream(DataStream):
     """A stream whose records have keys: state, timers and windows are per key."""
@@ -588,12 +546,12 @@ class KeyedStream(DataStream):
     def __init__(
         self,
         env: StreamExecutionEnvironment,
-        origins: tuple[Origin, ...],
+        edges: tuple[Edge, ...],
         schema: Schema,
         key_schema: Schema,
         original: DataStream,
     ) -> None:
-        super().__init__(env, origins, schema, Partitioning.HASH)
+        super().__init__(env, edges, schema)
         self._key_schema = key_schema
         self._original = original
 
@@ -720,7 +678,9 @@ class KeyedStream(DataStream):
     def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
         """Runs the job and gives Row(key, record) for each record, as PyFlink does for a stream with keys."""
         schema, keys = self._schema, self._key_schema
-        pairs = self._step("KeyedPairs", lambda: KeyedPairs(schema, keys), KeyedPairs(schema, keys).schema_out)
+        pairs = self._step(
+            "KeyedPairs", lambda: KeyedPairs(schema, keys), KeyedPairs(schema, keys).schema_out
+        )
         return pairs.execute_and_collect(job_execution_name, limit)
 
     def sink_to(self, sink: Any) -> DataStreamSink:
@@ -795,8 +755,11 @@ class KeyedStream(DataStream):
     def slot_sharing_group(self, slot_sharing_group: Any) -> Any:
         return self._refuse("slot_sharing_group")
 
-    def get_side_output(self, output_tag: OutputTag | str) -> Any:
-        return self._refuse("get_side_output")
+    def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
+        """The records whose key was null, when key_by was told to send them there. Beyond PyFlink."""
+        steps = [DataStream(self._env, (edge,), self._schema) for edge in self._edges]
+        first, *rest = [DataStream.get_side_output(step, output_tag) for step in steps]
+        return first.union(*rest)
 
     def _repartitioned(self, partitioning: Partitioning, partitioner: Partitioner | None = None) -> Any:
         return self._refuse(partitioning.name.lower())

@@ -30,7 +30,7 @@ from flinkcore.datastream.data_stream import DataStream, require_parallelism, re
 from flinkcore.datastream.execution_mode import RuntimeExecutionMode
 from flinkcore.errors import ConfigurationError, FlinkcoreWarning
 from flinkcore.graph.job_graph import JobGraph, build
-from flinkcore.graph.transformation import Transformation
+from flinkcore.graph.transformation import Edge, Transformation
 from flinkcore.operators.timestamps import AssignTimestamps
 from flinkcore.runtime.job import JobRun
 from flinkcore.runtime.launch import launch
@@ -240,7 +240,7 @@ class StreamExecutionEnvironment:
             watermarks=None if watermark_strategy is None else watermark_strategy.spec,
             parallelism_max=source.parallelism_max,
         )
-        return DataStream(self, ((transformation, None),), source.schema)
+        return DataStream(self, (Edge(transformation),), source.schema)
 
     # -- running ------------------------------------------------------------------------------------------
 

@@ -127,6 +127,9 @@ def build(
     uids: dict[str, str] = {}
     for position, transformation in enumerate(ordered):
         parallelism = transformation.parallelism or parallelism_default
+        if transformation.hidden and transformation.inputs:
+            # PyFlink: PythonConfigUtil aligns key_by with its input, so that records of a key keep their order.
+            parallelism = nodes[transformation.inputs[0].source].parallelism
         if transformation.parallelism_max is not None:
             parallelism = min(parallelism, transformation.parallelism_max)
         max_parallelism = (

@@ -52,7 +52,7 @@ class Transformation:
 
     parallelism : subtasks, None for the environment's default
     parallelism_max : the most that the step can have, e.g. 1 for a step over all records
-    hidden : a step of the engine's own that a user's plan does not name
+    hidden : a step of the engine's own that a user's plan does not name, with one input and its parallelism
     chaining : whether it may share a task with the step before it ("always"), starts a task ("head") or
         stands alone ("never")
     completes : the step whose results this one only puts in order, made by the same call: what is said of this one

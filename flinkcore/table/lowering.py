@@ -15,7 +15,6 @@ from flinkcore.expr import logical
 from flinkcore.expr.aggregate import AggregateCall, AggregatePlan, plan, result_name
 from flinkcore.expr.evaluate import compile
 from flinkcore.expr.nodes import Alias, Call, Expr, FieldReference, Literal, output_name, without_alias
-from flinkcore.graph.transformation import Partitioning
 from flinkcore.operators.base import Operator
 from flinkcore.operators.batches import Project
 from flinkcore.operators.count_window import CountWindows
@@ -35,8 +34,7 @@ _WINDOW_START, _WINDOW_END = "window_start", "window_end"
 
 def on_one_subtask(stream: DataStream, name: str, make: Callable[[], Operator], schema: Schema) -> DataStream:
     """A step that sees all rows."""
-    everything = DataStream(stream._env, stream._origins, stream.schema, Partitioning.GLOBAL)
-    return everything._step(name, make, schema, parallelism_max=1)
+    return stream.global_()._step(name, make, schema, parallelism_max=1)
 
 
 def group_aggregate(table: Table, keys: Sequence[Expr], fields: Sequence[Expr]) -> Table:
@@ -259,8 +257,8 @@ def _keyed(stream: DataStream, names: Sequence[str]) -> KeyedStream:
     if names:
         return stream.key_by(*names, on_null="group")
     schema = stream.schema
-    single = stream._step("KeyBy", lambda: KeyByNothing(schema), schema, hidden=True)
-    return KeyedStream(stream._env, single._origins, schema, Schema((), ()), stream)
+    edges = stream._keyed_edges(lambda: KeyByNothing(schema))
+    return KeyedStream(stream._env, edges, schema, Schema((), ()), stream)
 
 
 def _typed_columns(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:

@@ -34,7 +34,7 @@ class Planner:
 
     def stream(self, stream: DataStream) -> DataStream:
         """A stream of the environment as the start of a table."""
-        return DataStream(self, stream._origins, stream.schema, stream._partitioning, stream._partitioner)  # type: ignore[arg-type]
+        return DataStream(self, stream._edges, stream.schema)  # type: ignore[arg-type]
 
     def release(self, stream: DataStream) -> DataStream:
         """The stream of a table as one of the environment, whose steps the next execute() runs."""
@@ -42,7 +42,7 @@ class Planner:
         for transformation in closure(stream):
             if id(transformation) not in known:
                 self.env.add(transformation)
-        return DataStream(self.env, stream._origins, stream.schema)
+        return DataStream(self.env, stream._edges, stream.schema)
 
     def launch(self, stream: DataStream, job_name: str | None) -> JobRun:
         """Runs the steps that lead to `stream`, and no others."""
@@ -64,8 +64,8 @@ def closure(stream: DataStream) -> list[Transformation]:
                 visit(edge.source)
             found[id(transformation)] = transformation
 
-    for transformation, _ in stream._origins:
-        visit(transformation)
+    for edge in stream._edges:
+        visit(edge.source)
     return sorted(found.values(), key=lambda transformation: transformation.id)
 
 

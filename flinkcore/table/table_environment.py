@@ -135,7 +135,7 @@ class TableEnvironment:
         columns: tuple[Column, ...] | None = None,
         other_names: tuple[tuple[str, str], ...] = (),
     ) -> Table:
-        from flinkcore.graph.transformation import Transformation
+        from flinkcore.graph.transformation import Edge, Transformation
 
         transformation = Transformation(
             id=self._env.next_id(),
@@ -145,7 +145,7 @@ class TableEnvironment:
             source=source,
             parallelism_max=source.parallelism_max,
         )
-        stream = DataStream(self._planner, ((transformation, None),), source.schema)  # type: ignore[arg-type]
+        stream = DataStream(self._planner, (Edge(transformation),), source.schema)  # type: ignore[arg-type]
         return Table(
             Relation(stream, columns or ResolvedSchema.of(source.schema).columns, False, other_names), self
         )
