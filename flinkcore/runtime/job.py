@@ -18,7 +18,6 @@ from flinkcore.runtime.task import OperatorRunner, Task
 from flinkcore.time.clock import Clock
 from flinkcore.time.watermarks import WatermarkFacts
 
-
 # How long the main thread waits without a look at signals. Some libraries (Polars) install handlers that do not
 # interrupt a wait, and Ctrl-C would be heard only at its end.
 WAIT_S_MAX = 0.2

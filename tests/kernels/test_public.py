@@ -2,8 +2,12 @@
 from __future__ import annotations
 
 import doctest
+from datetime import datetime
+from decimal import Decimal
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -50,6 +54,28 @@ def test_ids_number_the_distinct_keys():
     assert index.find(words, days).tolist() == [0, -1, -1, 3]
     index.release([])
     assert index.keys([])[0].equals(pa.array([], pa.string()))
+
+
+def test_keys_come_in_the_unit_scale_and_width_of_the_index():
+    index = kernels.GroupIndex(pa.timestamp("ms"), pa.decimal128(10, 2))
+    ids = index.intern(pa.array([1], pa.timestamp("s")), pa.array([Decimal("1.500")], pa.decimal128(10, 3)))
+    assert [column.to_pylist() for column in index.keys(ids)] == [[datetime(1970, 1, 1, 0, 0, 1)], [Decimal("1.50")]]
+    with pytest.raises(ValueError, match="of int64 cannot become int32, the index's type"):
+        kernels.GroupIndex(pa.int32()).intern(np.array([2**40]))
+    with pytest.raises(TypeError, match="are Arrow types"):
+        kernels.GroupIndex("int")
+
+
+def test_a_column_of_a_data_frame_keeps_its_nulls():
+    plain = kernels.hash_columns(pa.array([1, None]))
+    assert kernels.hash_columns(pl.Series([1, None])).tolist() == plain.tolist()
+    assert kernels.hash_columns(pd.Series([1, None], dtype="Int64")).tolist() == plain.tolist()
+
+
+@pytest.mark.parametrize("count", [0, -1, 2**40])
+def test_the_count_of_partitions_fits_32_bits(count):
+    with pytest.raises(ValueError, match="count is from 1"):
+        kernels.hash_partition(np.array([1]), count=count)
 
 
 def test_ids_that_are_none_are_refused():
