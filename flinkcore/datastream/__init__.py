@@ -4,7 +4,7 @@
 from flinkcore.datastream.checkpoint_config import CheckpointConfig
 from flinkcore.datastream.checkpointing_mode import CheckpointingMode
 from flinkcore.datastream.collect import CloseableIterator
-from flinkcore.datastream.data_stream import DataStream, DataStreamSink, KeyedStream
+from flinkcore.datastream.data_stream import DataStream, DataStreamSink
 from flinkcore.datastream.execution_mode import RuntimeExecutionMode
 from flinkcore.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
 from flinkcore.datastream.functions import (
@@ -23,6 +23,7 @@ from flinkcore.datastream.functions import (
     RuntimeContext,
     WindowFunction,
 )
+from flinkcore.datastream.keyed_stream import KeyedStream
 from flinkcore.datastream.output_tag import OutputTag
 from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
 from flinkcore.datastream.time_domain import TimeDomain

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DataStream, KeyedStream and their sinks (PyFlink: pyflink.datastream.data_stream)."""
+"""DataStream and its sinks (PyFlink: pyflink.datastream.data_stream, where its other streams can be had, too)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from flinkcore import options
 from flinkcore.columnar.arrow_types import schema_of, type_info_of
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.faults import BadRecords
@@ -24,9 +23,18 @@ from flinkcore.common.watermark_strategy import WatermarkStrategy
 from flinkcore.connectors.arrow import ArrowCollectSink
 from flinkcore.connectors.base import Sink, SinkContext
 from flinkcore.connectors.print import PrintSink
+from flinkcore.datastream.arguments import (
+    called,
+    nodes_of,
+    output_schema,
+    require_function,
+    require_parallelism,
+    require_strategy,
+    require_text,
+)
 from flinkcore.datastream.collect import ArrowResults, CloseableIterator
 from flinkcore.errors import ConfigurationError, SchemaError, UserFunctionError
-from flinkcore.expr.aggregate import AggregatePlan, plan, result_name
+from flinkcore.expr.aggregate import AggregatePlan
 from flinkcore.expr.nodes import Alias, Expr, FieldReference, output_name
 from flinkcore.graph.transformation import Edge, Partitioner, Partitioning, Transformation
 from flinkcore.operators.base import Operator, OperatorContext
@@ -35,54 +43,30 @@ from flinkcore.operators.functions import (
     FilterFunction,
     FlatMapFunction,
     Function,
-    KeyedProcessFunction,
     KeySelector,
     MapFunction,
     ProcessFunction,
-    ReduceFunction,
     function_name,
     own_copy,
 )
 from flinkcore.operators.functions import Partitioner as FunctionPartitioner
-from flinkcore.operators.group_aggregate import Emit, GroupAggregate
-from flinkcore.operators.key import KeyByColumns, KeyByFunction, KeyByNothing, KeyedPairs
+from flinkcore.operators.key import KeyByColumns, KeyByFunction, KeyByNothing
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.process import (
     FilterRows,
     FlatMapRows,
-    KeyedProcessRows,
     MapRows,
     ProcessRows,
 )
-from flinkcore.operators.row_reduce import RowAccumulate, RowReduce
 from flinkcore.operators.sink import SinkOperator
 from flinkcore.operators.timestamps import AssignTimestamps
 from flinkcore.table.expression import Expression
-from flinkcore.time.assigners import CountSlidingWindowAssigner, CountTumblingWindowAssigner, WindowAssigner
+from flinkcore.time.assigners import WindowAssigner
 
 if TYPE_CHECKING:
+    from flinkcore.datastream.keyed_stream import KeyedStream
     from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
-    from flinkcore.datastream.windowed_stream import AllWindowedStream, WindowedStream
-
-#: Flink's upper limit of parallelism and of key groups.
-PARALLELISM_MAX = 32768
-
-
-def nodes_of(expressions: Sequence[Any], what: str) -> list[Expr]:
-    """The trees of expressions of the DSL; names of columns may stand for themselves."""
-    nodes: list[Expr] = []
-    for expression in expressions:
-        if isinstance(expression, str):
-            nodes.append(FieldReference(expression))
-        elif isinstance(expression, Expression):
-            nodes.append(expression.node)
-        else:
-            raise SchemaError(
-                f"{what} takes expressions (flinkcore.table.expressions: col, lit, ...) or column names, "
-                f"got {type(expression).__name__} {expression!r}"
-            )
-    return nodes
-
+    from flinkcore.datastream.windowed_stream import AllWindowedStream
 
 S = TypeVar("S", bound="_Settings")
 
@@ -99,19 +83,19 @@ class _Settings:
 
     def name(self: S, name: str) -> S:
         """Names the step, in plans, metrics and messages."""
-        _require_text("name", name)
+        require_text("name", name)
         self._transformation.name = name
         return self
 
     def uid(self: S, uid: str) -> S:
         """A name that state is found under after the program has changed; one per job."""
-        _require_text("uid", uid)
+        require_text("uid", uid)
         self._stateful.uid = uid
         return self
 
     def set_uid_hash(self: S, uid_hash: str) -> S:
         """Takes over the state of the operator that a plan shows under this hash."""
-        _require_text("uid hash", uid_hash)
+        require_text("uid hash", uid_hash)
         if not (len(uid_hash) == 32 and all(letter in "0123456789abcdef" for letter in uid_hash)):
             raise ConfigurationError(f"a uid hash is 32 hexadecimal digits, got {uid_hash!r}")
         self._stateful.uid = uid_hash
@@ -208,14 +192,14 @@ class DataStream(_Settings):
         self, func: Callable[[Any], Any] | Function, output_type: TypeInformation | None = None
     ) -> DataStream:
         """One record for each record. Without `output_type`, results are Python objects."""
-        _require_function("map", func, MapFunction)
+        require_function("map", func, MapFunction)
         return self._row_step("Map", MapRows, func, output_type)
 
     def flat_map(
         self, func: Callable[[Any], Iterable[Any]] | Function, output_type: TypeInformation | None = None
     ) -> DataStream:
         """Any number of records for each record: what the function returns or yields."""
-        _require_function("flat_map", func, FlatMapFunction)
+        require_function("flat_map", func, FlatMapFunction)
         return self._row_step("FlatMap", FlatMapRows, func, output_type)
 
     def filter(self, func: Any) -> DataStream:
@@ -225,14 +209,14 @@ class DataStream(_Settings):
             (condition,) = nodes_of([func], "filter")
             Filter(schema, condition)  # a condition that cannot be is said here
             return self._step("Filter", lambda: Filter(schema, condition), schema)
-        _require_function("filter", func, FilterFunction)
+        require_function("filter", func, FilterFunction)
         keys = self._keys
         return self._step("Filter", lambda: FilterRows(schema, func, keys is not None, keys), schema)
 
     def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
         """Any number of records for each record, with access to time and side outputs."""
         if not isinstance(func, ProcessFunction):
-            raise ConfigurationError(f"process takes a ProcessFunction, got {_called(func)}")
+            raise ConfigurationError(f"process takes a ProcessFunction, got {called(func)}")
         return self._row_step("PROCESS", ProcessRows, func, output_type)
 
     def project(self, *field_indexes: int) -> DataStream:
@@ -250,7 +234,7 @@ class DataStream(_Settings):
     def _row_step(
         self, name: str, operator: Any, func: Any, output_type: TypeInformation | None
     ) -> DataStream:
-        schema, out = self._schema, _output_schema(output_type)
+        schema, out = self._schema, output_schema(output_type)
         keys = self._keys
         return self._step(name, lambda: operator(schema, func, out, keys is not None, keys), out)
 
@@ -326,7 +310,7 @@ class DataStream(_Settings):
                     f"key_by takes one function, or names of columns; got {(key_selector, *more)!r}"
                 )
             selector = key_selector
-            _require_function("key_by", selector, KeySelector)
+            require_function("key_by", selector, KeySelector)
             typed = None if key_type is None or schema_of(key_type).form == "object" else schema_of(key_type)
             key_schema = _named_key(typed) if typed is not None else Schema(("key",), (None,), "object")
             name = function_name(selector)
@@ -336,6 +320,8 @@ class DataStream(_Settings):
                 return KeyByFunction(schema, getattr(own, "get_key", own), typed, name)
 
             edges = self._keyed_edges(assign)
+        from flinkcore.datastream.keyed_stream import KeyedStream
+
         return KeyedStream(self._env, edges, schema, key_schema, self)
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
@@ -347,6 +333,7 @@ class DataStream(_Settings):
 
     def window_all(self, window_assigner: WindowAssigner[Any, Any]) -> AllWindowedStream:
         """Windows over all records, in one subtask."""
+        from flinkcore.datastream.keyed_stream import KeyedStream
         from flinkcore.datastream.windowed_stream import AllWindowedStream
 
         schema = self._schema
@@ -359,7 +346,7 @@ class DataStream(_Settings):
         """All records of this stream and of others of the same schema."""
         for stream in streams:
             if not isinstance(stream, DataStream):
-                raise ConfigurationError(f"union takes streams, got {_called(stream)}")
+                raise ConfigurationError(f"union takes streams, got {called(stream)}")
             if stream._schema != self._schema:
                 raise SchemaError(
                     f"union needs streams of one schema: this one is {self._schema}, "
@@ -406,8 +393,8 @@ class DataStream(_Settings):
 
     def partition_custom(self, partitioner: Any, key_selector: Any) -> DataStream:
         """Each record to the subtask that partitioner(key, subtask count) says."""
-        _require_function("partition_custom", partitioner, FunctionPartitioner)
-        _require_function("partition_custom", key_selector, KeySelector)
+        require_function("partition_custom", partitioner, FunctionPartitioner)
+        require_function("partition_custom", key_selector, KeySelector)
         choose = getattr(partitioner, "partition", partitioner)
         get_key = getattr(key_selector, "get_key", key_selector)
 
@@ -540,231 +527,6 @@ class DataStream(_Settings):
         return stream
 
 
-class KeyedStream(DataStream):
-    """A stream whose records have keys: state, timers and windows are per key."""
-
-    def __init__(
-        self,
-        env: StreamExecutionEnvironment,
-        edges: tuple[Edge, ...],
-        schema: Schema,
-        key_schema: Schema,
-        original: DataStream,
-    ) -> None:
-        super().__init__(env, edges, schema)
-        self._key_schema = key_schema
-        self._original = original
-
-    @property
-    def _keys(self) -> Schema | None:
-        return self._key_schema
-
-    @property
-    def _final_only(self) -> bool:
-        """In batch mode a running aggregation gives one last record for each key."""
-        return self._env.get_configuration().get(options.RUNTIME_MODE) == "BATCH"
-
-    def key_by(
-        self,
-        key_selector: Callable[[Any], Any] | KeySelector | str | Expression,
-        *more: Any,
-        key_type: TypeInformation | None = None,
-        on_null: str | OutputTag = "fail",
-    ) -> KeyedStream:
-        return self._original.key_by(key_selector, *more, key_type=key_type, on_null=on_null)
-
-    def process(self, func: KeyedProcessFunction, output_type: TypeInformation | None = None) -> DataStream:  # type: ignore[override]
-        """Any number of records for each record and each timer, with the state and the timers of its key."""
-        if not isinstance(func, KeyedProcessFunction):
-            raise ConfigurationError(
-                f"process on a keyed stream takes a KeyedProcessFunction, got {_called(func)}"
-            )
-        schema, keys, out = self._schema, self._key_schema, _output_schema(output_type)
-        return self._step("KEYED PROCESS", lambda: KeyedProcessRows(schema, func, out, keys), out)
-
-    # -- running aggregates -------------------------------------------------------------------------------
-
-    def reduce(self, func: Any) -> DataStream:
-        """Each record combined with all before it of its key: one result per record, of the stream's own type."""
-        _require_function("reduce", func, ReduceFunction)
-        schema, keys, final = self._schema, self._key_schema, self._final_only
-        return self._step("Reduce", lambda: RowReduce(schema, func, None, final, keys), schema)
-
-    def sum(self, position_to_sum: int | str = 0) -> DataStream:
-        """The running sum of a field; other fields keep their first value."""
-        return self._accumulate("sum", position_to_sum)
-
-    def min(self, position_to_min: int | str = 0) -> DataStream:
-        """The running minimum of a field; other fields keep their first value."""
-        return self._accumulate("min", position_to_min)
-
-    def max(self, position_to_max: int | str = 0) -> DataStream:
-        """The running maximum of a field; other fields keep their first value."""
-        return self._accumulate("max", position_to_max)
-
-    def min_by(self, position_to_min_by: int | str = 0) -> DataStream:
-        """The record with the smallest value of a field so far, the first one on ties."""
-        return self._accumulate("min_by", position_to_min_by)
-
-    def max_by(self, position_to_max_by: int | str = 0) -> DataStream:
-        """The record with the largest value of a field so far, the first one on ties."""
-        return self._accumulate("max_by", position_to_max_by)
-
-    def _accumulate(self, op: str, position: int | str) -> DataStream:
-        schema, keys, final = self._schema, self._key_schema, self._final_only
-        RowAccumulate(schema, op, position)  # a field that does not exist is said here
-        return self._step(
-            op.title().replace("_", ""),
-            lambda: RowAccumulate(schema, op, position, None, final, keys),
-            schema,
-        )
-
-    def aggregate(self, *expressions: Any, emit: Emit | None = None) -> DataStream:
-        """Running aggregates on columns, as a changelog. Beyond PyFlink.
-
-        expressions : aggregates, e.g. col("price").sum.alias("total")
-        emit : "record": +I for a key's first record, -U and +U for each that changes its results, as Flink does;
-            "batch": one change per key and batch, as Flink's mini-batch does; "final": one +I per key at the end of
-            a bounded input. By default as table.exec.mini-batch.enabled and the runtime mode say.
-        -> columns: the key's, then one per aggregate
-        """
-        split, names = self._plan(expressions)
-        schema, keys, calls = self._schema, self._key_schema, split.calls
-        emission = emit or self._emission()
-        inner = [result_name(i) for i in range(len(calls))] if not split.trivial else names
-        first = GroupAggregate(schema, keys, calls, inner, emission)
-        stream = self._step(
-            "GroupAggregate",
-            lambda: GroupAggregate(schema, keys, calls, inner, emission),
-            first.output_schema(),
-        )
-        return stream if split.trivial else stream._project_results(split, keys.names)
-
-    def count(self, name: str = "count") -> DataStream:
-        """Running count of records per key, as a changelog of the key and `name`. Beyond PyFlink."""
-        from flinkcore.table.expressions import lit
-
-        return self.aggregate(lit(1).count.alias(name))
-
-    def _emission(self) -> Emit:
-        if self._final_only:
-            return "final"
-        return "batch" if self._env.get_configuration().get(options.MINI_BATCH) else "record"
-
-    def _plan(self, expressions: Sequence[Any]) -> tuple[AggregatePlan, list[str]]:
-        """The aggregates of a select list, and the names of its results."""
-        if not expressions:
-            raise ConfigurationError('aggregate needs expressions, e.g. aggregate(lit(1).count.alias("n"))')
-        split = plan(nodes_of(expressions, "aggregate"), self._schema, self._key_schema.names)
-        clash = [name for name in split.names if name in self._key_schema.names]
-        if clash:
-            raise SchemaError(f"the result '{clash[0]}' has the name of a key column; give it another alias")
-        return split, list(split.names)
-
-    def window(self, window_assigner: WindowAssigner[Any, Any]) -> WindowedStream:
-        """Windows per key."""
-        from flinkcore.datastream.windowed_stream import WindowedStream
-
-        return WindowedStream(self, window_assigner)
-
-    def count_window(self, size: int, slide: int = 0) -> WindowedStream:
-        """Windows of `size` records per key, one every `slide` records."""
-        return self.window(
-            CountTumblingWindowAssigner.of(size) if slide == 0 else CountSlidingWindowAssigner.of(size, slide)
-        )
-
-    # -- results ------------------------------------------------------------------------------------------
-
-    def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
-        """Runs the job and gives Row(key, record) for each record, as PyFlink does for a stream with keys."""
-        schema, keys = self._schema, self._key_schema
-        pairs = self._step(
-            "KeyedPairs", lambda: KeyedPairs(schema, keys), KeyedPairs(schema, keys).schema_out
-        )
-        return pairs.execute_and_collect(job_execution_name, limit)
-
-    def sink_to(self, sink: Any) -> DataStreamSink:
-        return self._original.sink_to(sink)
-
-    add_sink = sink_to
-
-    def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
-        return self._original.assign_timestamps_and_watermarks(watermark_strategy)
-
-    def union(self, *streams: DataStream) -> DataStream:
-        return self._original.union(*streams)
-
-    def select(self, *expressions: Any) -> DataStream:
-        return self._original.select(*expressions)
-
-    def with_columns(self, *expressions: Any) -> DataStream:
-        return self._original.with_columns(*expressions)
-
-    def project(self, *field_indexes: int) -> DataStream:
-        return self._original.project(*field_indexes)
-
-    def map_batches(self, func: Callable[[pa.RecordBatch], Any], output_schema: Any = None) -> DataStream:
-        return self._original.map_batches(func, output_schema)
-
-    def window_all(self, window_assigner: WindowAssigner[Any, Any]) -> AllWindowedStream:
-        return self._original.window_all(window_assigner)
-
-    def partition_custom(self, partitioner: Any, key_selector: Any) -> DataStream:
-        return self._original.partition_custom(partitioner, key_selector)
-
-    def _refuse(self, what: str) -> Any:
-        # FACTS of PyFlink: a keyed stream's partitioning is its key, and key_by is no operator to be configured.
-        raise ConfigurationError(
-            f"{what} cannot be called on a KeyedStream: key_by is no operator of its own; "
-            f"call it on the stream before key_by or on the result of the keyed operation"
-        )
-
-    def name(self, name: str) -> Any:
-        return self._refuse("name")
-
-    def get_name(self) -> Any:
-        return self._refuse("get_name")
-
-    def uid(self, uid: str) -> Any:
-        return self._refuse("uid")
-
-    def set_uid_hash(self, uid_hash: str) -> Any:
-        return self._refuse("set_uid_hash")
-
-    def set_parallelism(self, parallelism: int) -> Any:
-        return self._refuse("set_parallelism")
-
-    def set_max_parallelism(self, max_parallelism: int) -> Any:
-        return self._refuse("set_max_parallelism")
-
-    def set_description(self, description: str) -> Any:
-        return self._refuse("set_description")
-
-    def force_non_parallel(self) -> Any:
-        return self._refuse("force_non_parallel")
-
-    def set_buffer_timeout(self, timeout_millis: int) -> Any:
-        return self._refuse("set_buffer_timeout")
-
-    def start_new_chain(self) -> Any:
-        return self._refuse("start_new_chain")
-
-    def disable_chaining(self) -> Any:
-        return self._refuse("disable_chaining")
-
-    def slot_sharing_group(self, slot_sharing_group: Any) -> Any:
-        return self._refuse("slot_sharing_group")
-
-    def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
-        """The records whose key was null, when key_by was told to send them there. Beyond PyFlink."""
-        steps = [DataStream(self._env, (edge,), self._schema) for edge in self._edges]
-        first, *rest = [DataStream.get_side_output(step, output_tag) for step in steps]
-        return first.union(*rest)
-
-    def _repartitioned(self, partitioning: Partitioning, partitioner: Partitioner | None = None) -> Any:
-        return self._refuse(partitioning.name.lower())
-
-
 class DataStreamSink(_Settings):
     """The end of a stream."""
 
@@ -777,10 +539,6 @@ class DataStreamSink(_Settings):
 
 
 # -- what the methods above share ----------------------------------------------------------------------------
-
-
-def _output_schema(output_type: TypeInformation | None) -> Schema:
-    return Schema.of_objects() if output_type is None else schema_of(output_type)
 
 
 def _column_name(selector: Any) -> str:
@@ -826,43 +584,6 @@ def _batches_schema(func: Callable[[pa.RecordBatch], Any], schema: Schema, decla
     return Schema.from_arrow(result.schema)
 
 
-def _require_function(method: str, func: Any, base: type) -> None:
-    """A callable or an object of the class; not an object of another class, nor the class itself."""
-    if isinstance(func, base) or (callable(func) and not isinstance(func, Function) and not _is_class(func)):
-        return
-    raise ConfigurationError(f"{method} takes a function or a {base.__name__}, got {_called(func)}")
-
-
-def _is_class(func: Any) -> bool:
-    return isinstance(func, type) and issubclass(func, Function)
-
-
-def _called(value: Any) -> str:
-    if _is_class(value):
-        return f"the class {value.__name__}; make an object of it: {value.__name__}()"
-    return f"{type(value).__name__} {value!r}"
-
-
-def _require_text(what: str, value: Any) -> None:
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"a {what} is a text, got {value!r}")
-
-
-def require_parallelism(what: str, value: Any) -> None:
-    """ConfigurationError unless `value` is from 1 to Flink's limit."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= PARALLELISM_MAX:
-        raise ConfigurationError(f"{what} must be a whole number from 1 to {PARALLELISM_MAX}, got {value!r}")
-
-
-def require_strategy(method: str, value: Any) -> None:
-    """ConfigurationError unless `value` is a WatermarkStrategy."""
-    if not isinstance(value, WatermarkStrategy):
-        raise ConfigurationError(
-            f"{method} takes a WatermarkStrategy, e.g. "
-            f"WatermarkStrategy.for_monotonous_timestamps(), got {value!r}"
-        )
-
-
 def _sink_context(context: OperatorContext, schema: Schema) -> SinkContext:
     return SinkContext(
         name=context.name,
@@ -878,6 +599,10 @@ def _sink_context(context: OperatorContext, schema: Schema) -> SinkContext:
 
 def __getattr__(name: str) -> Any:
     # Where PyFlink has them; they are made of the classes above.
+    if name == "KeyedStream":
+        from flinkcore.datastream.keyed_stream import KeyedStream
+
+        return KeyedStream
     if name in ("WindowedStream", "AllWindowedStream"):
         from flinkcore.datastream import windowed_stream
 

@@ -24,9 +24,10 @@ from flinkcore.connectors.arrow import ArrowSource
 from flinkcore.connectors.base import Source
 from flinkcore.connectors.collection import CollectionSource
 from flinkcore.connectors.sequence import NumberSequenceSource
+from flinkcore.datastream.arguments import require_parallelism, require_strategy
 from flinkcore.datastream.checkpoint_config import CheckpointConfig
 from flinkcore.datastream.checkpointing_mode import CheckpointingMode
-from flinkcore.datastream.data_stream import DataStream, require_parallelism, require_strategy
+from flinkcore.datastream.data_stream import DataStream
 from flinkcore.datastream.execution_mode import RuntimeExecutionMode
 from flinkcore.errors import ConfigurationError, FlinkcoreWarning
 from flinkcore.graph.job_graph import JobGraph, build

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from flinkcore.columnar.arrow_types import schema_of
 from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.typeinfo import TypeInformation
-from flinkcore.datastream.data_stream import DataStream, KeyedStream
+from flinkcore.datastream.data_stream import DataStream
+from flinkcore.datastream.keyed_stream import KeyedStream
 from flinkcore.errors import ConfigurationError
 from flinkcore.expr.aggregate import AggregateCall, result_name
 from flinkcore.operators.count_window import CountWindows

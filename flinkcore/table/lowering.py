@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from flinkcore.columnar.schema import Schema
 from flinkcore.common.watermark_strategy import WatermarkStrategy
-from flinkcore.datastream.data_stream import DataStream, KeyedStream
+from flinkcore.datastream.data_stream import DataStream
+from flinkcore.datastream.keyed_stream import KeyedStream
 from flinkcore.errors import ExpressionError, SchemaError, UnsupportedOperationError
 from flinkcore.expr import logical
 from flinkcore.expr.aggregate import AggregateCall, AggregatePlan, plan, result_name
