@@ -322,7 +322,7 @@ def _wait_quietly(job: JobRun) -> None:
     try:
         job.wait()
     except Exception:
-        pass
+        pass  # how it ended is no news: the interrupt is what the caller asked for, and gets
 
 
 __all__ = ["StreamExecutionEnvironment"]

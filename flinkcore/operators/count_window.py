@@ -92,6 +92,7 @@ class CountWindows(WindowedAggregate):
             timestamps = None if batch.timestamps_ms is None else batch.timestamps_ms[ends[fired]]
             self.out.batch(Batch(self.schema_out, columns, len(fired), timestamps))
         self.count_overflows(scratch)
+        self._overflows = self.count_overflows(self.state, self._overflows)
 
     def unfired(self) -> str | None:
         waiting = int(np.count_nonzero(self.counts))

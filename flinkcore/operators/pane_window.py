@@ -220,6 +220,7 @@ class PaneWindow(WindowedAggregate):
             else:
                 held = np.intersect1d(ids, pane.used_ids()).astype(np.int32)
                 combined.merge(pane, held, held)
+        self.count_overflows(combined)
         return combined
 
     def _expire(self, time_ms: int) -> None:

@@ -17,6 +17,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.expr.aggregate import AggregateCall, Aggregation
+from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.functions import AggregateFunction, ProcessWindowFunction
 from flinkcore.operators.windowed import WINDOW_END, WINDOW_START, WINDOW_TYPE
 from flinkcore.time.assigners import WindowAssigner
@@ -33,13 +34,19 @@ class ExpressionAggregate(AggregateFunction):
         self.calls = tuple(calls)
         self._aggregation = Aggregation(calls, merges=True)
         self._arrived = 0
+        self._metrics: OperatorMetrics | None = None
+
+    def open(self, runtime_context: Any) -> None:
+        self._metrics = runtime_context.operator_metrics
 
     def create_accumulator(self) -> Accumulators:
         return Accumulators(self._aggregation.kernels)
 
     def add(self, value: Any, accumulator: Accumulators) -> Accumulators:
         record = Batch(self.schema, from_rows([value], self.schema, "window aggregate"), 1)
+        before = accumulator.sum_overflows
         accumulator.update(_ONLY, self._aggregation.arguments(record, arrived=self._arrived))
+        self._count(accumulator.sum_overflows - before)
         self._arrived += 1
         return accumulator
 
@@ -48,8 +55,15 @@ class ExpressionAggregate(AggregateFunction):
         return tuple(column.to_pylist()[0] for column in columns)
 
     def merge(self, acc_a: Accumulators, acc_b: Accumulators) -> Accumulators:
+        before = acc_a.sum_overflows
         acc_a.merge(acc_b, _ONLY, _ONLY)
+        self._count(acc_a.sum_overflows - before)
         return acc_a
+
+    def _count(self, overflows: int) -> None:
+        """Sums that left 64 bits wrap, as Flink's do, but never unseen."""
+        if overflows and self._metrics is not None:
+            self._metrics.count("sum_overflows", overflows)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ExpressionAggregate:
         return ExpressionAggregate(self.schema, self.calls)

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from flinkcore import options
 from flinkcore.errors import UnsupportedOperationError
+from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import OperatorContext
 from flinkcore.operators.functions import RuntimeContext
 from flinkcore.state.manager import StateManager
@@ -18,6 +19,11 @@ class OperatorRuntimeContext(RuntimeContext):
     def __init__(self, context: OperatorContext, state: StateManager | None = None) -> None:
         self._context = context
         self._state = state
+
+    @property
+    def operator_metrics(self) -> OperatorMetrics:
+        """What the engine counts for the operator; for functions of the engine's own."""
+        return self._context.metrics
 
     def get_task_name(self) -> str:
         return self._context.name

@@ -94,6 +94,7 @@ class SessionWindow(WindowedAggregate):
                 return
             batch, slots = batch.take(kept), slots[kept]
         self.state.update(slots, self.arguments(batch))
+        self._overflows = self.count_overflows(self.state, self._overflows)
         if self.lateness_ms and batch.num_rows == 1 and int(self.sessions.ends(slots)[0]) - 1 <= self.time_ms:
             self._emit(slots)
             self.sessions.mark_fired(slots)

@@ -119,10 +119,15 @@ class WindowedAggregate(Operator):
         columns += self.aggregation.results(accumulators.results(rows))
         self.out.batch(Batch(self.schema_out, columns, n, ends - 1))
 
-    def count_overflows(self, accumulators: Accumulators) -> None:
-        """Sums that left 64 bits wrap, as Flink's do, but never unseen."""
-        if accumulators.sum_overflows:
-            self.context.metrics.count("sum_overflows", accumulators.sum_overflows)
+    def count_overflows(self, accumulators: Accumulators, counted: int = 0) -> int:
+        """Sums that left 64 bits wrap, as Flink's do, but never unseen.
+
+        counted : how many of these accumulators were counted before;  -> how many are now
+        """
+        overflows = accumulators.sum_overflows
+        if overflows > counted:
+            self.context.metrics.count("sum_overflows", overflows - counted)
+        return overflows
 
     def _keys(self, groups: np.ndarray) -> list[Column]:
         return list(self.index.key_columns(groups, self.key_schema.types)) if len(self.key_schema) else []
