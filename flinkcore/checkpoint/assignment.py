@@ -55,7 +55,7 @@ def unclaimed(manifest: Manifest, wanted: Sequence[Wanted]) -> list[OperatorStat
 def holds_state(operator: OperatorState) -> bool:
     """Whether anything would be lost without this operator's state."""
     return any(
-        any(part.rows for part in subtask.parts) or any(items for _, items in subtask.lists.values())
+        any(part.rows for part in subtask.parts) or any(state.items for state in subtask.lists.values())
         for subtask in operator.subtasks
     )
 
@@ -114,13 +114,13 @@ def _state_of(
 ) -> RestoredState:
     if old.parallelism == operator.parallelism:
         same = old.subtasks[index]
-        lists = {name: list(items) for name, (_, items) in same.lists.items()}
+        lists = {name: list(state.items) for name, state in same.lists.items()}
         return RestoredState([open_state(same)], [same.fields], lists, False, source)
     groups = key_group_range(old.max_parallelism, operator.parallelism, index)
     overlapping = [
         open_state(subtask)
         for subtask in old.subtasks
-        if max(groups.start, subtask.key_groups.start) < min(groups.stop, subtask.key_groups.stop)
+        if max(groups.start, subtask.key_groups[0]) < min(groups.stop, subtask.key_groups[1])
     ]
     fields = [subtask.fields for subtask in old.subtasks if not subtask.finished]
     return RestoredState(overlapping, fields, _dealt(old, operator.parallelism, index), True, source)
@@ -131,11 +131,11 @@ def _dealt(old: OperatorState, parallelism: int, index: int) -> dict[str, list[A
     lists: dict[str, list[Any]] = {}
     for name in {name for subtask in old.subtasks for name in subtask.lists}:
         found = [subtask.lists[name] for subtask in old.subtasks if name in subtask.lists]
-        if found[0][0] == "broadcast":
-            lists[name] = list(found[0][1])
+        if found[0].mode == "broadcast":
+            lists[name] = list(found[0].items)
             continue
-        items = [item for _, items in found for item in items]
-        lists[name] = items if found[0][0] == "union" else items[index::parallelism]
+        items = [item for state in found for item in state.items]
+        lists[name] = items if found[0].mode == "union" else items[index::parallelism]
     return lists
 
 

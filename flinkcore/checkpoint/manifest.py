@@ -30,6 +30,7 @@ from flinkcore.checkpoint.json_fields import Fields, Json, JsonFault, check_json
 from flinkcore.checkpoint.segment import SegmentRef
 from flinkcore.checkpoint.store import Store, check_path
 from flinkcore.errors import CheckpointError, StateFormatError
+from flinkcore.state.part import ListState, PartState
 
 FORMAT_VERSION = 1
 
@@ -46,31 +47,6 @@ _UINT32_MAX = 2**32 - 1
 
 
 @dataclass(frozen=True)
-class PartState:
-    """One part of a subtask's state: what StatePart.describe() says, and what it had in it.
-
-    number : as the blocks of the segments name it; parent : the name of the part whose keys or ids it shares
-    """
-
-    number: int
-    name: str
-    kind: str
-    rows: int
-    bytes: int
-    description: dict[str, Any] = field(default_factory=dict)
-    namespace: Json = None
-    parent: str | None = None
-
-
-@dataclass(frozen=True)
-class ListState:
-    """Operator state. mode : "split", "union" or "broadcast", how it is handed out when the parallelism changes."""
-
-    mode: str
-    items: list[Any]
-
-
-@dataclass(frozen=True)
 class SubtaskState:
     """The state of one subtask.
 
@@ -84,7 +60,7 @@ class SubtaskState:
     key_groups: tuple[int, int]
     epoch: int
     finished: bool = False
-    scalars: dict[str, int | str] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
     lists: dict[str, ListState] = field(default_factory=dict)
     parts: tuple[PartState, ...] = ()
     segments: tuple[SegmentRef, ...] = ()
@@ -263,7 +239,7 @@ def _operator_to_json(operator: OperatorState) -> dict[str, Any]:
 
 
 def _subtask_to_json(subtask: SubtaskState, operator: str) -> dict[str, Any]:
-    check_json(subtask.scalars, f"operator '{operator}'")
+    check_json(subtask.fields, f"operator '{operator}'")
     for name, state in subtask.lists.items():
         check_json(state.items, f"state '{name}' of operator '{operator}'")
     for part in subtask.parts:
@@ -273,7 +249,7 @@ def _subtask_to_json(subtask: SubtaskState, operator: str) -> dict[str, Any]:
         "key_groups": list(subtask.key_groups),
         "epoch": subtask.epoch,
         "finished": subtask.finished,
-        "scalars": subtask.scalars,
+        "fields": subtask.fields,
         "lists": {name: {"mode": state.mode, "items": state.items} for name, state in subtask.lists.items()},
         "parts": [
             {
@@ -361,7 +337,7 @@ class _Reader1:
             key_groups=self.key_groups(fields, max_parallelism),
             epoch=epoch,
             finished=fields.boolean("finished"),
-            scalars=self.scalars(fields),
+            fields=fields.mapping("fields"),
             lists={name: self.list_state(Fields(value, f"{fields.place}.lists.{name}"))
                    for name, value in fields.mapping("lists").items()},
             parts=tuple(map(self.part, fields.objects("parts"))),
@@ -386,13 +362,6 @@ class _Reader1:
             if 0 <= start <= end <= max_parallelism:
                 return start, end
         raise JsonFault(f"{fields.place}.key_groups is not [start, end) of 0 to {max_parallelism}")
-
-    def scalars(self, fields: Fields) -> dict[str, int | str]:
-        scalars = fields.mapping("scalars")
-        for name, value in scalars.items():
-            if type(value) not in (int, str):
-                raise JsonFault(f"{fields.place}.scalars.{name} is neither an integer nor text")
-        return scalars
 
     def list_state(self, fields: Fields) -> ListState:
         state = ListState(fields.choice("mode", "split", "union", "broadcast"), fields.items("items"))

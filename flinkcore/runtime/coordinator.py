@@ -17,11 +17,11 @@ from typing import Any
 
 from flinkcore import faultpoint
 from flinkcore.checkpoint.alignment import Barrier
-from flinkcore.checkpoint.home import CheckpointHome
-from flinkcore.checkpoint.manifest import Manifest, OperatorState, SegmentRef, SubtaskState
+from flinkcore.checkpoint.home import CheckpointHome, SavepointHome
+from flinkcore.checkpoint.manifest import Manifest, OperatorState, SubtaskState
 from flinkcore.checkpoint.plan import plan
 from flinkcore.checkpoint.schedule import Settings, fails_job, next_trigger_ms
-from flinkcore.checkpoint.segment import SegmentWriter
+from flinkcore.checkpoint.segment import SegmentRef, SegmentWriter
 from flinkcore.errors import CheckpointError, FlinkcoreError, described
 from flinkcore.graph.job_graph import JobGraph, Node
 from flinkcore.runtime.task import OperatorRunner, Request, Task
@@ -39,13 +39,13 @@ class Pending:
     """A checkpoint on its way.
 
     awaited : the tasks that have not reported yet;  states : what the others did, by operator id and subtask
-    savepoint : the folder of a savepoint, None for a checkpoint
+    home : where it goes;  future : of whoever asked for a savepoint
     """
 
     barrier: Barrier
     triggered_ms: int
     awaited: set[Task]
-    home: CheckpointHome
+    home: CheckpointHome | SavepointHome
     future: Future[str] | None = None
     states: dict[tuple[str, int], SubtaskState] = field(default_factory=dict)
     segments: list[SegmentRef] = field(default_factory=list)
@@ -118,7 +118,8 @@ class Coordinator:
         self._finished: set[Task] = set()
         self._waiting: set[Task] = set()  # over, and waiting for a checkpoint before they finish
         self._chains = chains  # segments of the newest complete checkpoint, by operator id and subtask
-        self._planned: dict[tuple[int, str, int], tuple[list[SegmentRef], int]] = {}
+        self._planned: dict[tuple[int, str, int], list[SegmentRef]] = {}  # by checkpoint: what its segments build on
+        self._inline_bytes_max = home.writing.inline_bytes_max
         self._lock = threading.Lock()  # of _chains and _planned, which tasks read
         self._nodes = {node.operator_id: node for node in graph.nodes}
         self._upstream = _upstream_tasks(self.tasks)
@@ -156,15 +157,11 @@ class Coordinator:
         """Which epoch a snapshot builds on, and by that which segments it keeps."""
         context = runner.context
         key = (context.operator_id, context.subtask_index)
-        if barrier.full:
-            kept, since = [], 0
-        else:
-            with self._lock:
-                chain = self._chains.get(key, [])
-            kept, since = plan(chain, context.state.state_bytes)
         with self._lock:
-            self._planned[barrier.checkpoint_id, *key] = (kept, since)
-        return since
+            chain = [] if barrier.full else self._chains.get(key, [])
+            planned = plan(chain, context.state.state_bytes, inline_bytes_max=self._inline_bytes_max)
+            self._planned[barrier.checkpoint_id, *key] = chain[: planned.kept]
+        return planned.since
 
     def forgettable(self, runner: OperatorRunner) -> int:
         """No later snapshot of this operator will build on an epoch before this one."""
@@ -248,7 +245,11 @@ class Coordinator:
         return self._next_id - 1
 
     def _trigger(
-        self, home: CheckpointHome, barrier: Barrier, future: Future[str] | None = None, final: bool = False
+        self,
+        home: CheckpointHome | SavepointHome,
+        barrier: Barrier,
+        future: Future[str] | None = None,
+        final: bool = False,
     ) -> None:
         now_ms = self.clock.now_ms()
         awaited = set(self.tasks) - self._finished
@@ -310,7 +311,7 @@ class Coordinator:
         for pending in list(self._pending.values()):
             if task in pending.awaited:
                 if not any(key in pending.states for key in _keys(task)):
-                    pending.states.update((key, SubtaskState.over(key[1])) for key in _keys(task))
+                    pending.states.update((key, _over(key[1])) for key in _keys(task))
                 pending.awaited.discard(task)
             for other in pending.awaited:
                 if self._upstream[other] <= self._finished:
@@ -338,20 +339,20 @@ class Coordinator:
                 context = runner.context
                 key = (context.operator_id, context.subtask_index)
                 with self._lock:
-                    kept, _ = self._planned.pop((pending.id, *key))
-                segments = list(kept) if state.since else []
-                writer = pending.home.segment_writer(pending.id, context.operator_id, context.subtask_index)
+                    segments = list(self._planned[pending.id, *key]) if state.since else []
                 for number, payload in state.blocks():
                     if pending.abandoned:
                         raise CheckpointError(f"checkpoint {pending.id} was given up")
+                    if writer is None:
+                        writer = pending.home.segment_writer(pending.id, *key, state.since, state.epoch)
                     writer.write(number, payload)
                     yield
-                segment = writer.finish(state.since, state.epoch)
-                writer = None
-                if segment is not None:
+                if writer is not None:
+                    segment = writer.finish()
+                    writer = None
                     pending.segments.append(segment)
                     segments.append(segment)
-                states[key] = SubtaskState.of(context.subtask_index, state, segments, over)
+                states[key] = _subtask_state(context.subtask_index, state, segments, over)
                 runner.operator.persist(pending.id)
                 yield
         except Exception as error:
@@ -371,12 +372,12 @@ class Coordinator:
         if pending.awaited or pending.id not in self._pending:
             return
         try:
-            manifest = self._manifest(pending)
-            path = pending.home.complete(manifest)
+            manifest = pending.home.complete(pending.id, self.clock.now_ms(), self._operators_of(pending))
         except Exception as error:
             self._on_failed(pending.id, self.tasks[0], error)
             return
-        del self._pending[pending.id]
+        path = pending.home.path(pending.id)
+        self._forget(pending)
         self._last_ended_ms = self.clock.now_ms()
         self._failures_in_a_row = 0
         written = sum(segment.bytes for segment in pending.segments)
@@ -396,7 +397,7 @@ class Coordinator:
             with self._lock:
                 for key, state in pending.states.items():
                     self._chains[key] = list(state.segments)
-            for older in [other for other in self._pending.values() if other.id < pending.id and other.future is None]:
+            for older in [other for other in self._pending.values() if other.id < pending.id and not other.future]:
                 self._drop(older, CheckpointError(f"checkpoint {older.id} was overtaken by {pending.id}"))
         if pending.home is self.home or pending.ends_job:  # Flink: a savepoint in between commits nothing
             for task in self.tasks:
@@ -410,10 +411,19 @@ class Coordinator:
             self._stopped()
 
     def _collect(self) -> Job:
-        self.home.collect(self.settings.retained)
+        with self._lock:
+            held = {ref.path for kept in self._planned.values() for ref in kept if ref.path is not None}
+        self.home.collect(held)
         yield
 
-    def _manifest(self, pending: Pending) -> Manifest:
+    def _forget(self, pending: Pending) -> None:
+        """The checkpoint is over, one way or the other."""
+        del self._pending[pending.id]
+        with self._lock:
+            for key in [key for key in self._planned if key[0] == pending.id]:
+                del self._planned[key]
+
+    def _operators_of(self, pending: Pending) -> list[OperatorState]:
         enumerators = {
             task.runners[0].context.operator_id: task.source.enumerator.end_snapshot(pending.id)
             for task in self.tasks
@@ -422,11 +432,11 @@ class Coordinator:
         operators = []
         for operator_id, node in self._nodes.items():
             states = [
-                pending.states.get((operator_id, index), SubtaskState.over(index))
+                pending.states.get((operator_id, index), _over(index))
                 for index in range(node.parallelism)
             ]
             operators.append(_operator_state(node, states, enumerators.get(operator_id)))
-        return pending.home.manifest(pending.id, self.clock.now_ms(), operators)
+        return operators
 
     def _give_up(self, pending: Pending, error: CheckpointError) -> None:
         """The checkpoint failed."""
@@ -442,7 +452,7 @@ class Coordinator:
             log.warning("%s", error)
 
     def _drop(self, pending: Pending, error: Exception) -> None:
-        del self._pending[pending.id]
+        self._forget(pending)
         pending.abandoned = True
         for enumerator in self._enumerators():
             enumerator.abort_snapshot(pending.id)
@@ -458,6 +468,24 @@ class Coordinator:
 
 def _keys(task: Task) -> list[tuple[str, int]]:
     return [(runner.context.operator_id, runner.context.subtask_index) for runner in task.runners]
+
+
+def _subtask_state(index: int, state: FrozenState, segments: list[SegmentRef], over: bool) -> SubtaskState:
+    return SubtaskState(
+        index,
+        (state.key_groups.start, state.key_groups.stop),
+        state.epoch,
+        over,
+        state.fields,
+        state.lists,
+        tuple(state.entries),
+        tuple(segments),
+    )
+
+
+def _over(index: int) -> SubtaskState:
+    """Of a subtask whose input ended before the barrier: it holds nothing any more."""
+    return SubtaskState(index, (0, 0), 0, finished=True)
 
 
 def _operator_state(node: Node, states: list[SubtaskState], enumerator: Any) -> OperatorState:

@@ -6,19 +6,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from flinkcore import faultpoint
 from flinkcore.errors import StateFormatError, StateMigrationError
-from flinkcore.state.part import FrozenState, PartEntry, RestoredState, StatePart, StoredState
+from flinkcore.state.part import FrozenState, ListMode, ListState, PartState, RestoredState, StatePart, StoredState
 from flinkcore.state.parts import KEYS, make_part
 from flinkcore.state.rescale import absorb, kept_keys
 
 P = TypeVar("P", bound=StatePart)
-
-#: How the items of a list go to the subtasks of a restored job: each to one of them, or all of them to each; those of a
-#: broadcast list are the same in every subtask (Flink: OperatorStateHandle.Mode).
-ListMode = Literal["split", "union", "broadcast"]
 
 
 @dataclass
@@ -115,9 +111,7 @@ class StateManager:
         since : 0 for everything, else an epoch of a snapshot that was written, and not forgotten
         """
         fields = {name: get() for name, get in self._fields.items()}
-        lists: dict[str, tuple[str, list[Any]]] = {
-            name: (mode, get()) for name, (mode, get) in self._lists.items()
-        }
+        lists = {name: ListState(mode, get()) for name, (mode, get) in self._lists.items()}
         entries, parts = [], []
         try:
             for known in self._parts.values():
@@ -164,7 +158,7 @@ class StateManager:
         """About what a snapshot of everything takes."""
         return sum(known.part.state_bytes for known in self._parts.values())
 
-    def entries(self) -> list[PartEntry]:
+    def entries(self) -> list[PartState]:
         """What there is now, with its sizes."""
         return [_entry(known) for known in self._parts.values()]
 
@@ -194,10 +188,10 @@ class StateManager:
             )
         return stored  # type: ignore[no-any-return]
 
-    def _load(self, stored: StoredState, epoch: int) -> Iterator[tuple[PartEntry, Any]]:
+    def _load(self, stored: StoredState, epoch: int) -> Iterator[tuple[PartState, Any]]:
         """The parts of one old subtask, with what they held."""
         parts: dict[int, Any] = {}
-        entry: PartEntry | None = None
+        entry: PartState | None = None
         try:
             for entry in stored.entries:
                 parts[entry.number] = make_part(entry.kind, entry.description)
@@ -252,17 +246,17 @@ class StateManager:
             pending = waiting
 
 
-def _entry(known: _Registered) -> PartEntry:
+def _entry(known: _Registered) -> PartState:
     part = known.part
-    return PartEntry(
+    return PartState(
         known.number,
         known.name,
-        known.namespace,
         part.kind,
-        known.parent,
-        part.describe(),
         part.row_count,
         part.state_bytes,
+        part.describe(),
+        known.namespace,
+        known.parent,
     )
 
 

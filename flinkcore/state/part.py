@@ -10,8 +10,8 @@ holds what changed in the epochs (since, epoch], or everything when `since` is 0
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
 
 Payload: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -58,23 +58,36 @@ class StatePart(Protocol):
 
 
 @dataclass(frozen=True)
-class PartEntry:
+class PartState:
     """A part in the list of what a snapshot holds.
 
     number : names the part in blocks; never given to another part of the subtask
+    rows, bytes, description : StatePart.row_count, state_bytes and describe()
     name, namespace : what the operator calls it; the namespace is a value of JSON, e.g. the start of a pane
     parent : the part whose ids its rows go by: "keys", another part's name, or None when it goes by none
-    description : StatePart.describe();  rows, bytes : StatePart.row_count and state_bytes
     """
 
     number: int
     name: str
-    namespace: Any
     kind: str
-    parent: str | None
-    description: dict[str, Any]
     rows: int
     bytes: int
+    description: dict[str, Any] = field(default_factory=dict)
+    namespace: Any = None
+    parent: str | None = None
+
+
+#: How the items of a list go to the subtasks of a restored job: each to one of them, or all of them to each; those of a
+#: broadcast list are the same in every subtask (Flink: OperatorStateHandle.Mode).
+ListMode: TypeAlias = Literal["split", "union", "broadcast"]
+
+
+@dataclass(frozen=True)
+class ListState:
+    """Operator state: some values of JSON."""
+
+    mode: ListMode
+    items: list[Any]
 
 
 @dataclass
@@ -82,16 +95,16 @@ class FrozenState:
     """The state of one operator in one subtask as it was when `epoch` ended.
 
     since : what changed after that epoch is in the blocks; 0: everything
-    fields : the operator's own few numbers;  lists : name -> (mode, items), see StateManager.items
+    fields : the operator's own few numbers;  lists : operator state, by name
     """
 
     epoch: int
     since: int
     key_groups: range
-    entries: list[PartEntry]
+    entries: list[PartState]
     parts: list[FrozenPart]
     fields: dict[str, Any]
-    lists: dict[str, tuple[str, list[Any]]]
+    lists: dict[str, ListState]
 
     def blocks(self) -> Iterator[tuple[int, Payload]]:
         """(part number, payload) of all parts. Called once, by the thread that writes."""
@@ -111,7 +124,7 @@ class StoredState(Protocol):
 
     key_groups: range
     epoch: int
-    entries: Sequence[PartEntry]
+    entries: Sequence[PartState]
 
     def blocks(self) -> Iterator[tuple[int, memoryview]]:
         """(part number, payload), those of older segments first; of parts that are over, too."""
