@@ -94,6 +94,12 @@ CHECKPOINT_UNALIGNED = ConfigOption(
     False,
     older_keys=("execution.checkpointing.unaligned",),
 )
+ALLOW_UNREPLAYABLE_SOURCES = ConfigOption(
+    "flinkcore.checkpointing.allow-unreplayable-sources",
+    "boolean",
+    False,
+    "Whether checkpoints go with a source that cannot be read again: after a failure its records may be lost.",
+)
 SNAPSHOT_COMPRESSION = ConfigOption("execution.checkpointing.snapshot-compression", "boolean", False)
 RECOVERY_PATH = ConfigOption[str]("execution.state-recovery.path", older_keys=("execution.savepoint.path",))
 STATE_BACKEND = ConfigOption("state.backend.type", "string", "hashmap", older_keys=("state.backend",))

@@ -61,6 +61,8 @@ class OperatorContext:
     operator_id: str = ""
     job_name: str = ""
     interrupted: Callable[[], bool] = lambda: False  # the job is being cancelled, or has failed elsewhere
+    job_id: str = ""
+    checkpointing: bool = False  # there will be snapshots: what becomes visible outside waits for them
 
 
 @dataclass(frozen=True)

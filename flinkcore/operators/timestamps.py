@@ -100,6 +100,21 @@ class AssignTimestamps(Operator):
         self._poll()
         self._wake()
 
+    def snapshot(self) -> dict[str, Any]:
+        """What restore() needs, as plain data."""
+        return self._tracker.snapshot()
+
+    def restore(self, snapshot: dict[str, Any] | None) -> None:
+        """Goes on from snapshot(), right after open(). The last watermark is emitted again, so that records that were
+        late are late again. None: begins anew."""
+        watermark_ms = self.restore_tracker(snapshot)
+        if watermark_ms is not None:
+            self.out.watermark(watermark_ms)
+
+    def restore_tracker(self, snapshot: dict[str, Any] | None) -> int | None:
+        """The same, but the last watermark is the caller's to emit."""
+        return None if snapshot is None else self._tracker.restore(snapshot)
+
     def facts(self) -> WatermarkFacts:
         """What this operator's watermark stands on: why a window further down has not fired."""
         return self._tracker.facts()
