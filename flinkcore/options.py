@@ -101,6 +101,12 @@ CHECKPOINT_AFTER_TASKS_FINISH = ConfigOption(
     True,
     older_keys=("execution.checkpointing.checkpoints-after-tasks-finish.enabled",),
 )
+ALLOW_UNREPLAYABLE_SOURCES = ConfigOption(
+    "flinkcore.checkpointing.allow-unreplayable-sources",
+    "boolean",
+    False,
+    "Whether checkpoints go with a source that cannot be read again: after a failure its records may be lost.",
+)
 SNAPSHOT_COMPRESSION = ConfigOption("execution.checkpointing.snapshot-compression", "boolean", False)
 SNAPSHOT_COMPRESSION_CODEC = ConfigOption(
     "flinkcore.checkpointing.compression-codec",

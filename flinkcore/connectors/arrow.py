@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import uuid
 import weakref
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ import pyarrow as pa
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.base import (
+    Committer,
     RangeSplit,
     Sink,
     SinkContext,
@@ -27,13 +30,15 @@ from flinkcore.connectors.base import (
     SplitEnumerator,
     SplitQueue,
 )
-from flinkcore.connectors.collection import IteratorSplit
+from flinkcore.connectors.collection import IteratorSplit, Taken
 from flinkcore.errors import ConnectorError, JobCancelledError, SchemaError
 
 # Rows of one split when several subtasks share a table. Small enough that all of them read about the same
 # place, so that event time advances together; large enough that a split costs nothing.
 SPLIT_ROWS_MAX = 1 << 18
 
+
+log = logging.getLogger(__name__)
 
 # Readers that are sources: what the first stream reads is gone for a second one.
 _READERS: weakref.WeakSet[pa.RecordBatchReader] = weakref.WeakSet()
@@ -61,6 +66,7 @@ class ArrowSource(Source):
                                   "once; pass reader.read_all() to have its rows twice")
             _READERS.add(found)
             self.stream = found
+            self.taken = Taken()
             self.parallelism_max = 1
             self.not_replayable = (f"a stream of Arrow batches ({type(data).__name__}) can be read once; "
                                    f"pass a table to be able to go back")
@@ -86,10 +92,9 @@ class ArrowSource(Source):
         if isinstance(split, RangeSplit):
             return TableReader(self, split)
         assert isinstance(split, IteratorSplit) and self.stream is not None
-        if split.rows_read:
-            raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: "
-                                 f"{self.not_replayable}")
-        return StreamReader(self.stream, self.schema, split)
+        skip = self.taken.rows_to_skip(split, context, self.not_replayable)
+        split = replace(split, rows_read=max(split.rows_read, self.taken.rows))
+        return StreamReader(self.stream, self.schema, split, self.taken, skip)
 
 
 def tables_of(data: Any) -> pa.Table | pa.RecordBatchReader:
@@ -171,12 +176,18 @@ class TableReader(SourceReader):
 
 
 class StreamReader(SourceReader):
-    """Record batches as they come, in slices."""
+    """Record batches as they come, in slices.
 
-    def __init__(self, stream: pa.RecordBatchReader, schema: Schema, split: IteratorSplit) -> None:
+    skip : rows that are passed over first
+    """
+
+    def __init__(self, stream: pa.RecordBatchReader, schema: Schema, split: IteratorSplit, taken: Taken,
+                 skip: int = 0) -> None:
         self.stream = stream
         self.schema = schema
         self.split = split
+        self.taken = taken
+        self.skip = skip
         self.rest: pa.RecordBatch | None = None
 
     def read(self, max_rows: int, timeout_ms: int) -> Batch | None:
@@ -185,6 +196,9 @@ class StreamReader(SourceReader):
                 self.rest = self.stream.read_next_batch()
             except StopIteration:
                 return None
+            self.taken.rows += self.rest.num_rows
+            skipped = min(self.skip, self.rest.num_rows)
+            self.rest, self.skip = self.rest.slice(skipped), self.skip - skipped
         count = min(max_rows, self.rest.num_rows)
         rows, self.rest = self.rest.slice(0, count), self.rest.slice(count)
         self.split = replace(self.split, rows_read=self.split.rows_read + count)
@@ -194,19 +208,37 @@ class StreamReader(SourceReader):
         return self.split
 
 
+@dataclass(frozen=True)
+class CollectedBatches:
+    """A committable: batches that the ArrowCollectSink `sink_id` of a process keeps under `name`."""
+
+    sink_id: str
+    name: str
+
+
 class ArrowCollectSink(Sink):
     """Hands batches to a reader in the same process, holding back the job when the reader is slow.
 
     Iterating gives the batches of all subtasks as they come, until finish() or fail(). A reader that stops
     early calls cancel(), and the job's next write ends it with JobCancelledError.
 
+    With checkpoints, batches come when a checkpoint that covers them is complete, and each once, however often the job
+    is restarted in this process. Without, a restart is an error once batches were handed on: they would come again
+    (Flink: CheckpointedCollectResultBuffer, UncheckpointedCollectResultBuffer).
+
     capacity : batches that may wait; None: any number (for a reader that starts after the job has ended)
     """
 
     takes_batches = True
+    committable_types = (CollectedBatches,)
 
     def __init__(self, capacity: int | None = 16) -> None:
         self.capacity = capacity
+        self.sink_id = uuid.uuid4().hex
+        self.prepared: dict[str, list[Batch]] = {}
+        self.runs: set[str] = set()  # of the writers that are open
+        self.started: set[tuple[str, int]] = set()  # operator and subtask of all writers that there were
+        self.handed_on = False
         self.waiting: deque[Batch] = deque()
         self.changed = threading.Condition()
         self.finished = False
@@ -214,19 +246,51 @@ class ArrowCollectSink(Sink):
         self.error: BaseException | None = None
 
     def create_writer(self, context: SinkContext) -> SinkWriter:
-        return ArrowCollectWriter(self)
+        subtask = (context.operator_id, context.subtask_index)
+        if not context.checkpointing and self.handed_on and subtask in self.started:
+            raise ConnectorError("the job was restarted without a checkpoint, and its results would come again, after "
+                                 "those that were handed on; switch checkpoints on "
+                                 "(execution.checkpointing.interval), or restarts off")
+        self.started.add(subtask)
+        self.runs.add(context.run_id)
+        return ArrowCollectWriter(self, context)
 
-    def put(self, batch: Batch) -> None:
-        """Adds a batch, waiting for room. JobCancelledError once the reader has gone, or the job has failed."""
+    def create_committer(self) -> Committer:
+        return ArrowCollectCommitter(self)
+
+    def remove_leftovers(self, context: SinkContext) -> None:
         with self.changed:
-            self.changed.wait_for(lambda: self.cancelled or self.finished or self.capacity is None
-                                  or len(self.waiting) < self.capacity)
+            for name in list(self.prepared):
+                if name.rpartition("-")[0] not in self.runs:
+                    del self.prepared[name]
+
+    def show(self, names: list[str]) -> None:
+        """Hands on what was prepared under these names, each once."""
+        with self.changed:
+            for name in names:
+                self.waiting.extend(self.prepared.pop(name, ()))
+            self.changed.notify_all()
+
+    def put(self, batch: Batch, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Adds a batch, waiting for room. JobCancelledError once the reader has gone, or the job has failed."""
+        self.wait_for_room(interrupted)
+        with self.changed:
+            self.waiting.append(batch)
+            self.handed_on = True
+            self.changed.notify_all()
+
+    def wait_for_room(self, interrupted: Callable[[], bool] = lambda: False) -> None:
+        """Waits while `capacity` batches wait. JobCancelledError as put()."""
+        with self.changed:
+            # In turns, to look whether the job goes on at all.
+            while not self.changed.wait_for(lambda: self.cancelled or self.finished or self.capacity is None
+                                            or len(self.waiting) < self.capacity, 0.2):
+                if interrupted():
+                    raise JobCancelledError("the job was stopped while its results waited for their reader")
             if self.cancelled:
                 raise JobCancelledError("the reader of the results was closed before the job had finished")
             if self.finished:
                 raise JobCancelledError("the job has ended; its results take no more rows")
-            self.waiting.append(batch)
-            self.changed.notify_all()
 
     def finish(self) -> None:
         """No batch follows: the job has ended. The reader ends after what waits."""
@@ -264,10 +328,42 @@ class ArrowCollectSink(Sink):
 
 
 class ArrowCollectWriter(SinkWriter):
-    """Puts batches into the queue of its sink."""
+    """Puts batches into the queue of its sink, or aside until the next checkpoint."""
+
+    def __init__(self, sink: ArrowCollectSink, context: SinkContext) -> None:
+        self.sink = sink
+        self.context = context
+        self.batches: list[Batch] = []
+        self.count = 0
+
+    def write_batch(self, batch: Batch) -> None:
+        if self.context.checkpointing:
+            self.sink.wait_for_room(self.context.interrupted)
+            self.batches.append(batch)
+        else:
+            self.sink.put(batch, self.context.interrupted)
+
+    def prepare_commit(self) -> list[Any]:
+        if not self.batches:
+            return []
+        name = f"{self.context.run_id}-{self.count}"
+        self.count += 1
+        self.sink.prepared[name], self.batches = self.batches, []
+        return [CollectedBatches(self.sink.sink_id, name)]
+
+    def close(self) -> None:
+        self.sink.runs.discard(self.context.run_id)
+
+
+class ArrowCollectCommitter(Committer):
+    """Hands on what writers put aside. Results of another process went with their reader."""
 
     def __init__(self, sink: ArrowCollectSink) -> None:
         self.sink = sink
 
-    def write_batch(self, batch: Batch) -> None:
-        self.sink.put(batch)
+    def commit(self, committables: list[Any]) -> None:
+        own = [collected.name for collected in committables if collected.sink_id == self.sink.sink_id]
+        if len(own) < len(committables):
+            log.warning("results that the checkpoint covers were collected in a process that has ended; they went with "
+                        "it, and the job goes on behind them")
+        self.sink.show(own)

@@ -14,9 +14,46 @@ position is itself a split, the one that would continue from there: that is all 
         def create_reader(self, split, context):
             return CountdownReader(split)
 
-A sink has one writer per subtask and, when its results only become visible later, a committer: what the
-writers' prepare_commit() returned is stored in the checkpoint, and committed once that checkpoint is
-complete. A committer may be handed the same committable again after a failure and must then do nothing.
+A sink has one writer per subtask and, when its results only become visible later, a committer (two-phase commit):
+
+    writer.write_batch ...                     nothing of it can be seen outside
+    writer.flush, writer.prepare_commit        at a checkpoint: what was written since the last one, as committables
+    writer.persist                             on another thread: they survive a loss of power from here on
+    (the checkpoint is complete)               it holds the committables
+    committer.commit                           they become visible
+
+A job that fails goes on from its last checkpoint: what was written after it is written again, so it must never become
+visible; and what that checkpoint holds is committed, perhaps for the second time. So a committable names its results,
+and a committer that finds them committed does nothing. A sink that appends to a table of a database:
+
+    @dataclass(frozen=True)
+    class Prepared:
+        transaction: str                       # a name that is never used again
+
+    class TableSink(Sink):
+        committable_types = (Prepared,)
+
+        def create_writer(self, context):
+            return TableWriter(self, context)  # inserts into a staging table, under a transaction
+
+        def create_committer(self):
+            return TableCommitter(self)
+
+    class TableWriter(SinkWriter):
+        def prepare_commit(self):
+            done, self.transaction = self.transaction, uuid4().hex
+            return [Prepared(done)]
+
+    class TableCommitter(Committer):
+        def commit(self, committables):
+            for prepared in committables:      # the second time there is nothing left to move
+                with self.database:            # all or nothing
+                    self.database.execute("insert into results select ... from staging where transaction_id = ?", ...)
+                    self.database.execute("delete from staging where transaction_id = ?", ...)
+
+Splits, committables and what enumerators snapshot are plain data (connectors.plain): numbers, texts, bytes, times,
+tuples, lists, dicts, and frozen dataclasses of such. Classes of splits are known; others are named in
+Source.state_types and Sink.committable_types. A field may be added to them, with a default.
 """
 
 from __future__ import annotations
@@ -24,7 +61,7 @@ from __future__ import annotations
 import uuid
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -36,8 +73,9 @@ from flinkcore.columnar.faults import BAD_RECORD_SCHEMA, BadRecords
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
+from flinkcore.connectors import plain
 from flinkcore.connectors.fit import batch_of_values, fit, record_batch_of
-from flinkcore.errors import SchemaError, UnsupportedOperationError
+from flinkcore.errors import SchemaError, StateFormatError, UnsupportedOperationError
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.time.clock import Clock
 
@@ -113,13 +151,29 @@ class SplitQueue(SplitEnumerator):
         return tuple(self.splits)
 
 
-class AssignedSplits(SplitQueue):
-    """Hands the i-th split to subtask i modulo the parallelism: for sources whose splits never end."""
+@dataclass(frozen=True)
+class AssignedState:
+    """What AssignedSplits remember: splits not handed out, and the subtask of every split that there ever was."""
 
-    def __init__(self, splits: Iterable[SourceSplit], parallelism: int) -> None:
-        super().__init__(splits)
+    splits: tuple[SourceSplit, ...]
+    owners: tuple[tuple[str, int], ...]
+
+
+class AssignedSplits(SplitQueue):
+    """Hands the i-th split to subtask i modulo the parallelism: for sources whose splits never end, or must be read at
+    the same time.
+
+    splits : in their order; or the snapshot to go on from, whose splits keep their subtasks modulo the parallelism
+    """
+
+    def __init__(self, splits: Iterable[SourceSplit] | AssignedState, parallelism: int) -> None:
         self.parallelism = parallelism
-        self.owners = {split.split_id: i % parallelism for i, split in enumerate(self.splits)}
+        if isinstance(splits, AssignedState):
+            super().__init__(splits.splits)
+            self.owners = {split_id: owner % parallelism for split_id, owner in splits.owners}
+        else:
+            super().__init__(splits)
+            self.owners = {split.split_id: i % parallelism for i, split in enumerate(self.splits)}
 
     def next_split(self, subtask_index: int) -> SourceSplit | None:
         for split in self.splits:
@@ -132,6 +186,9 @@ class AssignedSplits(SplitQueue):
         for split in splits:
             self.owners.setdefault(split.split_id, len(self.owners) % self.parallelism)
             self.splits.append(split)
+
+    def snapshot(self) -> AssignedState:  # type: ignore[override]
+        return AssignedState(tuple(self.splits), tuple(self.owners.items()))
 
 
 # What a reader may return: see SourceReader.read.
@@ -194,7 +251,10 @@ class Source(ABC):
     boundedness : BOUNDED when the source ends by itself
     schema : columns and form of the rows; one source has one schema
     not_replayable : why rows that were read cannot be read again from a position, in words; None when they
-        can. A job with checkpoints refuses a source that cannot be replayed, with these words.
+        can. A job with checkpoints refuses a source that cannot be replayed, with these words, unless
+        flinkcore.checkpointing.allow-unreplayable-sources is set: after a failure its rows are then lost, or
+        come from where it stands.
+    state_types : the dataclasses, beside splits, in what the enumerator's snapshot() returns
     bad_records : what happens to records that cannot be read: "fail", "drop" (and count), or an OutputTag or its id
     parallelism_max : the largest useful number of readers; None: as many as there are splits
     splits_at_once : how many splits a subtask reads in turn; None: one after the other when the source is
@@ -205,6 +265,7 @@ class Source(ABC):
     schema: Schema
     not_replayable: str | None = None
     bad_records: Any = "fail"
+    state_types: tuple[type, ...] = ()
     parallelism_max: int | None = None
     splits_at_once: int | None = None
 
@@ -213,7 +274,10 @@ class Source(ABC):
         """The enumerator of a job that starts afresh; `parallelism` subtasks will ask it for splits."""
 
     def restore_enumerator(self, parallelism: int, state: Any) -> SplitEnumerator:
-        """The enumerator that goes on from SplitEnumerator.snapshot(). The default suits a SplitQueue."""
+        """The enumerator that goes on from SplitEnumerator.snapshot(). The default suits a SplitQueue and
+        AssignedSplits."""
+        if isinstance(state, AssignedState):
+            return AssignedSplits(state, parallelism)
         if not isinstance(state, tuple) or not all(isinstance(split, SourceSplit) for split in state):
             raise UnsupportedOperationError(
                 f"{type(self).__name__} has an enumerator with a snapshot of its own "
@@ -224,6 +288,33 @@ class Source(ABC):
     @abstractmethod
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         """A reader for one split, at the position that the split says."""
+
+    def check_restored(self, split: SourceSplit) -> None:  # noqa: B027  most have nothing to compare
+        """Raises ConnectorError when what a restored split was cut from is not what it was any more."""
+
+    # What is stored in checkpoints, as values of JSON.
+
+    def encode_split(self, split: SourceSplit) -> Any:
+        if not isinstance(split, SourceSplit):
+            raise SchemaError(f"a reader of {type(self).__name__} is at {split!r:.80}; position() returns a "
+                              "SourceSplit")
+        return plain.encode(split, self._stored_types())
+
+    def decode_split(self, stored: Any) -> SourceSplit:
+        split = plain.decode(stored, self._stored_types())
+        if not isinstance(split, SourceSplit):
+            raise StateFormatError(f"{type(self).__name__}: expected a stored split, got {split!r:.80}")
+        return split
+
+    def encode_state(self, state: Any) -> Any:
+        """What SplitEnumerator.snapshot() returned."""
+        return plain.encode(state, self._stored_types())
+
+    def decode_state(self, stored: Any) -> Any:
+        return plain.decode(stored, self._stored_types())
+
+    def _stored_types(self) -> list[type]:
+        return [*_subclasses(SourceSplit), AssignedState, *self.state_types]
 
     def side_schema(self, tag: str) -> Schema | None:
         """The schema of a side output; None when this source has none of that name. The default knows the one
@@ -250,6 +341,13 @@ class Source(ABC):
                           "the split")
 
 
+def _subclasses(kind: type) -> Iterator[type]:
+    yield kind
+    children: list[type] = kind.__subclasses__()
+    for child in children:
+        yield from _subclasses(child)
+
+
 # -- sinks --------------------------------------------------------------------------------------------------
 
 
@@ -259,10 +357,12 @@ class SinkContext:
 
     schema : of the stream that is written
     register_timer : asks for SinkWriter.on_timer at or soon after a processing time
-    run_id : differs between runs of a job and between attempts, and may differ between subtasks; part of the
-        names of files
+    run_id : differs between runs of a job, between attempts and between subtasks; part of the names of files
+    job_id, operator_id : stay the same as a job is restarted or resumed, and belong to no other job that runs;
+        empty when there is none
     checkpointing : whether prepare_commit is called at checkpoints; without them it is called at the end of
         the input, and take_finished in between
+    interrupted : True once the job is being cancelled, or has failed elsewhere; a writer that waits looks at it
     """
 
     name: str
@@ -274,7 +374,10 @@ class SinkContext:
     subtask_index: int = 0
     parallelism: int = 1
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    job_id: str = ""
+    operator_id: str = ""
     checkpointing: bool = False
+    interrupted: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -294,7 +397,8 @@ class WriteContext:
 class SinkWriter:
     """Writes the records of one subtask. Override write, for single records, or write_batch, which is faster.
 
-    Calls: (write_batch | write_watermark | on_timer | flush | prepare_commit | take_finished)* close.
+    Calls: (write_batch | write_watermark | on_timer | flush | prepare_commit | take_finished)* close, by one thread,
+    and persist by another.
     """
 
     watermark_ms: int = MIN_TIMESTAMP
@@ -333,8 +437,14 @@ class SinkWriter:
 
     def prepare_commit(self) -> list[Any]:
         """Everything written since the last call, as committables (plain data) for Sink.create_committer's
-        committer. Called after flush. From here on, only commit may make it visible."""
+        committer. Called after flush. From here on, only commit may make it visible. Must be quick, since the
+        stream waits: see persist."""
         return []
+
+    def persist(self, committables: list[Any]) -> None:
+        """Waits until what prepare_commit or take_finished returned would survive a loss of power. Called before the
+        checkpoint that holds it is complete, or else before it is committed; by another thread, while the writer
+        goes on."""
 
     def take_finished(self) -> list[Any]:
         """Committables that are complete already. Called only in a job without checkpoints, which commits
@@ -347,7 +457,8 @@ class SinkWriter:
 
 
 class Committer(ABC):
-    """Makes visible what writers prepared."""
+    """Makes visible what writers prepared. What it raises fails the job, which then goes on from the checkpoint that
+    holds the committables and commits them again, as its restart strategy says."""
 
     @abstractmethod
     def commit(self, committables: list[Any]) -> None:
@@ -363,14 +474,29 @@ class Sink(ABC):
     """Where records go.
 
     takes_batches : whether its writers override write_batch; explain() says so when they do not
+    committable_types : the dataclasses that its committables are, or are made of
     """
 
     takes_batches: bool = False
+    committable_types: tuple[type, ...] = ()
 
     @abstractmethod
     def create_writer(self, context: SinkContext) -> SinkWriter:
         """The writer of one subtask. A sink that cannot be written says so here, before any record arrives."""
 
     def create_committer(self) -> Committer | None:
-        """The committer; None when what is written is visible at once."""
+        """The committer of one subtask; None when what is written is visible at once, so that records can come twice
+        after a failure."""
         return None
+
+    def remove_leftovers(self, context: SinkContext) -> None:  # noqa: B027  most leave nothing
+        """Removes what earlier attempts of this job left unfinished: all that restored checkpoints held is committed,
+        and what writers of this attempt hold is not theirs. Called by subtask 0, after the first checkpoint of the
+        attempt is complete."""
+
+    def encode_committable(self, committable: Any) -> Any:
+        """A committable as a value of JSON. Override both for committables that are no plain data."""
+        return plain.encode(committable, self.committable_types)
+
+    def decode_committable(self, stored: Any) -> Any:
+        return plain.decode(stored, self.committable_types)

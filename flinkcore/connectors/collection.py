@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from flinkcore import options
 from flinkcore._native.values import detached, detached_list
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
@@ -41,6 +42,7 @@ class CollectionSource(Source):
     def __init__(self, values: Iterable[Any], schema: Schema | None = None) -> None:
         self.schema = schema or Schema.of_objects()
         self.iterator: Iterator[Any] | None = None
+        self.taken = Taken()
         if isinstance(values, Iterator):
             self.iterator = values
             self.not_replayable = (f"a {type(values).__name__} gives its values once; pass a list to be "
@@ -69,10 +71,10 @@ class CollectionSource(Source):
         if isinstance(split, RangeSplit):
             return BatchReader(self.data, split)
         assert isinstance(split, IteratorSplit) and self.iterator is not None
-        if split.rows_read:
-            raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: "
-                                 f"{self.not_replayable}")
-        return IteratorReader(self.iterator, split, context.clock)
+        for _ in islice(self.iterator, self.taken.rows_to_skip(split, context, self.not_replayable)):
+            self.taken.rows += 1
+        split = replace(split, rows_read=max(split.rows_read, self.taken.rows))
+        return IteratorReader(self.iterator, split, self.taken, context.clock)
 
 
 class BatchReader(SourceReader):
@@ -101,12 +103,31 @@ class IteratorSplit(SourceSplit):
     rows_read: int
 
 
+@dataclass
+class Taken:
+    """How much was taken, in this process, of something that can be read only once."""
+
+    rows: int = 0
+
+    def rows_to_skip(self, split: IteratorSplit, context: SourceContext, why: str | None) -> int:
+        """How many rows come before those of the split, in a new process, where reading begins at the first row.
+
+        ConnectorError : rows behind the split's position were taken already, or reading would begin before it, and
+            the job did not allow that (flinkcore.checkpointing.allow-unreplayable-sources). It then goes on from where
+            the source stands, behind the rows that are lost, or as if a new source gave the same rows again.
+        """
+        if self.rows != split.rows_read and not context.config.get(options.ALLOW_UNREPLAYABLE_SOURCES):
+            raise ConnectorError(f"source '{context.name}' cannot go back to row {split.rows_read}: {why}")
+        return max(0, split.rows_read - self.rows)
+
+
 class IteratorReader(SourceReader):
     """Values taken from an iterator, for READ_NS at most: those of a slow generator do not wait for each other."""
 
-    def __init__(self, iterator: Iterator[Any], split: IteratorSplit, clock: Clock) -> None:
+    def __init__(self, iterator: Iterator[Any], split: IteratorSplit, taken: Taken, clock: Clock) -> None:
         self.iterator = iterator
         self.split = split
+        self.taken = taken
         self.clock = clock
 
     def read(self, max_rows: int, timeout_ms: int) -> list[Any] | None:
@@ -114,6 +135,7 @@ class IteratorReader(SourceReader):
         add, now_ns = rows.append, self.clock.now_ns
         end_ns = now_ns() + READ_NS
         for value in islice(self.iterator, max_rows):
+            self.taken.rows += 1  # also when the next one raises, and these are lost
             add(detached(value))
             if now_ns() >= end_ns:
                 break

@@ -146,6 +146,8 @@ class DataGeneratorSource(Source):
     schema : of a function's values; without it they are Python objects (columns know theirs)
     """
 
+    splits_at_once = 2**31  # when the job has fewer subtasks than it had: their rows are of the same time
+
     def __init__(self, generator: Callable[[Any], Any] | Mapping[str, GeneratedColumn],
                  count: int | None = None, rate_per_second: float | None = None,
                  schema: Schema | None = None, *, batches: bool = False, seed: int = 42) -> None:
@@ -175,9 +177,6 @@ class DataGeneratorSource(Source):
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:
         return AssignedSplits((GeneratorSplit(f"rows-{i}-of-{parallelism}", i, parallelism, self.count)
                                for i in range(parallelism)), parallelism)
-
-    def restore_enumerator(self, parallelism: int, state: Any) -> SplitEnumerator:
-        return AssignedSplits(state, parallelism)
 
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         assert isinstance(split, GeneratorSplit)

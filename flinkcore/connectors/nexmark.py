@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from flinkcore._native.nexmark import EVENT_MAX, STREAMS, NexmarkGenerator
 from flinkcore.columnar.batch import Batch
@@ -65,6 +65,8 @@ class NexmarkSource(Source):
     ConfigurationError : a setting out of its range;  SchemaError : a column that the stream does not have
     """
 
+    splits_at_once = 2**31  # when the job has fewer subtasks than it had: their events are of the same time
+
     def __init__(
         self,
         stream: Literal["bids", "auctions", "persons", "events"] = "bids",
@@ -114,9 +116,6 @@ class NexmarkSource(Source):
         ]
         # One each: a subtask that read two, one after the other, would find the second one late.
         return AssignedSplits(splits, parallelism)
-
-    def restore_enumerator(self, parallelism: int, state: Any) -> SplitEnumerator:
-        return AssignedSplits(state, parallelism)
 
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         assert isinstance(split, NexmarkSplit)

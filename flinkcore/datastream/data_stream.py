@@ -594,6 +594,10 @@ def _sink_context(context: OperatorContext, schema: Schema) -> SinkContext:
         metrics=context.metrics,
         subtask_index=context.subtask_index,
         parallelism=context.parallelism,
+        job_id=context.job_id,
+        operator_id=context.operator_id,
+        checkpointing=context.checkpointing,
+        interrupted=context.interrupted,
     )
 
 

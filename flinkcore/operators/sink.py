@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from flinkcore import faultpoint
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import FlinkcoreError, SchemaError, UserFunctionError
+from flinkcore.errors import ConfigurationError, FlinkcoreError, SchemaError, UserFunctionError
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 
 
 class SinkOperator(Operator):
     """Writes the records of one subtask.
+
+    With checkpoints, what was written becomes visible when a checkpoint that holds it is complete (two-phase commit):
+    prepare_snapshot gathers it, and all that is not committed yet is in the checkpoint; notify_complete commits. What a checkpoint held that is never completed is committed with the next one. Without
+    checkpoints, it is committed as soon as the writer has finished it, and at the end of the input.
+    Source: Flink, CommitterOperator, TwoPhaseCommitSinkFunction
 
     sink : a connectors.base.Sink; this floor does not import connectors, it is handed one
     make_context : (OperatorContext, Schema) -> SinkContext
@@ -24,6 +31,10 @@ class SinkOperator(Operator):
         self._make_context = make_context
         self._writer: Any = None
         self._committer: Any = None
+        self._prepared: dict[int, list[Any]] = {}  # by checkpoint, not committed
+        self._unnamed: list[Any] = []  # prepared at the end of the input, for the checkpoint that comes next
+        self._persisted = 0  # what these checkpoints hold is safe on its disk; the writing thread's own
+        self._may_have_leftovers = False
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
@@ -35,6 +46,8 @@ class SinkOperator(Operator):
                 f"expected a SinkWriter"
             )
         self._committer = self.sink.create_committer()
+        self._may_have_leftovers = context.subtask_index == 0
+        self._restore_committables(context.state.items("committables", "split", self._snapshot_committables))
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         try:
@@ -57,7 +70,73 @@ class SinkOperator(Operator):
 
     def end_input(self) -> None:
         self._writer.flush(True)
-        self._commit(self._writer.prepare_commit())
+        self._unnamed += self._prepare()
+        if not self._context.checkpointing:
+            self._commit_all()
+
+    # -- checkpoints --------------------------------------------------------------------------------------
+
+    def prepare_snapshot(self, checkpoint_id: int) -> None:
+        """The barrier: what was written before it is prepared under this checkpoint."""
+        self._writer.flush(False)
+        committables = self._unnamed + self._prepare()
+        self._unnamed = []
+        if committables:
+            self._prepared[checkpoint_id] = committables
+
+    def _snapshot_committables(self) -> list[Any]:
+        """All that is not committed, as values of JSON: any subtask may commit any of it."""
+        encode = self.sink.encode_committable
+        return [encode(item) for committables in self._prepared.values() for item in committables]
+
+    def persist(self, checkpoint_id: int) -> None:
+        """Waits until what is prepared for this and earlier checkpoints would survive a loss of power. Called by the
+        thread that writes checkpoints, before this one is complete."""
+        for prepared_id, committables in list(self._prepared.items()):
+            if self._persisted < prepared_id <= checkpoint_id:
+                self._writer.persist(committables)
+        self._persisted = max(self._persisted, checkpoint_id)
+
+    def notify_complete(self, checkpoint_id: int) -> None:
+        """Commits what this and earlier checkpoints hold. Nothing, when that is done already."""
+        done = [prepared_id for prepared_id in self._prepared if prepared_id <= checkpoint_id]
+        self._commit([item for prepared_id in done for item in self._prepared[prepared_id]])
+        for prepared_id in done:
+            del self._prepared[prepared_id]
+        if self._may_have_leftovers:
+            self._may_have_leftovers = False
+            self.sink.remove_leftovers(self._context)
+
+    def notify_aborted(self, checkpoint_id: int) -> None:
+        """What the checkpoint held stays prepared, and is committed with the next one that is complete, or at once in
+        a job that makes none but when it is asked to."""
+        if not self._context.checkpointing:
+            self._commit_all()
+
+    def _restore_committables(self, committables: Sequence[Any]) -> None:
+        """Commits what the restored checkpoint held, perhaps for the second time; after open(), before any record.
+
+        ConfigurationError : the sink has no committer any more
+        """
+        if committables and self._committer is None:
+            raise ConfigurationError(
+                f"operator '{self.context.name}': the restored checkpoint holds results that "
+                f"{type(self.sink).__name__} cannot commit, since it has no committer; restore it with the sink that "
+                f"wrote them, and change the sink after a savepoint that stopped the job"
+            )
+        self._commit([self.sink.decode_committable(stored) for stored in committables])
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits for a checkpoint, so that the operator must not be closed before one."""
+        return bool(self._prepared or self._unnamed)
+
+    @property
+    def outlives_input(self) -> bool:
+        """An operator whose input had ended in the restored checkpoint still commits what that held."""
+        return True
+
+    # ----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         try:
@@ -78,8 +157,24 @@ class SinkOperator(Operator):
 
     def _commit_finished(self) -> None:
         if self._committer is not None and not self._context.checkpointing:
-            self._commit(self._writer.take_finished())
+            self._unnamed += self._writer.take_finished()
+            self._commit_all()
+
+    def _prepare(self) -> list[Any]:
+        committables = self._writer.prepare_commit()
+        return [] if self._committer is None else committables
+
+    def _commit_all(self) -> None:
+        """Without checkpoints: commits what there is."""
+        committables = [item for prepared in self._prepared.values() for item in prepared] + self._unnamed
+        if committables:
+            self._writer.persist(committables)
+            self._commit(committables)
+            self._prepared.clear()
+            self._unnamed.clear()
 
     def _commit(self, committables: list[Any]) -> None:
         if committables and self._committer is not None:
+            faultpoint.reached("commit.begun")
             self._committer.commit(committables)
+            faultpoint.reached("commit.done")

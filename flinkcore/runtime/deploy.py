@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 from flinkcore import options
 from flinkcore.checkpoint.assignment import Restoration, key_group_range
-from flinkcore.connectors.base import SplitEnumerator, split_types
-from flinkcore.connectors.plain import decode
+from flinkcore.connectors.base import SplitEnumerator
 from flinkcore.errors import ConfigurationError, FlinkcoreError, SchemaError, UserFunctionError
 from flinkcore.graph.job_graph import Chain, Connection, JobGraph, Node
 from flinkcore.metrics import OperatorMetrics
@@ -23,7 +22,7 @@ from flinkcore.runtime.routing import (
     channel_target,
     reachable_subtasks,
 )
-from flinkcore.runtime.source_driver import SharedEnumerator, SourceDriver
+from flinkcore.runtime.source_driver import SharedEnumerator, SourceDriver, restored_enumerator
 from flinkcore.runtime.task import OperatorRunner, Task
 from flinkcore.state.manager import StateManager
 from flinkcore.time.clock import Clock
@@ -97,8 +96,7 @@ def _enumerator(node: Node, restoration: Restoration) -> SplitEnumerator:
         if stored is None:
             enumerator = source.create_enumerator(node.parallelism)
         else:
-            state = decode(stored, (*split_types(), *source.state_types))
-            enumerator = source.restore_enumerator(node.parallelism, state)
+            enumerator = restored_enumerator(source, node.parallelism, stored)
     except FlinkcoreError:
         raise
     except Exception as error:

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from flinkcore import options
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.faults import BadRecords
 from flinkcore.columnar.schema import Schema
+from flinkcore.connectors import plain
 from flinkcore.connectors.base import (
     Boundedness,
     Source,
@@ -29,14 +32,34 @@ from flinkcore.time.watermarks import WatermarkFacts
 
 
 class SharedEnumerator:
-    """The one enumerator of a source, used by all its subtasks in turn."""
+    """The one enumerator of a source, used by all its subtasks in turn.
 
-    def __init__(self, enumerator: SplitEnumerator, users: int) -> None:
+    Its part of checkpoint n has to fit the readers' parts, which are taken at other moments: a split must be in one of
+    them, whether it was handed out before or after its subtask's barrier. So the enumerator is snapshotted after all
+    of its subtasks, and what a subtask got after its own barrier, which its snapshot does not have, is noted beside it:
+
+        begin_snapshot(n)                     before any barrier n
+        subtask_snapshotted(n, subtask)       each, at its barrier; not those that have finished
+        end_snapshot(n) or abort_snapshot(n)
+
+    What was found or handed out in the meantime is then in one place: in the snapshot of the subtask that took it
+    before its barrier, noted, or still in the enumerator's state. Snapshots may overlap. (Flink instead notes by
+    checkpoint what it assigned after the enumerator's snapshot: SourceCoordinatorContext, SplitAssignmentTracker.)
+
+    encode : makes a value of JSON of what the enumerator snapshots, and of a split
+    """
+
+    def __init__(
+        self, enumerator: SplitEnumerator, users: int, encode: Callable[[Any], Any] = plain.encode
+    ) -> None:
         self._enumerator = enumerator
         self._lock = threading.Lock()
         self._next_poll_ms: int | None = None
         self._polled = False
         self._users = users
+        self._encode = encode
+        # checkpoint -> subtask that has snapshotted -> the splits that it got since
+        self._later: dict[int, dict[int, list[SourceSplit]]] = {}
 
     def next_split(self, subtask_index: int, now_ms: int) -> SourceSplit | None:
         """A split for this subtask; looks for new ones first when their time has come."""
@@ -44,7 +67,12 @@ class SharedEnumerator:
             if not self._polled or (self._next_poll_ms is not None and now_ms >= self._next_poll_ms):
                 self._polled = True
                 self._next_poll_ms = self._enumerator.poll(now_ms)
-            return self._enumerator.next_split(subtask_index)
+            split = self._enumerator.next_split(subtask_index)
+            if split is not None:
+                for later in self._later.values():
+                    if subtask_index in later:
+                        later[subtask_index].append(split)
+            return split
 
     def is_finished(self) -> bool:
         with self._lock:
@@ -54,12 +82,53 @@ class SharedEnumerator:
         with self._lock:
             return self._next_poll_ms
 
+    def begin_snapshot(self, checkpoint_id: int) -> None:
+        """Before the barriers of a checkpoint are sent. Any thread."""
+        with self._lock:
+            self._later[checkpoint_id] = {}
+
+    def subtask_snapshotted(self, checkpoint_id: int, subtask_index: int) -> None:
+        """The subtask's own part of the checkpoint is taken. Nothing, when the checkpoint was given up."""
+        with self._lock:
+            if checkpoint_id in self._later:
+                self._later[checkpoint_id].setdefault(subtask_index, [])
+
+    def end_snapshot(self, checkpoint_id: int) -> Any:
+        """The enumerator's part of a checkpoint, a value of JSON for restored_enumerator(). Any thread, once all
+        subtasks that have not finished have snapshotted."""
+        with self._lock:
+            later = self._later.pop(checkpoint_id)
+            returned = [self._encode(split) for splits in later.values() for split in splits]
+            return {"state": self._encode(self._enumerator.snapshot()), "returned": returned}
+
+    def abort_snapshot(self, checkpoint_id: int) -> None:
+        """The checkpoint is given up. Nothing, when it was not begun or has ended."""
+        with self._lock:
+            self._later.pop(checkpoint_id, None)
+
     def close(self) -> None:
         """One of the subtasks is done; the last closes the enumerator."""
         with self._lock:
             self._users -= 1
             if self._users == 0:
                 self._enumerator.close()
+
+
+def restored_enumerator(source: Source, parallelism: int, snapshot: Any) -> SplitEnumerator:
+    """The enumerator that goes on from SharedEnumerator.end_snapshot(), with any parallelism."""
+    enumerator = source.restore_enumerator(parallelism, source.decode_state(snapshot["state"]))
+    returned = [source.decode_split(split) for split in snapshot["returned"]]
+    for split in returned:
+        source.check_restored(split)
+    enumerator.add_back(returned)
+    return enumerator
+
+
+def merged_readers(readers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """SourceDriver's snapshot for each reader of a job with another parallelism: the slowest that had not
+    finished decides."""
+    marks = [reader["watermark_ms"] for reader in readers if not reader["finished"]]
+    return {"watermark_ms": None if None in marks or not marks else min(marks), "finished": False}
 
 
 @dataclass(eq=False)
@@ -103,7 +172,7 @@ class SourceDriver(Operator):
         self.source = source
         self.watermarks = watermarks
         self.finished = False
-        self._enumerator = enumerator
+        self.enumerator = enumerator
         self._splits_max = source.splits_at_once or (
             1 if source.boundedness is Boundedness.BOUNDED else 2**31
         )
@@ -124,6 +193,9 @@ class SourceDriver(Operator):
             parallelism=context.parallelism,
             interrupted=context.interrupted,
         )
+        splits = context.state.items("splits", "split", self._snapshot)
+        reader = context.state.field("reader", None, self._reader_snapshot, merged_readers)
+        self._restore(splits, reader)
 
     def poll(self, timeout_ms: int) -> bool:
         """Reads at most one batch and sends it on; False when there was nothing to read now.
@@ -132,7 +204,7 @@ class SourceDriver(Operator):
         """
         self._open_splits()
         if not self._active:
-            self.finished = self._enumerator.is_finished()
+            self.finished = self.enumerator.is_finished()
             return False
         count = len(self._active)
         for step in range(count):
@@ -165,9 +237,44 @@ class SourceDriver(Operator):
             self.out.watermark(watermark_ms)
         self.out.idle(self.combined.idle)
 
+    # -- snapshots ----------------------------------------------------------------------------------------
+
+    def prepare_snapshot(self, checkpoint_id: int) -> None:
+        """The subtask is at its barrier: splits that it gets from now on are not in its snapshot."""
+        self.enumerator.subtask_snapshotted(checkpoint_id, self.context.subtask_index)
+
+    def _snapshot(self) -> list[Any]:
+        """The splits that are being read, at their positions, as values of JSON: any subtask may go on with any."""
+        return [
+            [
+                self.source.encode_split(active.reader.position()),
+                None if active.assign is None else plain.encode(active.assign.snapshot()),
+            ]
+            for active in self._active
+        ]
+
+    def _reader_snapshot(self) -> dict[str, Any]:
+        """What is not about one split, as a value of JSON; see merged_readers."""
+        return {"watermark_ms": self.combined.snapshot(), "finished": self.finished}
+
+    def _restore(self, splits: Sequence[Any], reader: dict[str, Any] | None = None) -> None:
+        """Goes on from _snapshot() and _reader_snapshot(): opens all the splits, which were read at
+        the same time before, and emits the watermark that had been reached.
+
+        ConnectorError : what a split was cut from has changed
+        """
+        for stored, assigned in splits:
+            split = self.source.decode_split(stored)
+            self._check_split(split)
+            self.source.check_restored(split)
+            self._open_split(split, plain.decode(assigned))
+        watermark_ms = self.combined.restore(None if reader is None else reader["watermark_ms"])
+        if watermark_ms is not None:
+            self.out.watermark(watermark_ms)
+
     def next_wake_ms(self) -> int | None:
         """When to look again although nothing else happens: new splits may have come by then."""
-        return self._enumerator.next_poll_ms()
+        return self.enumerator.next_poll_ms()
 
     def watermark_facts(self) -> dict[str, WatermarkFacts]:
         """Per split: what its watermark stands on. Empty when watermarks are assigned further on."""
@@ -188,7 +295,7 @@ class SourceDriver(Operator):
 
     def close(self) -> None:
         with ExitStack() as closing:  # the rest is closed even if one of them raises
-            closing.callback(self._enumerator.close)
+            closing.callback(self.enumerator.close)
             while self._active:
                 active = self._active.pop()
                 if active.assign is not None:
@@ -197,22 +304,26 @@ class SourceDriver(Operator):
 
     def _open_splits(self) -> None:
         while len(self._active) < self._splits_max:
-            split = self._enumerator.next_split(self.context.subtask_index, self.context.clock.now_ms())
+            split = self.enumerator.next_split(self.context.subtask_index, self.context.clock.now_ms())
             if split is None:
                 return
             self._check_split(split)
-            reader = self.source.create_reader(split, self._source_context)
-            if not isinstance(reader, SourceReader):
-                raise SchemaError(
-                    f"{type(self.source).__name__}.create_reader returned {type(reader).__name__}, "
-                    f"expected a SourceReader"
-                )
-            active = _ActiveSplit(split, reader, None)
-            self._active.append(active)  # first of all: what fails from here on closes the reader
-            if self.watermarks is not None:
-                active.assign = AssignTimestamps(self.watermarks, self.source.schema)
-                self.combined.add(split.split_id)
-                active.assign.open(self.context, _SplitOutput(self, split.split_id))
+            self._open_split(split)
+
+    def _open_split(self, split: SourceSplit, assigned: dict[str, Any] | None = None) -> None:
+        """Reads a split from its position on. `assigned` is what its watermarks go on from."""
+        reader = self.source.create_reader(split, self._source_context)
+        if not isinstance(reader, SourceReader):
+            raise SchemaError(
+                f"{type(self.source).__name__}.create_reader returned {type(reader).__name__}, "
+                f"expected a SourceReader"
+            )
+        active = _ActiveSplit(split, reader, None)
+        self._active.append(active)  # first of all: what fails from here on closes the reader
+        if self.watermarks is not None:
+            active.assign = AssignTimestamps(self.watermarks, self.source.schema, of_split=True)
+            active.assign.open(self.context, _SplitOutput(self, split.split_id))
+            self.combined.add(split.split_id, active.assign.restore_tracker(assigned))
 
     def _check_split(self, split: SourceSplit) -> None:
         source = type(self.source).__name__

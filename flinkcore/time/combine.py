@@ -132,9 +132,12 @@ class SplitWatermarks:
         self.watermark_ms = MIN_TIMESTAMP
         self.idle = False
 
-    def add(self, split_id: str) -> None:
-        """A split was assigned; until its first watermark it holds the reader back."""
-        self._splits[split_id] = _Input()
+    def add(self, split_id: str, watermark_ms: int | None = None) -> None:
+        """A split was assigned; until its first watermark it holds the reader back.
+
+        watermark_ms : what it had reached in the run that the reader was restored from
+        """
+        self._splits[split_id] = _Input(MIN_TIMESTAMP if watermark_ms is None else watermark_ms)
 
     def remove(self, split_id: str) -> int | None:
         """A split is finished; the reader's new watermark, or None when it did not advance."""
@@ -153,6 +156,16 @@ class SplitWatermarks:
         """A split has been without records for too long; `idle` then says whether all of them are."""
         self._splits[split_id].idle = True
         return self._combine()
+
+    def snapshot(self) -> int | None:
+        """The reader's own watermark: splits that ended may have taken it further than those that are left."""
+        return None if self.watermark_ms == MIN_TIMESTAMP else self.watermark_ms
+
+    def restore(self, watermark_ms: int | None) -> int | None:
+        """Goes on from snapshot(), after the restored splits were added. -> the reader's watermark, to be emitted"""
+        self.watermark_ms = MIN_TIMESTAMP if watermark_ms is None else watermark_ms
+        self._combine()
+        return self.snapshot()
 
     def holding_back(self) -> list[str]:
         """The splits whose watermark is the lowest of those that count."""

@@ -43,6 +43,14 @@ class WatermarkGenerator(ABC):
     def on_periodic_emit(self, output: WatermarkOutput) -> None:
         """Called every pipeline.auto-watermark-interval."""
 
+    def snapshot_state(self) -> Any:
+        """What restore_state needs to go on, as plain data (see connectors.plain). Without it only the last watermark
+        comes back after a failure, and the generator begins anew."""
+        return None
+
+    def restore_state(self, state: Any) -> None:  # noqa: B027  most have none
+        """Called before the first event, with what snapshot_state returned."""
+
 
 @dataclass(frozen=True)
 class WatermarkStrategySpec:

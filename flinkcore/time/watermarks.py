@@ -35,6 +35,15 @@ class Generator(Protocol):
     def on_periodic_emit(self) -> int | None:
         """The watermark now, None for none yet."""
 
+    def snapshot(self) -> Any:
+        """Its own memory, as plain data; None for none but the highest timestamp, which the tracker remembers too."""
+
+    def restore(self, state: Any, highest_ms: int | None, watermark_ms: int | None) -> None:
+        """Goes on from snapshot(), or from another generator's tracker as well as it can.
+
+        highest_ms, watermark_ms : the highest timestamp seen, and the last watermark emitted
+        """
+
     @property
     def needs_rows(self) -> bool: ...
 
@@ -57,6 +66,12 @@ class BoundedOutOfOrderness:
     def on_periodic_emit(self) -> int | None:
         return None if self._max_ms is None else max(self._max_ms - self.bound_ms - 1, MIN_TIMESTAMP)
 
+    def snapshot(self) -> None:
+        return None
+
+    def restore(self, state: Any, highest_ms: int | None, watermark_ms: int | None) -> None:
+        self._max_ms = highest_ms
+
 
 class NoWatermarks:
     """Event time stands still until the end of the input."""
@@ -68,6 +83,12 @@ class NoWatermarks:
 
     def on_periodic_emit(self) -> int | None:
         return None
+
+    def snapshot(self) -> None:
+        return None
+
+    def restore(self, state: Any, highest_ms: int | None, watermark_ms: int | None) -> None:
+        pass
 
 
 class CustomGenerator(WatermarkOutput):
@@ -112,6 +133,15 @@ class CustomGenerator(WatermarkOutput):
         self._generator.on_periodic_emit(self)
         self._emitted_ms = self._watermark_ms
         return None if self._watermark_ms == MIN_TIMESTAMP else self._watermark_ms
+
+    def snapshot(self) -> Any:
+        save = getattr(self._generator, "snapshot_state", None)
+        return None if save is None else save()
+
+    def restore(self, state: Any, highest_ms: int | None, watermark_ms: int | None) -> None:
+        self._watermark_ms = self._emitted_ms = MIN_TIMESTAMP if watermark_ms is None else watermark_ms
+        if state is not None:
+            self._generator.restore_state(state)
 
 
 @dataclass(frozen=True)
@@ -214,8 +244,57 @@ class WatermarkTracker:
         return self._polled_ms + self.interval_ms if self.interval_ms > 0 else None
 
     def facts(self) -> WatermarkFacts:
-        watermark_ms = None if self.watermark_ms == MIN_TIMESTAMP else self.watermark_ms
-        return WatermarkFacts(self._rows, self._highest_ms, watermark_ms, self._row_ms if self.idle else None)
+        return WatermarkFacts(
+            self._rows, self._highest_ms, self._emitted(), self._row_ms if self.idle else None
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """What restore() needs so that late records are late again: plain data.
+
+        watermark_ms, highest_ms : the last watermark, and the highest timestamp seen; None before the first
+        rows, rows_since : records seen, in all and since a watermark was last asked for
+        idle : does not come back, since it is about the clock; see merged_snapshots
+        generator : what the generator remembers
+        """
+        return {
+            "watermark_ms": self._emitted(),
+            "highest_ms": self._highest_ms,
+            "rows": self._rows,
+            "rows_since": self._rows - self._rows_polled,
+            "idle": self.idle,
+            "generator": self.generator.snapshot(),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> int | None:
+        """Goes on from snapshot(), before the first record. -> the last watermark, to be emitted again"""
+        watermark_ms = snapshot["watermark_ms"]
+        self.watermark_ms = MIN_TIMESTAMP if watermark_ms is None else watermark_ms
+        self._highest_ms = snapshot["highest_ms"]
+        self._rows = snapshot["rows"]
+        self._rows_polled = self._rows - snapshot["rows_since"]
+        self.generator.restore(snapshot["generator"], self._highest_ms, watermark_ms)
+        return watermark_ms
+
+    def _emitted(self) -> int | None:
+        return None if self.watermark_ms == MIN_TIMESTAMP else self.watermark_ms
+
+
+def merged_snapshots(snapshots: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What each tracker of a job with another parallelism goes on from: no later than the slowest of those that count,
+    since any record may come to any of them. What a user's generator remembers of some records is of no use then."""
+    active = [snapshot for snapshot in snapshots if not snapshot["idle"]] or list(snapshots)
+    return {
+        "watermark_ms": _lowest([snapshot["watermark_ms"] for snapshot in active]),
+        "highest_ms": _lowest([snapshot["highest_ms"] for snapshot in active]),
+        "rows": 0,
+        "rows_since": 0,
+        "idle": False,
+        "generator": None,
+    }
+
+
+def _lowest(times_ms: Sequence[int | None]) -> int | None:
+    return None if None in times_ms else min(time_ms for time_ms in times_ms if time_ms is not None)
 
 
 def make_generator(spec: WatermarkStrategySpec) -> Generator:

@@ -22,6 +22,7 @@ class FileSplit(SourceSplit):
 
     size : bytes of the file when it was found
     rows : rows of unit `start` that were read already (0 where a unit is a byte)
+    mtime_ns : time of the file's last change when it was found, 0 when the file system does not say
     """
 
     path: str
@@ -29,6 +30,13 @@ class FileSplit(SourceSplit):
     start: int
     end: int
     rows: int = 0
+    mtime_ns: int = 0
+
+    @staticmethod
+    def of(file: InputFile, start: int = 0, end: int = WHOLE, *, part: bool = False) -> FileSplit:
+        """The units [start, end) of a file; `part` when they are one of its splits."""
+        split_id = f"{file.path}:{start}" if part else file.path
+        return FileSplit(split_id, file.path, file.size, start, end, mtime_ns=file.mtime_ns)
 
 
 class ReaderFormat(ABC):

@@ -11,7 +11,7 @@ import pyarrow.ipc as paipc
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.base import SourceContext, SourceReader
-from flinkcore.connectors.files.format import WHOLE, FileEncoder, FileSplit, ReaderFormat, WriterFormat
+from flinkcore.connectors.files.format import FileEncoder, FileSplit, ReaderFormat, WriterFormat
 from flinkcore.connectors.files.paths import InputFile
 from flinkcore.connectors.fit import fit
 from flinkcore.errors import ConnectorError, SchemaError
@@ -39,18 +39,17 @@ class ArrowIpc(ReaderFormat):
                               "it out")
 
     def split(self, file: InputFile, split_bytes: int) -> list[FileSplit]:
-        whole = [FileSplit(file.path, file.path, file.size, 0, WHOLE)]
         if file.size <= split_bytes or file.codec:
-            return whole
+            return [FileSplit.of(file)]
         reader = open_ipc(file)
         try:
             if isinstance(reader, StreamBatches):
-                return whole
+                return [FileSplit.of(file)]
             batches = reader.count
         finally:
             reader.close()
         step = max(1, batches * split_bytes // file.size)
-        return [FileSplit(f"{file.path}:{start}", file.path, file.size, start, min(start + step, batches))
+        return [FileSplit.of(file, start, min(start + step, batches), part=True)
                 for start in range(0, batches, step)]
 
     def open(self, file: InputFile, split: FileSplit, schema: Schema, inferred: bool,

@@ -57,10 +57,9 @@ class LineFormat(ReaderFormat):
 
     def split(self, file: InputFile, split_bytes: int) -> list[FileSplit]:
         if file.codec or self.record_quote() or not is_utf8(self.charset):
-            return [FileSplit(file.path, file.path, file.size, 0, WHOLE)]
-        size = file.size
-        return [FileSplit(f"{file.path}:{start}", file.path, size, start, min(start + split_bytes, size))
-                for start in range(0, size, split_bytes)]
+            return [FileSplit.of(file)]
+        return [FileSplit.of(file, start, min(start + split_bytes, file.size), part=True)
+                for start in range(0, file.size, split_bytes)]
 
     def open(self, file: InputFile, split: FileSplit, schema: Schema, inferred: bool,
              context: SourceContext) -> SourceReader:

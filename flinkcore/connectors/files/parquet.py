@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.base import SourceContext, SourceReader
-from flinkcore.connectors.files.format import WHOLE, FileEncoder, FileSplit, ReaderFormat, WriterFormat
+from flinkcore.connectors.files.format import FileEncoder, FileSplit, ReaderFormat, WriterFormat
 from flinkcore.connectors.files.paths import InputFile, reading
 from flinkcore.connectors.fit import fit
 from flinkcore.errors import ConnectorError, SchemaError
@@ -36,11 +36,11 @@ class Parquet(ReaderFormat):
 
     def split(self, file: InputFile, split_bytes: int) -> list[FileSplit]:
         if file.size <= split_bytes:
-            return [FileSplit(file.path, file.path, file.size, 0, WHOLE)]
+            return [FileSplit.of(file)]
         with open_parquet(file) as parquet:
             groups = parquet.metadata.num_row_groups
         step = max(1, groups * split_bytes // file.size)
-        return [FileSplit(f"{file.path}:{start}", file.path, file.size, start, min(start + step, groups))
+        return [FileSplit.of(file, start, min(start + step, groups), part=True)
                 for start in range(0, groups, step)]
 
     def open(self, file: InputFile, split: FileSplit, schema: Schema, inferred: bool,

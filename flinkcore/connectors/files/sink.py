@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """FileSink: a stream as part files that become visible only when they are complete.
 
-A writer appends to hidden files, `.<part>.inprogress.<uid>`; closing one prepares it, and the committer's
-rename gives it its name, `<prefix>-<run>-<subtask>-<counter><suffix>`. The run's id keeps the names of two
-runs apart (Flink's writers have a random uid there). Whoever reads the folder, as our own FileSource does,
-passes over hidden files, so it sees each part once and whole. What a crashed run left behind stays hidden;
-the next run reports it.
+A writer appends to hidden files, `.<part>.inprogress.<owner>`; closing one prepares it, and the committer's
+rename gives it its name, `<prefix>-<run>-<subtask>-<counter><suffix>`. The run's id keeps the names of any two
+attempts apart (Flink's writers have a random uid there). Whoever reads the folder, as our own FileSource does,
+passes over hidden files, so it sees each part once and whole.
+
+The owner is the job and the operator. After its first checkpoint, an attempt removes the hidden files of that owner
+that no writer of its own has: all that the restored checkpoint held has its name by then, and the records of the rest
+were written again. Hidden files of other owners are reported.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from flinkcore import faultpoint
 from flinkcore.columnar.batch import Batch
 from flinkcore.connectors.base import Committer, Sink, SinkContext, SinkWriter
 from flinkcore.connectors.files.buckets import BasePathBuckets, BucketAssigner
@@ -83,6 +88,7 @@ class FileSink(Sink):
     """
 
     takes_batches = True
+    committable_types = (PendingFile,)
 
     def __init__(self, base_path: PathLike, format: WriterFormat, *, rolling: RollingPolicy | None = None,
                  buckets: BucketAssigner | None = None, part_prefix: str = "part",
@@ -110,7 +116,7 @@ class FileSink(Sink):
         self.part_suffix = (format.suffix if part_suffix is None else part_suffix) + ending
         self.compression = compression
         self.check_interval_ms = check_interval_ms
-        self.runs: set[str] = set()       # whose hidden files are not left over: other subtasks may write already
+        self.runs: set[str] = set()       # of the writers that are open: their hidden files are not left over
         self.filesystem, self.folder = resolve(base_path, filesystem)
         self.folder = self.folder.rstrip("/") or "/"
 
@@ -123,30 +129,57 @@ class FileSink(Sink):
             self._report_leftovers(context)
         return FileWriter(self, context)
 
+    def remove_leftovers(self, context: SinkContext) -> None:
+        if not context.job_id:
+            return
+        # Listed first: whoever has begun a file by then is in `runs`.
+        paths = [path for path in self._hidden_files() if path.endswith(IN_PROGRESS + owner_of(context))]
+        runs = [f"-{run}-" for run in list(self.runs)]
+        left = [path for path in paths if not any(run in os.path.basename(path) for run in runs)]
+        for path in left:
+            try:
+                self.filesystem.delete_file(path)
+            except (OSError, pa.ArrowException) as error:
+                log.warning("cannot remove '%s', which an earlier attempt left unfinished: %s; it is hidden from "
+                            "readers", path, first_line(error))
+        if left:
+            context.metrics.count("leftover_files_removed", len(left))
+            log.info("%d part files in '%s' that earlier attempts of this job left unfinished are removed",
+                     len(left), self.base_path)
+
     def create_committer(self) -> Committer:
         return FileCommitter(self)
 
     def _check_writable(self, context: SinkContext) -> None:
-        probe = f"{self.folder}/.{self.part_prefix}-{context.run_id}-{context.subtask_index}.probe"
+        probe = f"{self.folder}/.{part_name(self, context, 'probe')}{IN_PROGRESS}{owner_of(context)}"
         with writing(self.base_path):
             self.filesystem.create_dir(self.folder, recursive=True)
             self.filesystem.open_output_stream(probe).close()
             self.filesystem.delete_file(probe)
 
     def _report_leftovers(self, context: SinkContext) -> None:
-        """Names hidden files of earlier runs. They are not removed: another job may write to the same folder."""
-        left = [path for path in self._hidden_files(self.folder)
-                if path.rpartition(IN_PROGRESS)[2] not in self.runs]
+        """Names hidden files of other jobs. They are not removed: those may be writing to the same folder."""
+        left = [path for path in self._hidden_files() if not path.endswith(IN_PROGRESS + owner_of(context))
+                and not any(f"-{run}-" in os.path.basename(path) for run in list(self.runs))]
         if left:
             context.metrics.count("leftover_files", len(left))
             log.warning("%d part files in '%s' were left unfinished by an earlier run, the first is '%s'. "
                         "They are hidden from readers, and can be removed when no other job writes there.",
                         len(left), self.base_path, left[0])
 
-    def _hidden_files(self, folder: str) -> Iterator[str]:
-        for info in self.filesystem.get_file_info(pafs.FileSelector(folder, recursive=True)):
+    def _hidden_files(self) -> Iterator[str]:
+        for info in self.filesystem.get_file_info(pafs.FileSelector(self.folder, recursive=True)):
             if info.base_name.startswith(f".{self.part_prefix}-") and IN_PROGRESS in info.base_name:
                 yield info.path
+
+
+def part_name(sink: FileSink, context: SinkContext, number: object) -> str:
+    return f"{sink.part_prefix}-{context.run_id}-{context.subtask_index}-{number}{sink.part_suffix}"
+
+
+def owner_of(context: SinkContext) -> str:
+    """Whose a hidden file is: the end of its name."""
+    return f"{context.job_id}-{context.operator_id}" if context.job_id else context.run_id
 
 
 class writing:
@@ -170,9 +203,8 @@ class PartFile:
 
     def __init__(self, sink: FileSink, context: SinkContext, bucket: str, number: int, now_ms: int) -> None:
         folder = f"{sink.folder}/{bucket}" if bucket else sink.folder
-        uid = context.run_id[:8]
-        part = f"{sink.part_prefix}-{uid}-{context.subtask_index}-{number}{sink.part_suffix}"
-        self.pending = PendingFile(f"{folder}/.{part}{IN_PROGRESS}{context.run_id}", f"{folder}/{part}")
+        part = part_name(sink, context, number)
+        self.pending = PendingFile(f"{folder}/.{part}{IN_PROGRESS}{owner_of(context)}", f"{folder}/{part}")
         self.sink = sink
         self.begun_ms = now_ms
         self.written_ms = now_ms
@@ -193,13 +225,11 @@ class PartFile:
         return self.raw.tell()
 
     def finish(self) -> PendingFile:
-        """Completes the file, still hidden, and on a local disk waits until it is there."""
+        """Completes the file, still hidden."""
         with writing(self.pending.hidden):
             self.encoder.finish()
             self.stream.close()
             self.raw.close()
-            if isinstance(self.sink.filesystem, pafs.LocalFileSystem):
-                sync(self.pending.hidden)
         return self.pending
 
     def abandon(self) -> None:
@@ -215,11 +245,12 @@ class PartFile:
 
 def sync(path: str) -> None:
     """Waits until the operating system has a file or folder on its disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with writing(path):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 class FileWriter(SinkWriter):
@@ -263,7 +294,15 @@ class FileWriter(SinkWriter):
         finished, self.finished = self.finished, []
         return finished
 
+    def persist(self, committables: list[Any]) -> None:
+        if isinstance(self.sink.filesystem, pafs.LocalFileSystem):    # others have a file when it is closed
+            for pending in committables:
+                sync(pending.hidden)
+            for folder in {os.path.dirname(pending.hidden) for pending in committables}:
+                sync(folder)
+
     def close(self) -> None:
+        self.sink.runs.discard(self.context.run_id)
         for part in self.parts.values():
             part.abandon()
         self.parts.clear()
@@ -290,10 +329,12 @@ class FileCommitter(Committer):
                 hidden, path = filesystem.get_file_info([pending.hidden, pending.path])
                 if hidden.type == pafs.FileType.File:
                     filesystem.move(pending.hidden, pending.path)
+                    faultpoint.reached("commit.moved")
                 elif path.type != pafs.FileType.File:
                     raise ConnectorError(f"cannot commit '{pending.path}': its data, '{pending.hidden}', is "
                                          "gone. Records are lost; restore the file, or go back to an "
-                                         "earlier checkpoint")
+                                         "earlier checkpoint. If somebody has taken the committed file away, put "
+                                         "it back until the job has made a checkpoint")
         if isinstance(filesystem, pafs.LocalFileSystem):
             for folder in {os.path.dirname(pending.path) for pending in committables}:
                 sync(folder)

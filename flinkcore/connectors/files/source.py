@@ -26,7 +26,7 @@ from flinkcore.connectors.base import (
     SplitQueue,
 )
 from flinkcore.connectors.files.format import FileSplit, ReaderFormat
-from flinkcore.connectors.files.paths import InputFile, PathLike, find_files, resolve
+from flinkcore.connectors.files.paths import InputFile, PathLike, find_files, reading, resolve
 from flinkcore.connectors.files.text import TextLines
 from flinkcore.errors import ConfigurationError, ConnectorError, SchemaError
 
@@ -37,6 +37,14 @@ log = logging.getLogger(__name__)
 SPLIT_BYTES_MIN = 1 << 20
 SPLIT_BYTES_MAX = 64 << 20
 SPLITS_PER_SUBTASK = 4
+
+
+@dataclass(frozen=True)
+class DiscoveryState:
+    """What a continuous enumerator remembers: sizes of the files that it saw, by path, and splits not handed out."""
+
+    seen: tuple[tuple[str, int], ...]
+    splits: tuple[SourceSplit, ...]
 
 
 class FileSource(Source):
@@ -58,6 +66,7 @@ class FileSource(Source):
     """
 
     splits_at_once = 1
+    state_types = (DiscoveryState,)
 
     def __init__(self, paths: PathLike | Sequence[PathLike], format: ReaderFormat, schema: Any = None, *,
                  monitor_interval_ms: int | None = None, recursive: bool = True,
@@ -117,16 +126,38 @@ class FileSource(Source):
         return SplitQueue(self.splits_of(self.find(), parallelism))
 
     def restore_enumerator(self, parallelism: int, state: Any) -> SplitEnumerator:
-        if self.monitor_interval_ms is None:
+        monitored = isinstance(state, DiscoveryState)
+        if monitored is (self.monitor_interval_ms is None):
+            was, now = ("monitored", "read once") if monitored else ("read once", "monitored")
+            raise ConfigurationError(f"the input of this file source was {was} when the checkpoint was made, and is "
+                                     f"{now} in this program, which cannot know what was read; restore with "
+                                     f"monitor_interval_ms as it was, or give the source another uid")
+        for split in {split.path: split for split in (state.splits if monitored else state)}.values():
+            self.check_restored(split)
+        if not monitored:
             return super().restore_enumerator(parallelism, state)
         enumerator = FileDiscovery(self, parallelism)
         enumerator.seen = dict(state.seen)
         enumerator.splits = deque(state.splits)
         return enumerator
 
+    def check_restored(self, split: SourceSplit) -> None:
+        """ConnectorError when the file is gone, or is not as it was when the split was cut."""
+        assert isinstance(split, FileSplit)
+        with reading(split.path):
+            info = self.filesystem.get_file_info(split.path)
+        found = f"has {info.size} bytes, it had {split.size}" if info.size != split.size else "was written again"
+        if info.type != pafs.FileType.File:
+            found = "is gone"
+        elif info.size == split.size and (info.mtime_ns or 0) == split.mtime_ns:
+            return
+        raise ConnectorError(f"'{split.path}' {found} since it was found, before the checkpoint was made: "
+                             "reading on would lose or repeat records. Put the file back as it was, with its time of "
+                             "change, or start without the checkpoint; new records belong in new files")
+
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         assert isinstance(split, FileSplit)
-        file = InputFile(self.filesystem, split.path, split.size)
+        file = InputFile(self.filesystem, split.path, split.size, split.mtime_ns)
         if file.codec and not self.format.compressible:
             raise ConnectorError(f"'{split.path}' is compressed as a whole, which {self.format.name} cannot "
                                  f"read; decompress it ({self.format.name} has its own compression inside)")
@@ -153,14 +184,6 @@ def _declared(schema: Any) -> Schema | None:
                       f"{type(schema).__name__}")
 
 
-@dataclass(frozen=True)
-class DiscoveryState:
-    """What a continuous enumerator remembers: sizes of the files that it saw, by path, and splits not handed out."""
-
-    seen: tuple[tuple[str, int], ...]
-    splits: tuple[FileSplit, ...]
-
-
 class FileDiscovery(SplitEnumerator):
     """Looks for new files again and again. Remembers each file for ever, as Flink does: a name is read once."""
 
@@ -168,7 +191,7 @@ class FileDiscovery(SplitEnumerator):
         self.source = source
         self.parallelism = parallelism
         self.seen: dict[str, int] = {}
-        self.splits: deque[FileSplit] = deque()
+        self.splits: deque[SourceSplit] = deque()
 
     def poll(self, now_ms: int) -> int:
         files = self.source.find()
@@ -191,7 +214,7 @@ class FileDiscovery(SplitEnumerator):
         return False
 
     def add_back(self, splits: Iterable[SourceSplit]) -> None:
-        self.splits.extendleft(reversed([split for split in splits if isinstance(split, FileSplit)]))
+        self.splits.extendleft(reversed(list(splits)))
 
     def snapshot(self) -> DiscoveryState:
         return DiscoveryState(tuple(self.seen.items()), tuple(self.splits))
