@@ -47,7 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from flinkcore.cli.run import run
 
     return run(program, quiet=options.quiet, engine_frames=options.traceback,
-               explain_watermarks=options.explain_watermarks)
+               explain_watermarks=options.explain_watermarks, settings=_settings(parser, options))
+
+
+def _settings(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, str]:
+    """The options of the program's environments that the command line sets, under Flink's keys."""
+    settings: dict[str, str] = {}
+    for text in options.define:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            parser.error(f"-D takes KEY=VALUE, got '{text}'")
+        settings[key] = value
+    if options.resume:
+        settings["execution.state-recovery.path"] = "newest"
+    elif options.savepoint is not None:
+        settings["execution.state-recovery.path"] = options.savepoint
+    if options.allow_non_restored_state:
+        settings["execution.state-recovery.ignore-unclaimed-state"] = "true"
+    return settings
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-q", "--quiet", action="store_true", help="no status line, no summary, no hints")
     run.add_argument("--explain-watermarks", action="store_true",
                      help="say when the job idles, and at its end, what holds the watermark back")
+    start = run.add_mutually_exclusive_group()
+    start.add_argument("--resume", action="store_true",
+                       help="go on from the newest complete checkpoint of the job of the same name in the checkpoint "
+                            "directory; afresh when there is none yet")
+    start.add_argument("-s", "--from-savepoint", dest="savepoint", metavar="PATH",
+                       help="go on from a savepoint or checkpoint")
+    run.add_argument("-n", "--allow-non-restored-state", action="store_true",
+                     help="leave behind state whose operator the program no longer has")
+    run.add_argument("-D", dest="define", action="append", default=[], metavar="KEY=VALUE",
+                     help="an option under Flink's key; what the program itself sets stands above it")
     _program_command(commands, "explain", "show the job graph of a program, execute nothing", _EXPLAIN)
     commands.add_parser("info", help="show how flinkcore was built and what it runs on",
                         description="Shows build flags, compiler, vector unit, Python and dependencies.")
