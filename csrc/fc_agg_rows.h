@@ -9,6 +9,8 @@
 
 #define FC_INLINE inline __attribute__((always_inline))
 #define FC_ROW_IN_USE (UINT64_C(1) << 63)
+#define FC_ROW_STAMP UINT64_C(0xffff)      /* low bits of the epoch of the last write */
+#define FC_ROW_SEEN_SHIFT 16
 
 static inline bool is_by(fc_agg_op op) { return op == FC_AGG_MIN_BY || op == FC_AGG_MAX_BY; }
 
@@ -16,8 +18,10 @@ static inline bool is_sum(fc_agg_op op) { return op == FC_AGG_SUM || op == FC_AG
 
 static inline bool is_count(fc_agg_op op) { return op == FC_AGG_COUNT || op == FC_AGG_COUNT_STAR; }
 
-/* Whether rows of one may be merged into rows of the other. */
-bool fc_agg_same_layout(const fc_agg_layout *a, const fc_agg_layout *b);
+/* Bytes of a page that hold rows. */
+static inline int64_t page_used_bytes(const fc_agg_layout *layout) {
+    return (int64_t)layout->row_words * 8 << layout->page_shift;
+}
 
 /* The largest id, or -1 when there is none; -2 when one is negative. */
 int64_t fc_agg_id_limit(const int32_t *ids, int64_t n);
@@ -33,15 +37,24 @@ static FC_INLINE fc_bytes heap_read(const fc_agg_heap *heap, uint64_t word) {
     return (fc_bytes){heap->data.data + (int64_t)(word >> 32) * 8, (int64_t)(word & UINT32_MAX)};
 }
 
+static FC_INLINE int64_t heap_padded(int64_t length) { return (length + 7) & ~INT64_C(7); }
+
+static FC_INLINE int64_t heap_offset(uint64_t word) { return (int64_t)(word >> 32) * 8; }
+
+static FC_INLINE int64_t heap_length(uint64_t word) { return (int64_t)(word & UINT32_MAX); }
+
 /* Make `value` the one of a slot. `value` may lie in this heap. FC_ERR_MEMORY, FC_ERR_CAPACITY. */
-fc_status fc_agg_heap_write(fc_agg_heap *heap, uint64_t *slot, fc_bytes value);
+fc_status fc_agg_heap_write(fc_agg *agg, uint64_t *slot, fc_bytes value);
+
+/* Count the values of a row about to be emptied or replaced as lost. */
+void fc_agg_heap_lose(fc_agg *agg, const uint64_t *row);
 
 /* Copy what is alive to a new heap, when most of the heap is lost. FC_ERR_MEMORY. */
 fc_status fc_agg_heap_compact(fc_agg *agg);
 
 /* ---- pages */
 
-static FC_INLINE uint8_t **pages_of(const fc_agg *agg) { return (uint8_t **)agg->page_table.data; }
+static FC_INLINE fc_agg_page *pages_of(const fc_agg *agg) { return (fc_agg_page *)agg->page_table.data; }
 
 static FC_INLINE uint64_t *row_in_page(const fc_agg *agg, uint8_t *page, int64_t id) {
     int64_t index = id & (((int64_t)1 << agg->layout.page_shift) - 1);
@@ -51,24 +64,28 @@ static FC_INLINE uint64_t *row_in_page(const fc_agg *agg, uint8_t *page, int64_t
 /* Make room in the page table for ids up to id_max. FC_ERR_MEMORY. */
 fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max);
 
-/* Put a zeroed page at an empty place of the page table. FC_ERR_MEMORY. */
-fc_status fc_agg_page_make(fc_agg *agg, int64_t index);
+/* Make a page of the page table writable: a zeroed one where there was none, a copy where a snapshot needs
+ * the one there is. FC_ERR_MEMORY, with nothing changed. */
+fc_status fc_agg_page_open(fc_agg *agg, int64_t index);
 
-/* The page of an id about to be written, made when it is missing. The one place through which rows are
- * reached for writing: a page shared with a snapshot will be copied here. The page table has room. */
+/* The page of an id about to be written. The one place through which rows are reached for writing; what is
+ * written has to be stamped. The page table has room. A page that is missing has epoch 0, so that one
+ * comparison finds both what has to be made and what may be shared. */
 static FC_INLINE fc_status page_resolve(fc_agg *agg, int64_t id, uint8_t **page) {
     int64_t index = id >> agg->layout.page_shift;
-    *page = pages_of(agg)[index];
-    if (__builtin_expect(*page != NULL, 1)) return FC_OK;
-    fc_status status = fc_agg_page_make(agg, index);
-    if (status == FC_OK) *page = pages_of(agg)[index];
+    fc_status status = FC_OK;
+    if (__builtin_expect(pages_of(agg)[index].epoch != agg->epoch, 0)) status = fc_agg_page_open(agg, index);
+    *page = pages_of(agg)[index].data;
     return status;
 }
+
+/* Header bits that are set in a row when it is written. */
+static FC_INLINE uint64_t row_stamp(const fc_agg *agg) { return (uint64_t)agg->epoch & FC_ROW_STAMP; }
 
 /* The row of an id to be read; the blank one when its page is missing. */
 static FC_INLINE const uint64_t *row_read(const fc_agg *agg, int64_t id) {
     int64_t index = id >> agg->layout.page_shift;
-    uint8_t *page = index < agg->page_bound ? pages_of(agg)[index] : NULL;
+    uint8_t *page = index < agg->page_bound ? pages_of(agg)[index].data : NULL;
     return page == NULL ? agg->blank : row_in_page(agg, page, id);
 }
 

@@ -6,6 +6,7 @@ import numpy as np
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 
+from flinkcore._native.buffer cimport fc_buffer_fail_nth
 from flinkcore._native.column cimport Column, FC_OK, column_of, fc_column, fc_kind, fc_status
 from flinkcore._native.column import BOOL, BYTES, normal_type, physical_kind
 from flinkcore._native.hash cimport key_views
@@ -264,3 +265,11 @@ cdef class GroupIndex:
                     fc_group_key_words(&self.group, column, &ids[0], n, &words[0])
         return column_of(kind, n, values, first_offset, NULL if valid_count == n else &validity[0],
                          n - valid_count, (value_array, offset_array, valid_array), normal_type(type))
+
+
+def fail_allocation(int64_t nth):
+    """For tests: the nth allocation of this module's kernels fails, once; 0 for none.
+
+    -> how many allocations were left until the one that was to fail; 0 when it has failed
+    """
+    return fc_buffer_fail_nth(nth)
