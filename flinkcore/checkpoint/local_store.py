@@ -123,7 +123,7 @@ class LocalStore(Store):
     def list(self, folder: str = "") -> list[Entry]:
         entries = []
         with in_use("list", self.name_of(folder)):
-            place = self.place(folder)
+            place = self.place(folder, is_folder=True)
             try:
                 names = self.calls.names(place)
             except FileNotFoundError:
@@ -148,7 +148,7 @@ class LocalStore(Store):
 
     def delete_folder(self, folder: str = "") -> None:
         with in_use("delete", self.name_of(folder)):
-            self._remove(self.place(folder))
+            self._remove(self.place(folder, is_folder=True))
 
     def _remove(self, place: str) -> None:
         try:
@@ -172,13 +172,16 @@ class LocalStore(Store):
                 if lock is not None:
                     return lock
 
-    def place(self, path: str) -> str:
-        """The path for the operating system. StateFormatError when a symbolic link leads out of the store."""
+    def place(self, path: str, *, is_folder: bool = False) -> str:
+        """The path for the operating system. StateFormatError when a symbolic link leads out of the store.
+
+        is_folder : a link at its end is followed, too; otherwise whoever opens it does not
+        """
         inner = self._inside(path)
         if not inner:
             return self._root
         place = os.path.join(self._root, inner)
-        folder = self.calls.real_path(os.path.dirname(place))
+        folder = self.calls.real_path(place if is_folder else os.path.dirname(place))
         if folder != self._root and not folder.startswith(self._root.rstrip("/") + "/"):
             raise StateFormatError(f"'{place}' lies behind a symbolic link to '{folder}', outside of "
                                    f"'{self._root}'; files of a checkpoint lie inside its folder; replace the link")
