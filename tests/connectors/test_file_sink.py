@@ -153,9 +153,9 @@ def test_nothing_is_visible_before_it_is_committed(writing, reading, tmp_path):
     prepared = writer.prepare_commit()
     assert files(tmp_path) == {} and seen() == []
     (hidden,) = files(tmp_path, hidden=True)
-    assert hidden == ".part-run-one--0-0.inprogress.run-one-0000"
+    assert hidden == ".part-run-one-0000-0-0.inprogress.run-one-0000"
     committer.commit(prepared)
-    assert files(tmp_path, hidden=True) == {"part-run-one--0-0": "a\n"} and seen() == ["a"]
+    assert files(tmp_path, hidden=True) == {"part-run-one-0000-0-0": "a\n"} and seen() == ["a"]
 
 
 def test_committing_twice_is_committing_once(writing, tmp_path):
@@ -168,9 +168,9 @@ def test_committing_twice_is_committing_once(writing, tmp_path):
 def test_a_committable_whose_data_is_gone_is_an_error(writing, tmp_path):
     sink = FileSink(tmp_path, TextWriter())
     prepared = writing.write(sink, [texts("a")])
-    (tmp_path / "part-run-one--0-0").unlink()
+    (tmp_path / "part-run-one-0000-0-0").unlink()
     with pytest.raises(
-        ConnectorError, match=r"cannot commit '.*part-run-one--0-0': its data, .* is gone. Records are lost"
+        ConnectorError, match=r"cannot commit '.*part-run-one-0000-0-0': its data, .* is gone. Records are lost"
     ):
         sink.create_committer().commit(prepared)
 
@@ -194,7 +194,7 @@ def test_what_a_crashed_run_left_is_reported_and_not_read(writing, reading, tmp_
     crashed.write_batch(texts("lost"))
     with caplog.at_level(logging.WARNING):
         writing.write(FileSink(tmp_path, TextWriter()), [texts("kept")], run_id="second-run")
-    assert "1 part files in" in caplog.text and ".part-crashed--0-0.inprogress.crashed-run" in caplog.text
+    assert "1 part files in" in caplog.text and ".part-crashed-run-0-0.inprogress.crashed-run" in caplog.text
     assert writing.metrics.counts["leftover_files"] == 1
     assert reading.rows(text_source(tmp_path)) == ["kept"]
 
@@ -283,7 +283,7 @@ def test_names_have_prefix_run_subtask_counter_and_suffix(writing, tmp_path):
         subtask_index=3,
         run_id="0123456789abcdef",
     )
-    assert list(files(tmp_path)) == ["orders-01234567-3-0-v1.gz"]
+    assert list(files(tmp_path)) == ["orders-0123456789abcdef-3-0-v1.gz"]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_a_folder_per_hour_of_processing_time(writing, tmp_path, pattern, zone, 
     moment = datetime.datetime(2024, 2, 29, 23, 5, tzinfo=datetime.timezone.utc)
     writing.clock.advance(int(moment.timestamp() * 1000) - writing.clock.now_ms())
     writing.write(FileSink(tmp_path, TextWriter(), buckets=DateTimeBuckets(pattern, zone)), [texts("a")])
-    assert list(files(tmp_path)) == [f"{expected}/part-run-one--0-0"]
+    assert list(files(tmp_path)) == [f"{expected}/part-run-one-0000-0-0"]
 
 
 def test_a_folder_per_value_of_columns(writing, reading, tmp_path):
@@ -341,7 +341,7 @@ def test_a_disk_that_fails_later_is_an_error_too(writing, tmp_path):
     writer = FileSink(tmp_path / "out", TextWriter()).create_writer(writing.context(texts().schema))
     (tmp_path / "out").rmdir()
     (tmp_path / "out").touch()
-    with pytest.raises(ConnectorError, match=r"cannot write to '.*part-run-one--0-0.inprogress"):
+    with pytest.raises(ConnectorError, match=r"cannot write to '.*part-run-one-0000-0-0.inprogress"):
         writer.write_batch(texts("a"))
 
 

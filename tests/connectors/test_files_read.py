@@ -415,3 +415,11 @@ def test_a_name_that_looks_like_a_glob_but_exists_is_a_name(reading, tmp_path):
     (tmp_path / "a[1].txt").write_text("brackets")
     (tmp_path / "a1.txt").write_text("no brackets")
     assert reading.rows(text_source(tmp_path / "a[1].txt")) == ["brackets"]
+
+
+@pytest.mark.parametrize("split_bytes", range(1, 60, 3))
+def test_what_comes_before_the_data_may_span_splits(reading, tmp_path, split_bytes):
+    path = tmp_path / "a.csv"
+    path.write_text("# a long line of comment\nx\nidentifier,name\nskipped,1\n1,a\n2,b\n3,c\n")
+    source = FileSource(path, Csv(skip_rows=2, skip_data_rows=1), split_bytes=split_bytes)
+    assert reading.rows(source, 2, resume=True) == [Row(identifier=i, name=name) for i, name in enumerate("abc", 1)]

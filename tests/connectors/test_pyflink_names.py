@@ -211,7 +211,7 @@ def test_lines_of_text_to_files_of_text(env, tmp_path):
     ).sink_to(sink)
     env.execute()
     (part,) = (tmp_path / "out").iterdir()
-    assert re.fullmatch("prefix-[0-9a-f]{8}-0-0suffix", part.name)
+    assert re.fullmatch("prefix-[0-9a-f]{32}-0-0suffix", part.name)
     assert part.read_text() == "AB\nBDC\nCFGS\n"
 
 

@@ -100,7 +100,7 @@ class Csv(LineFormat):
                                   f"{self.delimiter!r}; set array_separators")
 
     def layout(self, file: InputFile, schema: Schema, inferred: bool) -> tuple[CsvLayout, int]:
-        names, skip, _ = self._start_of(file)
+        names, begin, _ = self._start_of(file)
         if names is None:
             names = list(schema.names)
         missing = [name for name in schema.names if name not in names]
@@ -111,7 +111,7 @@ class Csv(LineFormat):
         convert = self._convert_options()
         convert.column_types = {name: self._read_as(type) for name, type in zip(schema.names, schema.types)}
         convert.include_columns = list(schema.names)
-        return CsvLayout(names, convert, schema, inferred), skip
+        return CsvLayout(names, convert, schema, inferred), begin
 
     def parse(self, data: bytes, count: int, layout: object) -> pa.RecordBatch:
         assert isinstance(layout, CsvLayout)
@@ -134,7 +134,7 @@ class Csv(LineFormat):
     # -- the start of a file -------------------------------------------------------------------------------
 
     def _start_of(self, file: InputFile) -> tuple[list[str] | None, int, bytes]:
-        """Names in the header, None without one; how many records come before the data; the first of the data."""
+        """Names in the header, None without one; the byte at which the data begin; the first of the data."""
         with self.open_bytes(file) as stream:
             records = Records(stream, file.path, 0, WHOLE, self.record_quote())
             skipped = len(self._take(records, self.skip_rows))
@@ -154,8 +154,9 @@ class Csv(LineFormat):
                                              "once; rename one, or pass over the header with skip_rows=1 "
                                              "and give a schema")
             skipped += len(self._take(records, self.skip_data_rows))
+            begin = records.position if skipped else 0
             data, ends = records.take(1 << 62)
-            return names, skipped, self._without_comments(data, len(ends))[0]
+            return names, begin, self._without_comments(data, len(ends))[0]
 
     @staticmethod
     def _take(records: Records, count: int) -> list[bytes]:

@@ -52,7 +52,7 @@ class LineFormat(ReaderFormat):
         with the reason when count is 1. Blank lines give no row where the format says so."""
 
     def layout(self, file: InputFile, schema: Schema, inferred: bool) -> tuple[object, int]:
-        """What parse needs to know of a file, and how many records at its start are not data."""
+        """What parse needs to know of a file, and the byte at which its data begin."""
         return schema, 0
 
     def split(self, file: InputFile, split_bytes: int) -> list[FileSplit]:
@@ -182,12 +182,10 @@ class LineReader(SourceReader):
         self.split = split
         self.schema = schema
         self.context = context
-        self.layout, skip = format.layout(file, schema, inferred)
+        self.layout, begin = format.layout(file, schema, inferred)
         self.stream = format.open_bytes(file)
-        self.records = Records(self.stream, file.path, split.start, split.end, format.record_quote())
-        if split.start == 0:
-            while skip > 0 and (skipped := len(self.records.take(skip)[1])):
-                skip -= skipped
+        start = max(split.start, begin)
+        self.records = Records(self.stream, file.path, start, split.end, format.record_quote())
         self.started = False
         self.lines_before = (0, 0)         # an offset, and how many lines end before it
 
