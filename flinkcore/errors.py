@@ -51,6 +51,10 @@ class StateFormatError(FlinkcoreError, ValueError):
     """Bytes of a checkpoint or savepoint are damaged, incomplete, foreign, or of a version not known here."""
 
 
+class StateMigrationError(FlinkcoreError, ValueError):
+    """Stored state does not fit the program that is to go on from it (Flink: StateMigrationException)."""
+
+
 class FlinkcoreWarning(UserWarning):
     """Something that a program asked for is not as it may expect; the job runs all the same."""
 

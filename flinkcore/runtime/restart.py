@@ -117,14 +117,13 @@ def restart_strategy(config: Configuration) -> RestartStrategy:
             config.get(options.RESTART_FAILURE_DELAY),
         )
     if kind == "exponential-delay":
-        attempts = config.get(options.RESTART_EXPONENTIAL_ATTEMPTS)
         return ExponentialDelay(
-            config.get(options.RESTART_EXPONENTIAL_INITIAL),
-            config.get(options.RESTART_EXPONENTIAL_MAX),
-            config.get(options.RESTART_EXPONENTIAL_MULTIPLIER),
-            config.get(options.RESTART_EXPONENTIAL_QUIET),
-            config.get(options.RESTART_EXPONENTIAL_JITTER),
-            attempts if attempts >= 0 else None,
+            config.get(options.RESTART_BACKOFF_INITIAL),
+            config.get(options.RESTART_BACKOFF_MAX),
+            config.get(options.RESTART_BACKOFF_MULTIPLIER),
+            config.get(options.RESTART_BACKOFF_RESET),
+            config.get(options.RESTART_BACKOFF_JITTER),
+            config.get(options.RESTART_BACKOFF_ATTEMPTS),
         )
     raise ConfigurationError(
         f"{options.RESTART_STRATEGY.key}: expected none, fixed-delay, failure-rate or exponential-delay, got '{name}'"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flinkcore import faultpoint
+from flinkcore._native.agg import Accumulators
 from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.state.part import FrozenState, ListMode, ListState, PartState, RestoredState, StatePart, StoredState
 from flinkcore.state.parts import KEYS, make_part
@@ -177,15 +178,19 @@ class StateManager:
         where = f"operator '{self.operator}': state '{known.name}' of {self.source}"
         if stored.kind != made.kind:
             raise StateMigrationError(f"{where} is a {stored.kind} state, the program has a {made.kind} state there")
-        if hasattr(made, "adopt"):  # parts whose types may have changed say what becomes of the stored values
-            made.adopt(stored, where)
-            made.loaded(self.epoch - 1)
-            return made
-        if stored.describe() != made.describe():
+        try:
+            if hasattr(made, "take_over"):  # parts whose types may have changed say what becomes of the values
+                made.take_over(stored)
+                return made
+            if isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
+                made.adopt(stored.describe())
+            elif stored.describe() != made.describe():
+                raise ValueError(f"it holds {stored.describe()}, the program has {made.describe()} there")
+        except ValueError as error:
             raise StateMigrationError(
-                f"{where} holds {stored.describe()}, the program has {made.describe()} there; restore with the "
-                f"program that wrote it, or give the changed step another uid and allow its state to be left behind"
-            )
+                f"{where} does not fit the program: {error}. Restore with the program that wrote it, or give the "
+                f"changed step another uid and leave this state behind"
+            ) from error
         return stored  # type: ignore[no-any-return]
 
     def _load(self, stored: StoredState, epoch: int) -> Iterator[tuple[PartState, Any]]:
