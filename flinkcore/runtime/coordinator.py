@@ -104,6 +104,7 @@ class Coordinator:
         self.latest: Manifest | None = None  # completed in this run
         self.stats: deque[CheckpointStats] = deque(maxlen=1000)
         self.failed_count = 0
+        self.next_id = first_id
         self.on_event: Callable[[], None] = lambda: None  # an event was posted: step() has something to do
         self._submit = submit
         self._wake = wake
@@ -111,7 +112,6 @@ class Coordinator:
         self._stopped = stopped
         self._events: deque[Callable[[], None]] = deque()
         self._pending: dict[int, Pending] = {}
-        self._next_id = first_id
         self._last_triggered_ms = clock.now_ms()
         self._last_ended_ms: int | None = None
         self._failures_in_a_row = 0
@@ -241,8 +241,8 @@ class Coordinator:
     # -- triggering ---------------------------------------------------------------------------------------
 
     def _take_id(self) -> int:
-        self._next_id += 1
-        return self._next_id - 1
+        self.next_id += 1
+        return self.next_id - 1
 
     def _trigger(
         self,

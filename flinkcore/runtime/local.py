@@ -53,6 +53,8 @@ def _supervise(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attem
             if job.failure is None or job.cancelled.is_set():
                 return
             delay_ms = None if job.failed_for_good else strategy.on_failure(job.clock.now_ms())
+            if recovery.distrusts(job.failure.__cause__):
+                delay_ms = 0
             if delay_ms is None:
                 return
             job.restarting(delay_ms)
@@ -60,7 +62,7 @@ def _supervise(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attem
                 return
             job.restarted()
             try:
-                recovery.to_latest(attempt.coordinator.latest)
+                recovery.to_latest(attempt.coordinator)
                 attempt = _Attempt(job, recovery)
             except Exception as error:
                 job.failed(None, error)
@@ -77,7 +79,7 @@ class _Attempt:
         self.job = job
         self.stopped = False
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix=f"{job.name} snapshots")
-        job.tasks = deploy(job.graph, job.clock, self.interrupted, recovery.restoration(), job.restarts)
+        job.tasks = deploy(job.graph, job.clock, self.interrupted, recovery.facts(job.restarts))
         self.workers = {task: _Worker(self, task) for task in job.tasks}
         self.coordinator = recovery.coordinator(
             job.tasks, job.clock, self._submit, lambda task: self.workers[task].wake(), self._fail, self._stop

@@ -10,12 +10,12 @@ from dataclasses import replace
 from flinkcore import faultpoint, options
 from flinkcore.checkpoint.assignment import Restoration, Wanted, assign
 from flinkcore.checkpoint.home import CheckpointHome, Writing
-from flinkcore.checkpoint.layout import Checkpoint, find_newest, open_checkpoint
+from flinkcore.checkpoint.layout import Checkpoint, find_checkpoints, find_newest, open_checkpoint
 from flinkcore.checkpoint.manifest import Manifest, SubtaskState
 from flinkcore.checkpoint.schedule import Settings
 from flinkcore.checkpoint.segment import SegmentRef, read_segment
 from flinkcore.checkpoint.store import Store, open_store
-from flinkcore.errors import CheckpointError, ConfigurationError, UnsupportedOperationError
+from flinkcore.errors import CheckpointError, ConfigurationError, StateFormatError, UnsupportedOperationError
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.runtime.coordinator import Coordinator, Job
 from flinkcore.runtime.deploy import RunFacts
@@ -71,6 +71,7 @@ class Recovery:
             Writing.of(config, graph.name, self.job_id), root.below(self.job_id), self.settings.retained
         )
         self._builds_on_own = own
+        self._next_id = self.home.last_id + 1
 
     # -- for the executor ---------------------------------------------------------------------------------
 
@@ -78,12 +79,26 @@ class Recovery:
         """What the next start of the tasks goes on from."""
         return RunFacts(self.restoration, self.job_id, self.settings.interval_ms is not None, attempt)
 
-    def to_latest(self, latest: Manifest | None) -> None:
+    def to_latest(self, coordinator: Coordinator) -> None:
         """The tasks start again: from the newest complete checkpoint, else from where the job began."""
-        if latest is not None:
-            self._start = (latest, self.home.job)
+        self._next_id = coordinator.next_id
+        if coordinator.latest is not None:
+            self._start = (coordinator.latest, self.home.job)
             self._builds_on_own = True
         self._restore_from(self._start)
+
+    def distrusts(self, cause: BaseException | None) -> bool:
+        """Whether a failure was that the checkpoint to start from is damaged, and there is an earlier one to go back
+        to; then that one is next."""
+        if not isinstance(cause, StateFormatError) or self._start is None or not self._builds_on_own:
+            return False
+        damaged = self._start[0].checkpoint_id
+        for found in find_checkpoints(self.home.job, self.job_id):
+            if found.fault is None and found.manifest is not None and found.checkpoint_id < damaged:
+                log.error("checkpoint %d is damaged and passed over: %s", damaged, cause)
+                self._start = (found.manifest, found.home)
+                return True
+        return False
 
     def coordinator(
         self,
@@ -103,15 +118,9 @@ class Recovery:
                     restored = self.restoration.states.get(key)
                     if restored is not None and not restored.rescaled:
                         chains[key] = list(subtask.segments)
-        self._next_id = max(getattr(self, "_next_id", 1), self.home.last_id + 1)
-        coordinator = Coordinator(
+        return Coordinator(
             self.graph, tasks, self.home, self.settings, clock, submit, wake, fail, stopped, chains, self._next_id
         )
-        return coordinator
-
-    def ids_taken(self, next_id: int) -> None:
-        """The next start of the tasks numbers its checkpoints from here on."""
-        self._next_id = next_id
 
     def close(self, cancelled: bool, failed: bool) -> None:
         """The job has ended. A cancelled one leaves checkpoints only when they are to be retained; one that failed
