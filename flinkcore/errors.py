@@ -39,6 +39,10 @@ class UnsupportedOperationError(FlinkcoreError, NotImplementedError):
     """The operation has no meaning here, as Flink's UnsupportedOperationException says it."""
 
 
+class StateFormatError(FlinkcoreError, ValueError):
+    """Bytes of a checkpoint or savepoint are damaged, incomplete, foreign, or of a version not known here."""
+
+
 class FlinkcoreWarning(UserWarning):
     """Something that a program asked for is not as it may expect; the job runs all the same."""
 

@@ -11,6 +11,8 @@ import numpy as np
 from flinkcore._native.column import Column
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import ConfigurationError, UnsupportedOperationError
+from flinkcore.state.codec import Codec, codec_of
+from flinkcore.state.content import Content
 from flinkcore.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -19,7 +21,14 @@ from flinkcore.state.descriptors import (
     StateDescriptor,
     ValueStateDescriptor,
 )
-from flinkcore.state.expiry import Expiry, make_expiring
+from flinkcore.state.expiring import (
+    ExpiringAggregatingState,
+    ExpiringListState,
+    ExpiringMapState,
+    ExpiringReducingState,
+    ExpiringValueState,
+)
+from flinkcore.state.expiry import Cleanup, Expiry
 from flinkcore.state.heap import (
     HeapAggregatingState,
     HeapListState,
@@ -38,7 +47,7 @@ from flinkcore.state.interfaces import (
 )
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.table import Table
-from flinkcore.state.types import converter
+from flinkcore.state.types import converter, nullable
 
 
 class StateManager(KeyedStateStore):
@@ -48,15 +57,25 @@ class StateManager(KeyedStateStore):
     handed to users read and write the row of `current`. A group id is given back when no table and no timer
     holds it (hold, let_go) and the operator calls release_unused, at the end of a batch or of a run of
     timers.
+
+    window : codec of the windows of states that have a scope (of triggers, of window functions)
     """
 
-    def __init__(self, clock: Any, operator: str = "operator", key_schema: Schema | None = None) -> None:
+    def __init__(
+        self,
+        clock: Any,
+        operator: str = "operator",
+        key_schema: Schema | None = None,
+        window: Codec | None = None,
+    ) -> None:
         self.current = -1  # group id; -1: no record is being processed
         self.keys: KeyIndex | None = None  # made at the first batch, which knows the key's types
         self.tables: dict[str, Table] = {}
         self._operator = operator
         self._key_schema = key_schema
         self._clock = clock
+        self._window = window
+        self._cleanups: list[Cleanup] = []  # those that each record pays for
         self._states: dict[str, HeapState] = {}
         self._holds: dict[int, int] = {}  # group id -> rows and timers that need it
         self._unused: set[int] = set()
@@ -69,6 +88,8 @@ class StateManager(KeyedStateStore):
             self.keys = KeyIndex(keys, self._key_schema)
         before = len(self.keys)
         ids = self.keys.intern(keys, hashes)
+        for cleanup in self._cleanups:
+            cleanup.run(len(ids))
         if len(self.keys) != before:
             holds = self._holds
             self._unused.update(group_id for group_id in ids if group_id not in holds)
@@ -128,9 +149,12 @@ class StateManager(KeyedStateStore):
         """The state of any descriptor. States of one name in several scopes are several states."""
         return self._get(descriptor, StateDescriptor, scope)
 
-    def table(self, name: str, kind: str) -> Table:
+    def table(
+        self, name: str, content: Content, namespace: Codec | None = None, expiry: Expiry | None = None
+    ) -> Table:
         """A new table that holds the group ids it has rows for: for operators that keep their own state."""
-        table = self.tables[name] = Table(name, kind, self.hold, self.let_go)
+        table = Table(name, content, namespace, self.hold, self.let_go, expiry=expiry)
+        self.tables[name] = table
         return table
 
     def _get(self, descriptor: Any, expected: type[StateDescriptor], scope: str = "") -> Any:
@@ -141,32 +165,46 @@ class StateManager(KeyedStateStore):
         name = scope + descriptor.name
         state = self._states.get(name)
         if state is None:
-            state = self._states[name] = self._make(name, descriptor)
-        elif self.tables[name].kind != descriptor.kind:
+            state = self._states[name] = self._make(name, descriptor, self._window if scope else None)
+        elif self.tables[name].content.kind != descriptor.kind:
             raise ConfigurationError(
-                f"operator '{self._operator}': state '{name}' is already a {self.tables[name].kind} state, "
+                f"operator '{self._operator}': state '{name}' is already a {self.tables[name].content.kind} state, "
                 f"it cannot be a {descriptor.kind} state as well; give one of them another name"
             )
         return state
 
-    def _make(self, name: str, descriptor: StateDescriptor) -> HeapState:
-        table = self.table(name, descriptor.kind)
+    def _make(self, name: str, descriptor: StateDescriptor, window: Codec | None) -> HeapState:
+        if type(descriptor) not in _STATES:
+            raise TypeError(f"operator '{self._operator}': {descriptor!r} is no descriptor of a keyed state")
+        plain, expiring = _STATES[type(descriptor)]
+        ttl = descriptor.ttl_config
         convert = converter(descriptor.type_info, f"state '{descriptor.name}'")
-        if descriptor.ttl_config is not None:
-            return make_expiring(self, table, descriptor, convert, Expiry(descriptor.ttl_config, self._clock))
-        if isinstance(descriptor, ValueStateDescriptor):
-            return HeapValueState(self, table, convert)
-        if isinstance(descriptor, ListStateDescriptor):
-            return HeapListState(self, table, convert)
+        key_codec = None
+        others: list[Any] = []
         if isinstance(descriptor, MapStateDescriptor):
-            return HeapMapState(
-                self,
-                table,
-                convert,
-                converter(descriptor.key_type_info, f"a key of state '{descriptor.name}'"),
-            )
-        if isinstance(descriptor, ReducingStateDescriptor):
-            return HeapReducingState(self, table, convert, descriptor.get_reduce_function())
-        if isinstance(descriptor, AggregatingStateDescriptor):
-            return HeapAggregatingState(self, table, convert, descriptor.get_agg_function())
-        raise TypeError(f"operator '{self._operator}': {descriptor!r} is no descriptor of a keyed state")
+            convert = None if convert is None else nullable(convert)
+            key_codec = codec_of(descriptor.key_type_info)
+            others = [converter(descriptor.key_type_info, f"a key of state '{descriptor.name}'")]
+        elif isinstance(descriptor, ReducingStateDescriptor):
+            others = [descriptor.get_reduce_function()]
+        elif isinstance(descriptor, AggregatingStateDescriptor):
+            others = [descriptor.get_agg_function()]
+        content = Content(descriptor.kind, codec_of(descriptor.type_info), key_codec, ttl is not None)
+        if ttl is None:
+            return plain(self, self.table(name, content, window), convert, *others)
+        expiry = Expiry(ttl, content.shape, self._clock.now_ms)
+        table = self.table(name, content, window, expiry)
+        cleanup = Cleanup(table, expiry)
+        if expiry.at_every_record:
+            self._cleanups.append(cleanup)
+        return expiring(self, table, convert, *others, expiry=expiry, cleanup=cleanup)
+
+
+#: The states of a descriptor: without and with a time to live.
+_STATES: dict[type[StateDescriptor], tuple[Any, Any]] = {
+    ValueStateDescriptor: (HeapValueState, ExpiringValueState),
+    ListStateDescriptor: (HeapListState, ExpiringListState),
+    MapStateDescriptor: (HeapMapState, ExpiringMapState),
+    ReducingStateDescriptor: (HeapReducingState, ExpiringReducingState),
+    AggregatingStateDescriptor: (HeapAggregatingState, ExpiringAggregatingState),
+}
