@@ -87,7 +87,8 @@ class GroupAggregate(Operator):
         state = context.state
         self._state = GroupState(state, self.calls, context.clock.now_ms, self.retracts)
         self._records = RecordCounts(state) if self.retracts else None
-        self._index: KeyIndex | None = state.find(KEYS)
+        self._index: KeyIndex | None = state.find(KEYS)  # the restored one until the first batch, which knows the types
+        self._claimed = False
         self._different = DistinctIds()
         self._finished: bool = state.field("finished", False, lambda: self._finished, all)
 
@@ -98,8 +99,11 @@ class GroupAggregate(Operator):
             return
         assert batch.keys is not None
         assert batch.key_hashes is not None
-        if self._index is None:
-            self._index = self.context.state.part(KEYS, lambda: KeyIndex.of_columns(batch.keys))
+        if not self._claimed:
+            keys = batch.keys
+            self._index = self.context.state.part(KEYS, lambda: KeyIndex.of_columns(keys))
+            self._claimed = True
+        assert self._index is not None
         known = self._index.id_bound
         ids = self._index.intern(batch.keys, batch.key_hashes)
         if self._records is None:

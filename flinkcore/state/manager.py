@@ -14,6 +14,7 @@ from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.state.part import FrozenState, ListMode, ListState, PartState, RestoredState, StatePart, StoredState
 from flinkcore.state.parts import KEYS, make_part
 from flinkcore.state.rescale import absorb, kept_keys
+from flinkcore.state.stored import StoredRows
 
 P = TypeVar("P", bound=StatePart)
 
@@ -46,14 +47,15 @@ class StateManager:
         self.source: str | None = None  # what it was restored from
         self._parts: dict[tuple[str, str], _Registered] = {}
         self._numbers = 0
+        self._rewritten = 0  # no snapshot builds on one of an earlier epoch
         self._fields: dict[str, Callable[[], Any]] = {}
         self._lists: dict[str, tuple[ListMode, Callable[[], list[Any]]]] = {}
         self._restored_fields: list[dict[str, Any]] = []
         self._restored_lists: dict[str, list[Any]] = {}
 
-    @property
-    def restored(self) -> bool:
-        return self.source is not None
+    def unclaimed(self) -> list[StoredRows]:
+        """Restored rows that no operator has asked for yet."""
+        return [known.part for known in self._parts.values() if isinstance(known.part, StoredRows)]
 
     # -- for operators ------------------------------------------------------------------------------------
 
@@ -111,6 +113,8 @@ class StateManager:
 
         since : 0 for everything, else an epoch of a snapshot that was written, and not forgotten
         """
+        if since < self._rewritten:
+            since = 0
         fields = {name: get() for name, get in self._fields.items()}
         lists = {name: ListState(mode, get()) for name, (mode, get) in self._lists.items()}
         entries, parts = [], []
@@ -179,8 +183,9 @@ class StateManager:
         if stored.kind != made.kind:
             raise StateMigrationError(f"{where} is a {stored.kind} state, the program has a {made.kind} state there")
         try:
-            if hasattr(made, "take_over"):  # parts whose types may have changed say what becomes of the values
-                made.take_over(stored)
+            if isinstance(stored, StoredRows):
+                if made.take_over(stored):  # type: ignore[attr-defined]
+                    self._rewritten = self.epoch  # what segments of earlier epochs hold is of other types
                 return made
             if isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
                 made.adopt(stored.describe())

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.group import GroupIndex
 from flinkcore._native.window import SessionIndex
 from flinkcore.state.keys import KeyIndex
-from flinkcore.state.records import Records
-from flinkcore.state.table import Table
-from flinkcore.state.timers import TimerQueue
+from flinkcore.state.stored import StoredRows
 
 #: The name of the part that holds the keys of a keyed operator. The ids of other parts are its ids.
 KEYS = "keys"
@@ -21,10 +20,9 @@ _MAKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "accumulators": Accumulators.of_description,
     "groups": GroupIndex.of_description,
     "keys": KeyIndex.of_description,
-    "records": Records.of_description,
     "sessions": SessionIndex.of_description,
-    "table": Table.of_description,
-    "timers": TimerQueue.of_description,
+    "table": partial(StoredRows, "table"),
+    "timers": partial(StoredRows, "timers"),
 }
 
 
