@@ -128,7 +128,7 @@ def merged_readers(readers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """SourceDriver's snapshot for each reader of a job with another parallelism: the slowest that had not
     finished decides."""
     marks = [reader["watermark_ms"] for reader in readers if not reader["finished"]]
-    return {"watermark_ms": None if None in marks or not marks else min(marks), "finished": False}
+    return {"watermark_ms": None if None in marks or not marks else min(marks), "finished": False, "next": 0}
 
 
 @dataclass(eq=False)
@@ -255,7 +255,7 @@ class SourceDriver(Operator):
 
     def _reader_snapshot(self) -> dict[str, Any]:
         """What is not about one split, as a value of JSON; see merged_readers."""
-        return {"watermark_ms": self.combined.snapshot(), "finished": self.finished}
+        return {"watermark_ms": self.combined.snapshot(), "finished": self.finished, "next": self._next}
 
     def _restore(self, splits: Sequence[Any], reader: dict[str, Any] | None = None) -> None:
         """Goes on from _snapshot() and _reader_snapshot(): opens all the splits, which were read at
@@ -268,6 +268,8 @@ class SourceDriver(Operator):
             self._check_split(split)
             self.source.check_restored(split)
             self._open_split(split, plain.decode(assigned))
+        if reader is not None:
+            self._next, self.finished = reader["next"], reader["finished"]
         watermark_ms = self.combined.restore(None if reader is None else reader["watermark_ms"])
         if watermark_ms is not None:
             self.out.watermark(watermark_ms)

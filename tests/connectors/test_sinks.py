@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+import random
 import threading
+from dataclasses import replace
+from itertools import chain
 
 import pyarrow as pa
 import pytest
 
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.arrow import ArrowCollectSink
 from flinkcore.connectors.blackhole import BlackHoleSink
 from flinkcore.connectors.fit import batch_of_values
 from flinkcore.connectors.print import PrintSink
-from flinkcore.errors import JobCancelledError
+from flinkcore.errors import ConnectorError, JobCancelledError
+from tests.connectors.commits import CommitJob, Steps, partitions
 
 ROW = Batch.from_arrow(pa.record_batch({"a": ["x", None], "b": [1.0, 1e10]}))
 TUPLE = batch_of_values(
@@ -119,3 +124,73 @@ def test_a_job_that_fails_raises_in_the_reader_after_what_was_written():
         next(results)
     with pytest.raises(JobCancelledError, match=r"the job has ended"):
         sink.put(ROW)
+
+
+def checkpointed(writing, sink, **context):
+    return sink.create_writer(replace(writing.context(ROW.schema, **context), checkpointing=True))
+
+
+def test_with_checkpoints_results_come_when_they_are_covered_and_once(writing):
+    sink = ArrowCollectSink()
+    committer = sink.create_committer()
+    writer = checkpointed(writing, sink)
+    writer.write_batch(ROW)
+    prepared = writer.prepare_commit()
+    writer.write_batch(ROW.slice(0, 1))
+    assert not sink.waiting
+    committer.commit(prepared)
+    committer.commit(prepared)  # after a failure, from the restored checkpoint
+    assert len(sink.waiting) == 1 and writer.prepare_commit() and writer.prepare_commit() == []
+    assert sink.decode_committable(sink.encode_committable(prepared[0])) == prepared[0]
+
+
+def test_what_a_failed_attempt_prepared_in_vain_is_dropped(writing):
+    sink = ArrowCollectSink()
+    writer = checkpointed(writing, sink, run_id="first-attempt")
+    writer.write_batch(ROW)
+    writer.prepare_commit()
+    writer.close()
+    again = checkpointed(writing, sink, run_id="second-attempt")
+    again.write_batch(ROW)
+    prepared = again.prepare_commit()
+    sink.remove_leftovers(again.context)
+    assert list(sink.prepared) == [prepared[0].name]
+
+
+def test_results_of_a_process_that_has_ended_went_with_it(writing, caplog):
+    sink, other = ArrowCollectSink(), ArrowCollectSink()
+    writer = checkpointed(writing, sink)
+    writer.write_batch(ROW)
+    other.create_committer().commit(writer.prepare_commit())
+    assert not other.waiting and "collected in a process that has ended" in caplog.text
+
+
+def test_a_restart_without_checkpoints_would_repeat_results(writing):
+    sink = ArrowCollectSink()
+    sink.create_writer(writing.context(ROW.schema))
+    writer = sink.create_writer(writing.context(ROW.schema))  # nothing was handed on yet
+    writer.write_batch(ROW)
+    sink.create_writer(writing.context(ROW.schema, subtask_index=1))
+    with pytest.raises(ConnectorError, match=r"restarted without a checkpoint, and its results would come again"):
+        sink.create_writer(writing.context(ROW.schema))
+
+
+def test_a_writer_that_waits_for_room_ends_with_its_job(writing):
+    sink = ArrowCollectSink(capacity=1)
+    stopped = threading.Event()
+    writer = sink.create_writer(replace(writing.context(ROW.schema), interrupted=stopped.is_set))
+    writer.write_batch(ROW)
+    stopped.set()
+    with pytest.raises(JobCancelledError, match=r"the job was stopped while its results waited for their reader"):
+        writer.write_batch(ROW)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_restarts_in_the_process_show_each_result_once(seed):
+    rng = random.Random(seed)
+    sink, parts = ArrowCollectSink(capacity=None), partitions(seed)
+    steps = Steps(rng.sample(range(100), rng.randrange(1, 10)))
+    CommitJob(lambda: sink, parts, seed, in_process=True).run(steps)
+    sink.finish()
+    assert sorted(row for batch in sink for row in to_rows(batch)) == sorted(chain(*parts))
+    assert sink.prepared == {} and sink.runs == set()

@@ -15,6 +15,7 @@ from flinkcore.operators.timestamps import AssignTimestamps
 from flinkcore.testing.harness import harness
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from flinkcore.time.watermark_spec import WatermarkGenerator, WatermarkStrategySpec
+from flinkcore.time.watermarks import merged_snapshots
 
 EVENTS = Schema(("name", "at"), (pa.string(), pa.int64()), "row")
 INSTANTS = Schema(("name", "at"), (pa.string(), pa.timestamp("us", "UTC")), "row")
@@ -233,3 +234,75 @@ def test_facts_say_why_time_stands_still():
     op.batch([("a", 100), ("b", 90)]).advance(200)
     facts = op.operator.facts()
     assert (facts.rows, facts.last_timestamp_ms, facts.watermark_ms, facts.behind_ms) == (2, 100, 89, 11)
+
+
+# -- snapshots ------------------------------------------------------------------------------------------------
+
+
+def restored(snapshot, spec=None):
+    op = harness(AssignTimestamps(spec or bounded(bound_ms=5), EVENTS))
+    op.operator.restore(snapshot)
+    return op
+
+
+def test_a_restored_operator_says_its_last_watermark_and_never_goes_back():
+    op = harness(AssignTimestamps(bounded(bound_ms=5), EVENTS))
+    op.batch([("a", 100)]).advance(200)
+    snapshot = op.operator.snapshot()
+    again = restored(snapshot)
+    assert again.watermarks() == [94] and again.operator.snapshot() == snapshot
+    again.batch([("a", 50)]).advance(200)
+    assert again.watermarks() == []
+    again.batch([("a", 101)]).advance(200)
+    assert again.watermarks() == [95]
+
+
+def test_the_highest_timestamp_is_not_forgotten_before_its_watermark():
+    op = harness(AssignTimestamps(bounded(bound_ms=5), EVENTS))
+    op.batch([("a", 100)])
+    again = restored(op.operator.snapshot())
+    assert again.watermarks() == []
+    again.batch([("a", 7)]).advance(200)
+    assert again.watermarks() == [94]
+
+
+def test_rows_since_the_last_watermark_count_on():
+    config = Configuration().set_string("flinkcore.batch-rows", "4")
+    op = harness(AssignTimestamps(bounded(), EVENTS), config=config)
+    op.batch([("a", 1), ("a", 2), ("a", 3)])
+    again = harness(AssignTimestamps(bounded(), EVENTS), config=config)
+    again.operator.restore(op.operator.snapshot())
+    again.batch([("a", 4)])
+    assert again.watermarks() == [3]
+
+
+def test_a_new_operator_and_one_of_another_strategy_begin_anew_as_far_as_they_must():
+    assert restored(None).watermarks() == []
+    op = harness(AssignTimestamps(bounded(bound_ms=5), EVENTS))
+    op.batch([("a", 100)]).advance(200)
+    again = restored(op.operator.snapshot(), WatermarkStrategySpec("none", timestamp_column="at"))
+    assert again.watermarks() == [94]
+    again.batch([("a", 200)]).advance(200)
+    assert again.watermarks() == []
+    again = restored(op.operator.snapshot(), bounded(bound_ms=50))
+    again.batch([("a", 140)]).advance(200)
+    assert again.watermarks() == [94]  # not back to 89
+    again.batch([("a", 150)]).advance(200)
+    assert again.watermarks() == [99]
+
+
+def test_another_parallelism_goes_on_from_the_slowest_that_was_not_idle():
+    def snapshot(watermark_ms, highest_ms, idle=False):
+        return {"watermark_ms": watermark_ms, "highest_ms": highest_ms, "rows": 9, "rows_since": 1, "idle": idle,
+                "generator": None}  # fmt: skip
+
+    def slowest(*snapshots):
+        merged = merged_snapshots(snapshots)
+        assert merged["rows_since"] == 0 and not merged["idle"]
+        return merged["watermark_ms"], merged["highest_ms"]
+
+    assert slowest(snapshot(7, 20), snapshot(5, 30)) == (5, 20)
+    assert slowest(snapshot(7, 20), snapshot(5, 10, idle=True)) == (7, 20)
+    assert slowest(snapshot(7, 20, idle=True), snapshot(5, 10, idle=True)) == (5, 10)
+    assert slowest(snapshot(7, 20), snapshot(None, None)) == (None, None)
+    assert slowest(snapshot(7, 20), snapshot(None, 3)) == (None, 3)

@@ -139,3 +139,21 @@ def test_the_last_watermark_comes_when_all_channels_have_finished_idle_or_not():
     assert channels.on_idle(1, True) == (None, True)
     assert channels.on_finished(0) == (None, None)
     assert channels.on_finished(1) == (MAX_WATERMARK, None) and not channels.idle
+
+
+def test_restored_splits_hold_back_a_reader_only_as_far_as_they_did():
+    splits = SplitWatermarks()
+    splits.add("a", 10)
+    splits.add("b", 7)
+    assert splits.restore(20) == 20, "splits that ended had taken it further"
+    assert splits.on_watermark("b", 15) is None
+    assert splits.on_watermark("a", 30) is None and splits.on_watermark("b", 25) == 25
+    assert splits.snapshot() == 25
+
+
+def test_a_reader_that_got_the_splits_of_others_is_where_they_are():
+    splits = SplitWatermarks()
+    splits.add("a", 10)
+    splits.add("b", 12)
+    assert splits.restore(5) == 10
+    assert SplitWatermarks().restore(None) is None and SplitWatermarks().snapshot() is None

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -234,9 +235,10 @@ class PartFile:
 
     def abandon(self) -> None:
         """Closes and removes the file, as far as that can be done."""
+        for close in (self.encoder.finish, self.stream.close, self.raw.close):
+            with suppress(OSError, pa.ArrowException):
+                close()
         try:
-            self.stream.close()
-            self.raw.close()
             self.sink.filesystem.delete_file(self.pending.hidden)
         except (OSError, pa.ArrowException) as error:
             log.warning("cannot remove the unfinished '%s': %s; it is hidden from "
