@@ -525,9 +525,9 @@ fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other) {
     fc_block block;
     merge_begin(&agg, other, &block);
     for (int64_t p = 0; p < other->page_bound && status == FC_OK; p++) {
-        uint8_t *from_page = pages_of(other)[p].data, *page;
+        uint8_t *from_page = page_at(other, p), *page;
         if (from_page == NULL) continue;
-        bool missing = pages_of(agg)[p].data == NULL;
+        bool missing = page_at(agg, p) == NULL;
         status = page_resolve(agg, p << agg->layout.page_shift, &page);
         if (status != FC_OK) break;
         if (missing && agg->layout.bytes_slot_count == 0) {

@@ -98,11 +98,6 @@ typedef struct {
     int64_t frozen_size;         /* bytes from the start that a snapshot refers to */
 } fc_agg_heap;
 
-typedef struct {
-    uint8_t *data;               /* NULL where no id was touched */
-    int64_t epoch;               /* in which the page was last made writable; 0 with no data */
-} fc_agg_page;
-
 /* A page that has given its place to a copy, and that snapshots still need. */
 typedef struct {
     uint8_t *data;
@@ -117,7 +112,9 @@ typedef struct {
     fc_agg_layout layout;
     int64_t epoch;               /* that changes belong to, from 1 */
     int64_t tracked_epoch;       /* what changed after this epoch is known; before, everything is new */
-    fc_buffer page_table;        /* fc_agg_page[page_bound] */
+    fc_buffer page_table;        /* uintptr_t[page_bound]: the address of a page, its lowest bit set when the
+                                    page may be written in this epoch; 0 where no id was touched */
+    fc_buffer page_epochs;       /* int64_t[page_bound]: in which the page was last made writable */
     int64_t page_bound;
     int64_t page_count;          /* pages in the table */
     fc_buffer slabs;             /* fc_buffer[slab_count], each 1 to 64 pages */

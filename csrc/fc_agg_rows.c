@@ -111,7 +111,7 @@ static fc_status open_all(fc_agg *agg) {
     fc_status status = FC_OK;
     if (agg->pending == NULL) return FC_OK;
     for (int64_t p = 0; p < agg->page_bound && status == FC_OK; p++)
-        if (pages_of(agg)[p].data != NULL && pages_of(agg)[p].epoch != agg->epoch)
+        if (pages_of(agg)[p] != 0 && !(pages_of(agg)[p] & FC_PAGE_WRITABLE))
             status = fc_agg_page_open(agg, p);
     return status;
 }
@@ -130,7 +130,7 @@ fc_status fc_agg_heap_compact(fc_agg *agg) {
     }
     int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
     for (int64_t p = 0; p < agg->page_bound; p++) {
-        uint8_t *page = pages_of(agg)[p].data;
+        uint8_t *page = page_at(agg, p);
         if (page == NULL) continue;
         for (int64_t r = 0; r < page_rows; r++) {
             uint64_t *row = row_in_page(agg, page, r);
@@ -161,13 +161,22 @@ fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max) {
     int64_t bound = (id_max >> agg->layout.page_shift) + 1;
     if (bound <= agg->page_bound) return FC_OK;
     if (bound < agg->page_bound + agg->page_bound / 2) bound = agg->page_bound + agg->page_bound / 2;
-    fc_buffer table = {0};
-    fc_status status = fc_buffer_init_zeroed(&table, bound * (int64_t)sizeof(fc_agg_page));
-    if (status != FC_OK) return status;
-    if (agg->page_bound > 0)
-        memcpy(table.data, agg->page_table.data, (size_t)agg->page_bound * sizeof(fc_agg_page));
+    const int64_t bytes = bound * 8, old_bytes = agg->page_bound * 8;
+    fc_buffer table = {0}, epochs = {0};
+    fc_status status = fc_buffer_init_zeroed(&table, bytes);
+    if (status == FC_OK) status = fc_buffer_init_zeroed(&epochs, bytes);
+    if (status != FC_OK) {
+        fc_buffer_free(&table);
+        return status;
+    }
+    if (old_bytes > 0) {
+        memcpy(table.data, agg->page_table.data, (size_t)old_bytes);
+        memcpy(epochs.data, agg->page_epochs.data, (size_t)old_bytes);
+    }
     fc_buffer_free(&agg->page_table);
+    fc_buffer_free(&agg->page_epochs);
     agg->page_table = table;
+    agg->page_epochs = epochs;
     agg->page_bound = bound;
     return FC_OK;
 }
@@ -199,25 +208,26 @@ static fc_status page_take(fc_agg *agg, uint8_t **page, bool *is_zero) {
 }
 
 fc_status fc_agg_page_open(fc_agg *agg, int64_t index) {
-    fc_agg_page *entry = &pages_of(agg)[index];
     const size_t bytes = (size_t)page_used_bytes(&agg->layout);
-    bool is_needed = entry->data != NULL && fc_agg_page_is_needed(agg, index, entry->epoch, agg->epoch);
-    if (entry->data == NULL || is_needed) {
-        uint8_t *page;
+    uint8_t *page = page_at(agg, index);
+    bool is_missing = page == NULL, is_needed = !is_missing && fc_agg_page_is_needed(agg, index);
+    if (is_missing || is_needed) {
+        uint8_t *fresh;
         bool is_zero;
         fc_status status = is_needed ? fc_agg_retired_reserve(agg, 1) : FC_OK;
-        if (status == FC_OK) status = page_take(agg, &page, &is_zero);
+        if (status == FC_OK) status = page_take(agg, &fresh, &is_zero);
         if (status != FC_OK) return status;
         if (is_needed) {
-            memcpy(page, entry->data, bytes);
-            fc_agg_page_retire(agg, index, *entry);
+            memcpy(fresh, page, bytes);
+            fc_agg_page_retire(agg, index);
         } else {
-            if (!is_zero) memset(page, 0, bytes);
+            if (!is_zero) memset(fresh, 0, bytes);
             agg->page_count++;
         }
-        entry->data = page;
+        page = fresh;
     }
-    entry->epoch = agg->epoch;
+    pages_of(agg)[index] = (uintptr_t)page | FC_PAGE_WRITABLE;
+    page_epochs_of(agg)[index] = agg->epoch;
     return FC_OK;
 }
 
@@ -237,6 +247,7 @@ void fc_agg_free(fc_agg *agg) {
     slabs_free(agg);
     fc_buffer_free(&agg->slabs);
     fc_buffer_free(&agg->page_table);
+    fc_buffer_free(&agg->page_epochs);
     fc_buffer_free(&agg->free_pages);
     fc_buffer_free(&agg->retired_pages);
     fc_buffer_free(&agg->heap.data);
@@ -255,7 +266,7 @@ int64_t fc_agg_id_limit(const int32_t *ids, int64_t n) {
 void fc_agg_used_ids(const fc_agg *agg, int32_t *ids) {
     const int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
     for (int64_t p = 0; p < agg->page_bound; p++) {
-        uint8_t *page = pages_of(agg)[p].data;
+        uint8_t *page = page_at(agg, p);
         if (page == NULL) continue;
         for (int64_t r = 0; r < page_rows; r++)
             if (row_in_page(agg, page, r)[0] >> 63) *ids++ = (int32_t)((p << agg->layout.page_shift) + r);
@@ -289,14 +300,16 @@ fc_status fc_agg_clear_all(fc_agg *agg) {
         keep = status == FC_OK;
     }
     for (int64_t p = 0; keep && p < agg->page_bound; p++) {
-        fc_agg_page page = pages_of(agg)[p];
-        if (page.data == NULL) continue;
-        if (fc_agg_page_is_needed(agg, p, page.epoch, agg->epoch)) fc_agg_page_retire(agg, p, page);
-        else ((uint8_t **)agg->free_pages.data)[agg->free_count++] = page.data;
+        uint8_t *page = page_at(agg, p);
+        if (page == NULL) continue;
+        if (fc_agg_page_is_needed(agg, p)) fc_agg_page_retire(agg, p);
+        else ((uint8_t **)agg->free_pages.data)[agg->free_count++] = page;
     }
     if (!keep) slabs_free(agg);
-    if (agg->page_bound > 0)
-        memset(agg->page_table.data, 0, (size_t)agg->page_bound * sizeof(fc_agg_page));
+    if (agg->page_bound > 0) {
+        memset(agg->page_table.data, 0, (size_t)agg->page_bound * 8);
+        memset(agg->page_epochs.data, 0, (size_t)agg->page_bound * 8);
+    }
     if (agg->heap.frozen_size > 0 || agg->heap.data.bytes > 2 * (agg->heap.size - agg->heap.garbage))
         fc_agg_heap_leave(agg);
     agg->heap.size = agg->heap.garbage = 0;
@@ -306,7 +319,7 @@ fc_status fc_agg_clear_all(fc_agg *agg) {
 }
 
 int64_t fc_agg_memory_bytes(const fc_agg *agg) {
-    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->slab_pages * FC_AGG_PAGE_BYTES
+    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->page_epochs.bytes + agg->slab_pages * FC_AGG_PAGE_BYTES
            + agg->slabs.bytes + agg->free_pages.bytes + agg->retired_pages.bytes + agg->heap.data.bytes
            + fc_agg_frozen_memory_bytes(agg);
 }

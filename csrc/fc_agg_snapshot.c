@@ -23,7 +23,9 @@ static FC_INLINE void word_put(uint8_t *at, uint64_t word) { memcpy(at, &word, s
 
 /* ---- what is pending -------------------------------------------------------------------------------- */
 
-bool fc_agg_page_is_needed(const fc_agg *agg, int64_t index, int64_t epoch, int64_t retired_epoch) {
+/* Is a page on a list, and not written yet? It was made writable in `epoch`, and it had its place until
+ * `retired_epoch`: a snapshot taken then has the copy. */
+static bool is_needed(const fc_agg *agg, int64_t index, int64_t epoch, int64_t retired_epoch) {
     for (fc_agg_frozen *f = agg->pending; f != NULL; f = f->older)
         if (f->since < epoch && epoch <= f->epoch && f->epoch < retired_epoch
             && index >= atomic_load_explicit(&f->next_index, memory_order_acquire))
@@ -31,14 +33,18 @@ bool fc_agg_page_is_needed(const fc_agg *agg, int64_t index, int64_t epoch, int6
     return false;
 }
 
+bool fc_agg_page_is_needed(const fc_agg *agg, int64_t index) {
+    return is_needed(agg, index, page_epochs_of(agg)[index], agg->epoch);
+}
+
 fc_status fc_agg_retired_reserve(fc_agg *agg, int64_t count) {
     int64_t bytes = (agg->retired_count + count) * (int64_t)sizeof(fc_agg_retired_page);
     return fc_buffer_reserve(&agg->retired_pages, bytes);
 }
 
-void fc_agg_page_retire(fc_agg *agg, int64_t index, fc_agg_page page) {
+void fc_agg_page_retire(fc_agg *agg, int64_t index) {
     ((fc_agg_retired_page *)agg->retired_pages.data)[agg->retired_count++] =
-        (fc_agg_retired_page){page.data, index, page.epoch, agg->epoch};
+        (fc_agg_retired_page){page_at(agg, index), index, page_epochs_of(agg)[index], agg->epoch};
 }
 
 /* Retired pages that nobody needs become free. Without memory for their list they wait for the next time. */
@@ -49,7 +55,7 @@ static void retired_sweep(fc_agg *agg) {
     int64_t kept = 0;
     for (int64_t i = 0; i < agg->retired_count; i++) {
         fc_agg_retired_page page = retired[i];
-        if (fc_agg_page_is_needed(agg, page.index, page.epoch, page.retired_epoch)) retired[kept++] = page;
+        if (is_needed(agg, page.index, page.epoch, page.retired_epoch)) retired[kept++] = page;
         else ((uint8_t **)agg->free_pages.data)[agg->free_count++] = page.data;
     }
     agg->retired_count = kept;
@@ -124,6 +130,11 @@ int64_t fc_agg_frozen_memory_bytes(const fc_agg *agg) {
     return bytes;
 }
 
+static void begin_epoch(fc_agg *agg, int64_t epoch) {
+    agg->epoch = epoch;
+    for (int64_t p = 0; p < agg->page_bound; p++) pages_of(agg)[p] &= ~FC_PAGE_WRITABLE;
+}
+
 fc_status fc_agg_freeze(fc_agg *agg, int64_t since, int64_t epoch, fc_agg_frozen **frozen) {
     if (since < 0 || since >= epoch || epoch < agg->epoch || epoch == INT64_MAX) return FC_ERR_INVALID;
     unlink_abandoned(agg);
@@ -143,13 +154,12 @@ fc_status fc_agg_freeze(fc_agg *agg, int64_t since, int64_t epoch, fc_agg_frozen
     f->is_reset = f->since == 0 && since > 0;
     f->heap_size = agg->heap.frozen_size = agg->heap.size;
     if (f->heap_size > 0) f->heap = agg->heap.data.data;
-    for (int64_t p = 0; p < agg->page_bound; p++) {
-        fc_agg_page page = pages_of(agg)[p];
-        if (page.epoch > f->since) f->pages[f->page_count++] = (fc_agg_frozen_page){page.data, p};
-    }
+    for (int64_t p = 0; p < agg->page_bound; p++)      /* a page that is missing has epoch 0 */
+        if (page_epochs_of(agg)[p] > f->since)
+            f->pages[f->page_count++] = (fc_agg_frozen_page){page_at(agg, p), p};
     f->older = agg->pending;
     agg->pending = f;
-    agg->epoch = epoch + 1;
+    begin_epoch(agg, epoch + 1);
     *frozen = f;
     return FC_OK;
 }
@@ -452,7 +462,7 @@ static fc_status load_whole_page(fc_agg *agg, const fc_section *section) {
     const int64_t page_rows = page_rows_of(&agg->layout), first_id = (int64_t)section->header.page * page_rows;
     const int32_t row_bytes = agg->layout.row_words * 8;
     const uint8_t *values = section->values;
-    bool is_new = pages_of(agg)[section->header.page].data == NULL;
+    bool is_new = page_at(agg, section->header.page) == NULL;
     uint8_t *page;
     fc_status status = page_resolve(agg, first_id, &page);
     if (status != FC_OK) return status;
@@ -472,7 +482,7 @@ static fc_status load_some_rows(fc_agg *agg, const fc_section *section) {
     const int64_t first_id = (int64_t)section->header.page * page_rows;
     const int32_t row_bytes = agg->layout.row_words * 8;
     const uint8_t *values = section->values;
-    if (n == 0 && pages_of(agg)[section->header.page].data == NULL) return FC_OK;     /* nothing to remove */
+    if (n == 0 && page_at(agg, section->header.page) == NULL) return FC_OK;     /* nothing to remove */
     uint8_t *page;
     fc_status status = page_resolve(agg, first_id, &page);
     for (int64_t i = 0; i < n && status == FC_OK; i++)
@@ -527,7 +537,7 @@ fc_status fc_agg_load(fc_agg *agg, const uint8_t *payload, int64_t bytes, const 
 
 fc_status fc_agg_loaded(fc_agg *agg, int64_t epoch) {
     if (epoch < agg->epoch - 1 || epoch == INT64_MAX) return FC_ERR_INVALID;
-    agg->epoch = epoch + 1;
+    begin_epoch(agg, epoch + 1);
     agg->tracked_epoch = epoch;
     return FC_OK;
 }

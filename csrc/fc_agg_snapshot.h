@@ -118,14 +118,14 @@ void fc_agg_frozen_abandon(fc_agg_frozen *frozen);
 
 /* ---- for the rows */
 
-/* Does a snapshot need the page that was made writable in `epoch` and lost its place in `retired_epoch`? */
-bool fc_agg_page_is_needed(const fc_agg *agg, int64_t index, int64_t epoch, int64_t retired_epoch);
+/* Does a snapshot still need a page of the page table? */
+bool fc_agg_page_is_needed(const fc_agg *agg, int64_t index);
 
 /* Room for `count` more retired pages. FC_ERR_MEMORY. */
 fc_status fc_agg_retired_reserve(fc_agg *agg, int64_t count);
 
-/* Keep a page that has lost its place, until no snapshot needs it. There is room. */
-void fc_agg_page_retire(fc_agg *agg, int64_t index, fc_agg_page page);
+/* Keep a page about to lose its place in the page table, until no snapshot needs it. There is room. */
+void fc_agg_page_retire(fc_agg *agg, int64_t index);
 
 /* Leave the heap's memory to a snapshot that refers to it, or give it back; sizes are the caller's to set. */
 void fc_agg_heap_leave(fc_agg *agg);
