@@ -35,9 +35,11 @@ typedef struct {
     fc_capture before, after;
 } fc_block;
 
-static FC_INLINE fc_agg_heap *heap_of(const fc_block *block, int64_t i) {
-    return &block->panes[block->pane_of_row == NULL ? 0 : block->pane_of_row[block->begin + i]]->heap;
+static FC_INLINE fc_agg *agg_of(const fc_block *block, int64_t i) {
+    return block->panes[block->pane_of_row == NULL ? 0 : block->pane_of_row[block->begin + i]];
 }
+
+static FC_INLINE fc_agg_heap *heap_of(const fc_block *block, int64_t i) { return &agg_of(block, i)->heap; }
 
 /* Is input i there? `bit` is the header bit that says so in a row that is merged. */
 static FC_INLINE bool given(const fc_block *block, const fc_column *input, int64_t begin, int64_t i,
@@ -69,7 +71,7 @@ static void append_bytes(fc_block *block, fc_capture *capture, int64_t i, fc_byt
 
 static FC_INLINE void write_bytes(bool take, fc_block *block, int64_t i, int32_t slot, fc_bytes value) {
     if (!take) return;
-    fc_status status = fc_agg_heap_write(heap_of(block, i), &block->rows[i][slot], value);
+    fc_status status = fc_agg_heap_write(agg_of(block, i), &block->rows[i][slot], value);
     if (status != FC_OK) block->status = status;
 }
 
@@ -316,24 +318,26 @@ static fc_status check_args(const fc_agg_layout *layout, int64_t n, const fc_agg
     return FC_OK;
 }
 
-/* Take the rows of a block into use. `touch` are header bits to set in all of them. */
+/* Take the rows of a block into use and stamp them. `touch` are header bits to set in all of them. */
 static void mark_rows(fc_block *block, uint64_t touch, uint8_t *was_new) {
     const int64_t n = block->n;
     uint64_t **rows = block->rows;
     touch |= FC_ROW_IN_USE;
     if (block->pane_of_row != NULL) {
         for (int64_t i = 0; i < n; i++) {
-            block->panes[block->pane_of_row[block->begin + i]]->row_count += !(rows[i][0] >> 63);
-            rows[i][0] |= touch;
+            fc_agg *agg = agg_of(block, i);
+            agg->row_count += !(rows[i][0] >> 63);
+            rows[i][0] = (rows[i][0] & ~FC_ROW_STAMP) | touch | row_stamp(agg);
         }
         return;
     }
+    touch |= row_stamp(block->panes[0]);
     int64_t taken = 0;
     for (int64_t i = 0; i < n; i++) {
         bool is_new = !(rows[i][0] >> 63);
         if (was_new != NULL) was_new[block->begin + i] = is_new;
         taken += is_new;
-        rows[i][0] |= touch;
+        rows[i][0] = (rows[i][0] & ~FC_ROW_STAMP) | touch;
     }
     block->panes[0]->row_count += taken;
 }
@@ -473,7 +477,7 @@ static fc_status merge_block(fc_agg *agg, fc_block *block) {
  * that a later pair may merge it onwards. */
 static FC_INLINE void merge_pair(fc_agg *agg, fc_block *block, uint64_t *row, uint64_t *other) {
     agg->row_count += !(row[0] >> 63);
-    row[0] |= FC_ROW_IN_USE;
+    row[0] = (row[0] & ~FC_ROW_STAMP) | FC_ROW_IN_USE | row_stamp(agg);
     block->rows[block->n] = row;
     block->others[block->n] = other;
     block->n++;
@@ -502,6 +506,7 @@ fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, cons
             status = page_resolve(agg, ids_self[i], &page);
             if (status != FC_OK) break;
             uint64_t *into = row_in_page(agg, page, ids_self[i]);
+            from = (uint64_t *)row_read(other, ids_other[i]);    /* its page may have been copied just now */
             if (into != from) merge_pair(agg, &block, into, from);
         }
         if (block.n == FC_AGG_BLOCK) status = merge_block(agg, &block);
@@ -520,14 +525,18 @@ fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other) {
     fc_block block;
     merge_begin(&agg, other, &block);
     for (int64_t p = 0; p < other->page_bound && status == FC_OK; p++) {
-        uint8_t *from_page = pages_of(other)[p], *page;
+        uint8_t *from_page = page_at(other, p), *page;
         if (from_page == NULL) continue;
-        bool missing = pages_of(agg)[p] == NULL;
+        bool missing = page_at(agg, p) == NULL;
         status = page_resolve(agg, p << agg->layout.page_shift, &page);
         if (status != FC_OK) break;
         if (missing && agg->layout.bytes_slot_count == 0) {
-            memcpy(page, from_page, FC_AGG_PAGE_BYTES);
-            for (int64_t r = 0; r < page_rows; r++) agg->row_count += row_in_page(agg, page, r)[0] >> 63;
+            memcpy(page, from_page, (size_t)page_used_bytes(&agg->layout));
+            for (int64_t r = 0; r < page_rows; r++) {
+                uint64_t *row = row_in_page(agg, page, r);
+                agg->row_count += row[0] >> 63;
+                row[0] = (row[0] & ~FC_ROW_STAMP) | row_stamp(agg);
+            }
             continue;
         }
         for (int64_t r = 0; r < page_rows && status == FC_OK; r++) {

@@ -8,7 +8,8 @@
  * ids: a sparse pane costs only the pages that it uses. New pages are zero, and zero is the empty state of
  * every aggregate.
  *
- *   header     bit 63: the row is in use; lower bits: "has seen a value", dealt out by fc_agg_layout_init
+ *   header     bit 63: the row is in use; bits 16 to 62: "has seen a value", dealt out by fc_agg_layout_init;
+ *              bits 0 to 15: those of the epoch in which the row was last written, also when it was cleared
  *   COUNT, COUNT_STAR            n
  *   SUM, SUM0                    sum            (SUM with RETRACTABLE: sum, n)
  *   AVG                          sum, n
@@ -26,6 +27,9 @@
  * of the record with the smallest (largest) comparand, the earliest on ties, which may be null. Integer
  * AVG divides truncating, as Java does. Integer sums wrap as Java's, and every wrap is counted.
  *
+ * Snapshots (fc_agg_snapshot.h) share pages and heap with the rows and are read by another thread: a page that
+ * one still needs is copied before it is written, and no byte of the heap that one refers to is overwritten.
+ *
  * Not for concurrent use. FC_ERR_MEMORY and FC_ERR_CAPACITY may leave a part of the batch applied: the
  * subtask has to fail. Every other error is found before anything is written. */
 #ifndef FC_AGG_H
@@ -35,7 +39,8 @@
 #include "fc_column.h"
 #include "fc_status.h"
 
-#define FC_AGG_FIELDS_MAX 63                            /* one header bit each, were all of them MIN */
+#define FC_AGG_FIELDS_MAX 63
+#define FC_AGG_SEEN_BITS_MAX 47                         /* header bits that a layout can deal out */
 #define FC_AGG_ROW_WORDS_MAX (1 + 2 * FC_AGG_FIELDS_MAX)
 #define FC_AGG_PAGE_BYTES 16384
 #define FC_AGG_BLOCK 256                                /* rows whose pointers are resolved at a time */
@@ -84,17 +89,32 @@ typedef struct {
 } fc_agg_layout;
 
 /* Values of variable length. A slot is `offset / 8 << 32 | length`; values start on 8-byte boundaries, so
- * a heap numbers 32 GB. A value that is replaced by one that fits stays in its place; what is lost is
- * counted, and the heap is compacted when more than half of it is lost. */
+ * a heap numbers 32 GB. A value that is replaced by one that fits stays in its place, unless a snapshot
+ * refers to it; what is lost is counted, and the heap is compacted when more than half of it is lost. */
 typedef struct {
     fc_buffer data;
     int64_t size;
     int64_t garbage;
+    int64_t frozen_size;         /* bytes from the start that a snapshot refers to */
 } fc_agg_heap;
+
+/* A page that has given its place to a copy, and that snapshots still need. */
+typedef struct {
+    uint8_t *data;
+    int64_t index;
+    int64_t epoch;
+    int64_t retired_epoch;       /* in which it lost its place */
+} fc_agg_retired_page;
+
+struct fc_agg_frozen;
 
 typedef struct {
     fc_agg_layout layout;
-    fc_buffer page_table;        /* uint8_t *[page_bound], NULL where no id was touched */
+    int64_t epoch;               /* that changes belong to, from 1 */
+    int64_t tracked_epoch;       /* what changed after this epoch is known; before, everything is new */
+    fc_buffer page_table;        /* uintptr_t[page_bound]: the address of a page, its lowest bit set when the
+                                    page may be written in this epoch; 0 where no id was touched */
+    fc_buffer page_epochs;       /* int64_t[page_bound]: in which the page was last made writable */
     int64_t page_bound;
     int64_t page_count;          /* pages in the table */
     fc_buffer slabs;             /* fc_buffer[slab_count], each 1 to 64 pages */
@@ -103,6 +123,10 @@ typedef struct {
     int64_t slab_free;           /* pages of the last slab not handed out yet, at its end */
     fc_buffer free_pages;        /* uint8_t *[free_count], to be zeroed before use */
     int64_t free_count;
+    fc_buffer retired_pages;     /* fc_agg_retired_page[retired_count] */
+    int64_t retired_count;
+    struct fc_agg_frozen *pending;     /* snapshots not released yet */
+    fc_buffer frozen_spare;      /* memory of one that was, for the next */
     fc_agg_heap heap;
     int64_t row_count;           /* rows in use */
     int64_t sum_overflows;       /* integer additions that wrapped, since the beginning */
@@ -126,8 +150,12 @@ typedef struct {
 } fc_agg_output;
 
 /* Where the slots of `count` aggregates lie. FC_ERR_TYPE when an op does not take its kind, FC_ERR_INVALID
- * for an unknown op or kind, FC_ERR_CAPACITY when rows would need more than 63 header bits. */
+ * for an unknown op or kind, FC_ERR_CAPACITY when rows would need more than FC_AGG_SEEN_BITS_MAX header bits:
+ * one for each SUM without RETRACTABLE, MIN, MAX, FIRST and LAST, two for each MIN_BY and MAX_BY. */
 fc_status fc_agg_layout_init(fc_agg_layout *layout, const fc_agg_spec *specs, int32_t count);
+
+/* Whether rows of one may be merged into rows of the other. */
+bool fc_agg_same_layout(const fc_agg_layout *a, const fc_agg_layout *b);
 
 /* The kind of field k's results: FC_I64 for counts, else the kind of its values. */
 fc_kind fc_agg_result_kind(const fc_agg_layout *layout, int32_t k);
@@ -172,8 +200,9 @@ void fc_agg_used_ids(const fc_agg *agg, int32_t *ids);
 /* Empty the rows; ids that are not in use may be among them. FC_ERR_INVALID for a negative id. */
 fc_status fc_agg_clear(fc_agg *agg, const int32_t *ids, int64_t n);
 
-/* Empty all rows. Memory is kept for the next use when at least half of it was in use. */
-void fc_agg_clear_all(fc_agg *agg);
+/* Empty all rows. Memory is kept for the next use when at least half of it was in use. FC_ERR_MEMORY, with
+ * nothing done, only while snapshots are pending. */
+fc_status fc_agg_clear_all(fc_agg *agg);
 
 int64_t fc_agg_memory_bytes(const fc_agg *agg);
 

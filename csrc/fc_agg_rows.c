@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fc_agg_rows.h"
 
+#include "fc_agg_snapshot.h"
+
 #include <string.h>
 
 #define FC_SLAB_PAGES_MAX 64
@@ -14,7 +16,7 @@ fc_status fc_agg_layout_init(fc_agg_layout *layout, const fc_agg_spec *specs, in
     if (count > FC_AGG_FIELDS_MAX) return FC_ERR_CAPACITY;
     memset(layout, 0, sizeof *layout);
     layout->count = count;
-    int32_t words = 1, bit = 0;
+    int32_t words = 1, bit = FC_ROW_SEEN_SHIFT;
     for (int32_t k = 0; k < count; k++) {
         fc_agg_spec spec = specs[k];
         if (spec.op < FC_AGG_COUNT || spec.op > FC_AGG_MAX_BY) return FC_ERR_INVALID;
@@ -27,7 +29,7 @@ fc_status fc_agg_layout_init(fc_agg_layout *layout, const fc_agg_spec *specs, in
         field->counts = spec.op == FC_AGG_AVG || (spec.op == FC_AGG_SUM && (spec.flags & FC_AGG_RETRACTABLE));
         if (field->counts) words++;
         bool needs_bit = !is_count(spec.op) && spec.op != FC_AGG_SUM0 && !field->counts;
-        if (bit + needs_bit + is_by(spec.op) > 63) return FC_ERR_CAPACITY;
+        if (bit + needs_bit + is_by(spec.op) > FC_ROW_SEEN_SHIFT + FC_AGG_SEEN_BITS_MAX) return FC_ERR_CAPACITY;
         if (needs_bit) field->valid = field->seen = UINT64_C(1) << bit++;
         if (is_by(spec.op)) {
             field->value_slot = words++;
@@ -62,23 +64,32 @@ bool fc_agg_same_layout(const fc_agg_layout *a, const fc_agg_layout *b) {
 
 /* ---- heap ------------------------------------------------------------------------------------------ */
 
-static FC_INLINE int64_t padded(int64_t length) { return (length + 7) & ~INT64_C(7); }
+/* Room for `bytes` in all. What a snapshot refers to stays where it is. */
+static fc_status heap_reserve(fc_agg *agg, int64_t bytes) {
+    fc_agg_heap *heap = &agg->heap;
+    if (bytes <= heap->data.bytes || heap->frozen_size == 0) return fc_buffer_reserve(&heap->data, bytes);
+    int64_t grown = heap->data.bytes + heap->data.bytes / 2;
+    fc_buffer fresh = {0};
+    fc_status status = fc_buffer_reserve(&fresh, grown < bytes ? bytes : grown);
+    if (status != FC_OK) return status;
+    memcpy(fresh.data, heap->data.data, (size_t)heap->size);
+    fc_agg_heap_leave(agg);
+    heap->data = fresh;
+    return FC_OK;
+}
 
-static FC_INLINE int64_t heap_offset(uint64_t word) { return (int64_t)(word >> 32) * 8; }
-
-static FC_INLINE int64_t heap_length(uint64_t word) { return (int64_t)(word & UINT32_MAX); }
-
-fc_status fc_agg_heap_write(fc_agg_heap *heap, uint64_t *slot, fc_bytes value) {
-    int64_t room = padded(heap_length(*slot)), need = padded(value.length);
+fc_status fc_agg_heap_write(fc_agg *agg, uint64_t *slot, fc_bytes value) {
+    fc_agg_heap *heap = &agg->heap;
+    int64_t room = heap_padded(heap_length(*slot)), need = heap_padded(value.length);
     int64_t offset = heap_offset(*slot);
-    if (need <= room) {
+    if (need <= room && offset >= heap->frozen_size) {
         heap->garbage += room - need;
     } else {
         offset = heap->size;
         if (value.length > UINT32_MAX || offset / 8 > UINT32_MAX) return FC_ERR_CAPACITY;
         uintptr_t from = (uintptr_t)value.data - (uintptr_t)heap->data.data;
         bool inside = heap->data.data != NULL && from < (uintptr_t)heap->data.bytes;
-        fc_status status = fc_buffer_reserve(&heap->data, offset + need);
+        fc_status status = heap_reserve(agg, offset + need);
         if (status != FC_OK) return status;
         if (inside) value.data = heap->data.data + from;
         heap->size += need;
@@ -89,6 +100,22 @@ fc_status fc_agg_heap_write(fc_agg_heap *heap, uint64_t *slot, fc_bytes value) {
     return FC_OK;
 }
 
+void fc_agg_heap_lose(fc_agg *agg, const uint64_t *row) {
+    for (int32_t b = 0; b < agg->layout.bytes_slot_count; b++)
+        agg->heap.garbage += heap_padded(heap_length(row[agg->layout.bytes_slots[b]]));
+}
+
+/* Make every page writable in which values are about to move. Without snapshots they all are, and where a
+ * value lies is no change that a later one would have to tell. */
+static fc_status open_all(fc_agg *agg) {
+    fc_status status = FC_OK;
+    if (agg->pending == NULL) return FC_OK;
+    for (int64_t p = 0; p < agg->page_bound && status == FC_OK; p++)
+        if (pages_of(agg)[p] != 0 && !(pages_of(agg)[p] & FC_PAGE_WRITABLE))
+            status = fc_agg_page_open(agg, p);
+    return status;
+}
+
 /* The scan of the rows is paid for by the lost bytes: 64 KB, half of the heap and 16 for every row. */
 fc_status fc_agg_heap_compact(fc_agg *agg) {
     fc_agg_heap *heap = &agg->heap;
@@ -96,12 +123,17 @@ fc_status fc_agg_heap_compact(fc_agg *agg) {
         return FC_OK;
     fc_agg_heap fresh = {0};
     fc_status status = fc_buffer_reserve(&fresh.data, heap->size - heap->garbage);
-    if (status != FC_OK) return status;
+    if (status == FC_OK) status = open_all(agg);
+    if (status != FC_OK) {
+        fc_buffer_free(&fresh.data);
+        return status;
+    }
     int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
     for (int64_t p = 0; p < agg->page_bound; p++) {
-        if (pages_of(agg)[p] == NULL) continue;
+        uint8_t *page = page_at(agg, p);
+        if (page == NULL) continue;
         for (int64_t r = 0; r < page_rows; r++) {
-            uint64_t *row = row_in_page(agg, pages_of(agg)[p], r);
+            uint64_t *row = row_in_page(agg, page, r);
             if (!(row[0] & FC_ROW_IN_USE)) continue;
             for (int32_t b = 0; b < agg->layout.bytes_slot_count; b++) {
                 uint64_t *slot = &row[agg->layout.bytes_slots[b]];
@@ -111,32 +143,50 @@ fc_status fc_agg_heap_compact(fc_agg *agg) {
                     continue;
                 }
                 memcpy(fresh.data.data + offset, heap->data.data + heap_offset(*slot), (size_t)length);
-                fresh.size += padded(length);
+                fresh.size += heap_padded(length);
                 *slot = (uint64_t)(offset / 8) << 32 | (uint64_t)length;
             }
         }
     }
-    fc_buffer_free(&heap->data);
+    fc_agg_heap_leave(agg);
     *heap = fresh;
     return FC_OK;
 }
 
 /* ---- pages ----------------------------------------------------------------------------------------- */
 
+/* Fresh memory instead of realloc: the system gives it zeroed, and a table for few ids far apart takes no
+ * more than it uses. */
 fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max) {
     int64_t bound = (id_max >> agg->layout.page_shift) + 1;
     if (bound <= agg->page_bound) return FC_OK;
-    fc_status status = fc_buffer_reserve_zeroed(&agg->page_table, bound * (int64_t)sizeof(uint8_t *));
-    if (status == FC_OK) agg->page_bound = agg->page_table.bytes / (int64_t)sizeof(uint8_t *);
-    return status;
+    if (bound < agg->page_bound + agg->page_bound / 2) bound = agg->page_bound + agg->page_bound / 2;
+    const int64_t bytes = bound * 8, old_bytes = agg->page_bound * 8;
+    fc_buffer table = {0}, epochs = {0};
+    fc_status status = fc_buffer_init_zeroed(&table, bytes);
+    if (status == FC_OK) status = fc_buffer_init_zeroed(&epochs, bytes);
+    if (status != FC_OK) {
+        fc_buffer_free(&table);
+        return status;
+    }
+    if (old_bytes > 0) {
+        memcpy(table.data, agg->page_table.data, (size_t)old_bytes);
+        memcpy(epochs.data, agg->page_epochs.data, (size_t)old_bytes);
+    }
+    fc_buffer_free(&agg->page_table);
+    fc_buffer_free(&agg->page_epochs);
+    agg->page_table = table;
+    agg->page_epochs = epochs;
+    agg->page_bound = bound;
+    return FC_OK;
 }
 
-/* A zeroed page: one given back, else the next of a slab. Slabs double, so that a small state is small and
- * a large one is few allocations. */
-static fc_status page_take(fc_agg *agg, uint8_t **page) {
-    if (agg->free_count > 0) {
+/* A page: one given back, else the next of a slab, which is zero. Slabs double, so that a small state is
+ * small and a large one is few allocations. */
+static fc_status page_take(fc_agg *agg, uint8_t **page, bool *is_zero) {
+    *is_zero = agg->free_count == 0;
+    if (!*is_zero) {
         *page = ((uint8_t **)agg->free_pages.data)[--agg->free_count];
-        memset(*page, 0, FC_AGG_PAGE_BYTES);
         return FC_OK;
     }
     if (agg->slab_free == 0) {
@@ -157,15 +207,34 @@ static fc_status page_take(fc_agg *agg, uint8_t **page) {
     return FC_OK;
 }
 
-fc_status fc_agg_page_make(fc_agg *agg, int64_t index) {
-    fc_status status = page_take(agg, &pages_of(agg)[index]);
-    if (status == FC_OK) agg->page_count++;
-    return status;
+fc_status fc_agg_page_open(fc_agg *agg, int64_t index) {
+    const size_t bytes = (size_t)page_used_bytes(&agg->layout);
+    uint8_t *page = page_at(agg, index);
+    bool is_missing = page == NULL, is_needed = !is_missing && fc_agg_page_is_needed(agg, index);
+    if (is_missing || is_needed) {
+        uint8_t *fresh;
+        bool is_zero;
+        fc_status status = is_needed ? fc_agg_retired_reserve(agg, 1) : FC_OK;
+        if (status == FC_OK) status = page_take(agg, &fresh, &is_zero);
+        if (status != FC_OK) return status;
+        if (is_needed) {
+            memcpy(fresh, page, bytes);
+            fc_agg_page_retire(agg, index);
+        } else {
+            if (!is_zero) memset(fresh, 0, bytes);
+            agg->page_count++;
+        }
+        page = fresh;
+    }
+    pages_of(agg)[index] = (uintptr_t)page | FC_PAGE_WRITABLE;
+    page_epochs_of(agg)[index] = agg->epoch;
+    return FC_OK;
 }
 
 void fc_agg_init(fc_agg *agg, const fc_agg_layout *layout) {
     memset(agg, 0, sizeof *agg);
     agg->layout = *layout;
+    agg->epoch = agg->tracked_epoch = 1;
 }
 
 static void slabs_free(fc_agg *agg) {
@@ -174,10 +243,13 @@ static void slabs_free(fc_agg *agg) {
 }
 
 void fc_agg_free(fc_agg *agg) {
+    fc_agg_frozen_free_all(agg);
     slabs_free(agg);
     fc_buffer_free(&agg->slabs);
     fc_buffer_free(&agg->page_table);
+    fc_buffer_free(&agg->page_epochs);
     fc_buffer_free(&agg->free_pages);
+    fc_buffer_free(&agg->retired_pages);
     fc_buffer_free(&agg->heap.data);
     fc_agg_init(agg, &(fc_agg_layout){0});
 }
@@ -194,7 +266,7 @@ int64_t fc_agg_id_limit(const int32_t *ids, int64_t n) {
 void fc_agg_used_ids(const fc_agg *agg, int32_t *ids) {
     const int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
     for (int64_t p = 0; p < agg->page_bound; p++) {
-        uint8_t *page = pages_of(agg)[p];
+        uint8_t *page = page_at(agg, p);
         if (page == NULL) continue;
         for (int64_t r = 0; r < page_rows; r++)
             if (row_in_page(agg, page, r)[0] >> 63) *ids++ = (int32_t)((p << agg->layout.page_shift) + r);
@@ -207,33 +279,47 @@ fc_status fc_agg_clear(fc_agg *agg, const int32_t *ids, int64_t n) {
         uint64_t *row = (uint64_t *)row_read(agg, ids[i]);
         if (!(row[0] >> 63)) continue;
         uint8_t *page;
-        page_resolve(agg, ids[i], &page);      /* the page exists: this cannot fail */
+        fc_status status = page_resolve(agg, ids[i], &page);
+        if (status != FC_OK) return status;
         row = row_in_page(agg, page, ids[i]);
-        for (int32_t b = 0; b < agg->layout.bytes_slot_count; b++)
-            agg->heap.garbage += padded(heap_length(row[agg->layout.bytes_slots[b]]));
+        fc_agg_heap_lose(agg, row);
         memset(row, 0, (size_t)agg->layout.row_words * 8);
+        row[0] = row_stamp(agg);
         agg->row_count--;
     }
     return fc_agg_heap_compact(agg);
 }
 
-void fc_agg_clear_all(fc_agg *agg) {
-    bool keep = agg->page_count * 2 >= agg->slab_pages
-                && fc_buffer_reserve(&agg->free_pages, agg->slab_pages * (int64_t)sizeof(uint8_t *)) == FC_OK;
+fc_status fc_agg_clear_all(fc_agg *agg) {
+    bool is_frozen = agg->pending != NULL || agg->retired_count > 0;
+    bool keep = is_frozen || agg->page_count * 2 >= agg->slab_pages;
     if (keep) {
-        for (int64_t p = 0; p < agg->page_bound; p++)
-            if (pages_of(agg)[p] != NULL)
-                ((uint8_t **)agg->free_pages.data)[agg->free_count++] = pages_of(agg)[p];
-    } else {
-        slabs_free(agg);
+        fc_status status = fc_buffer_reserve(&agg->free_pages, agg->slab_pages * (int64_t)sizeof(uint8_t *));
+        if (status == FC_OK && is_frozen) status = fc_agg_retired_reserve(agg, agg->page_count);
+        if (status != FC_OK && is_frozen) return status;
+        keep = status == FC_OK;
     }
-    if (agg->page_bound > 0) memset(agg->page_table.data, 0, (size_t)agg->page_bound * sizeof(uint8_t *));
-    if (agg->heap.data.bytes > 2 * (agg->heap.size - agg->heap.garbage)) fc_buffer_free(&agg->heap.data);
+    for (int64_t p = 0; keep && p < agg->page_bound; p++) {
+        uint8_t *page = page_at(agg, p);
+        if (page == NULL) continue;
+        if (fc_agg_page_is_needed(agg, p)) fc_agg_page_retire(agg, p);
+        else ((uint8_t **)agg->free_pages.data)[agg->free_count++] = page;
+    }
+    if (!keep) slabs_free(agg);
+    if (agg->page_bound > 0) {
+        memset(agg->page_table.data, 0, (size_t)agg->page_bound * 8);
+        memset(agg->page_epochs.data, 0, (size_t)agg->page_bound * 8);
+    }
+    if (agg->heap.frozen_size > 0 || agg->heap.data.bytes > 2 * (agg->heap.size - agg->heap.garbage))
+        fc_agg_heap_leave(agg);
     agg->heap.size = agg->heap.garbage = 0;
     agg->page_count = agg->row_count = 0;
+    agg->tracked_epoch = agg->epoch;
+    return FC_OK;
 }
 
 int64_t fc_agg_memory_bytes(const fc_agg *agg) {
-    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->slab_pages * FC_AGG_PAGE_BYTES
-           + agg->slabs.bytes + agg->free_pages.bytes + agg->heap.data.bytes;
+    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->page_epochs.bytes + agg->slab_pages * FC_AGG_PAGE_BYTES
+           + agg->slabs.bytes + agg->free_pages.bytes + agg->retired_pages.bytes + agg->heap.data.bytes
+           + fc_agg_frozen_memory_bytes(agg);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fc_group_slot.h"
+#include "fc_group_snapshot.h"
 #include "fc_hash.h"
 #include "fc_serde.h"
 
@@ -60,9 +61,8 @@ INLINE int32_t locate(const fc_group *group, const key_block *block, int64_t i, 
 }
 
 static fc_status take_id(fc_group *group, int32_t *id) {
-    if (group->free_id >= 0) {
-        *id = group->free_id;
-        group->free_id = (int32_t)(int64_t)slot_of(group, *id)[0];
+    if (group->free_count > 0) {
+        *id = ((const int32_t *)group->free_ids.data)[--group->free_count];
     } else if (group->id_bound < group->ids_max) {
         *id = (int32_t)group->id_bound++;
     } else {
@@ -70,6 +70,7 @@ static fc_status take_id(fc_group *group, int32_t *id) {
     }
     group->live.data[*id >> 3] |= (uint8_t)(1 << (*id & 7));
     group->live_count++;
+    log_id(group, *id);
     return FC_OK;
 }
 
@@ -79,7 +80,7 @@ static fc_status add_key(fc_group *group, const key_block *block, int64_t i, int
     bool bytes = group->form == FC_GROUP_BYTES || group->form == FC_GROUP_ROWS;
     int32_t length = bytes && i >= 0 ? block->lengths[i] : 0;
     if (length > SHORT_BYTES_MAX) {
-        fc_status status = fc_buffer_reserve(&group->arena, group->arena_used + length);
+        fc_status status = fc_group_grow(group, &group->arena, group->arena_used + length, group->arena_used);
         if (status != FC_OK) return status;
     }
     fc_status status = take_id(group, id);
@@ -213,8 +214,14 @@ static fc_status make_room(fc_group *group, int64_t more) {
     if (entries > group->ids_max) entries = group->ids_max;
     if (ids > group->ids_max) ids = group->ids_max;
     fc_status status = fc_table_reserve(&group->table, entries);
-    if (status == FC_OK) status = fc_buffer_reserve(&group->slots, ids * group->slot_words * 8);
+    return status == FC_OK ? fc_group_reserve_ids(group, ids) : status;
+}
+
+fc_status fc_group_reserve_ids(fc_group *group, int64_t ids) {
+    int64_t slot_bytes = group->slot_words * 8;
+    fc_status status = fc_group_grow(group, &group->slots, ids * slot_bytes, group->id_bound * slot_bytes);
     if (status == FC_OK) status = fc_buffer_reserve_zeroed(&group->live, (ids + 7) / 8);
+    if (status == FC_OK) status = fc_buffer_reserve(&group->free_ids, ids * (int64_t)sizeof(int32_t));
     return status;
 }
 
@@ -231,6 +238,7 @@ INLINE fc_status resolve_rows(fc_group *group, const fc_column *columns, const u
     for (int64_t start = 0; start < n; start += BLOCK_ROWS) {
         int64_t rows = n - start < BLOCK_ROWS ? n - start : BLOCK_ROWS;
         fc_status status = insert ? make_room(group, rows) : FC_OK;
+        if (insert) fc_group_log_reserve(group, rows);
         if (status == FC_OK) status = load_block(group, columns, start, rows, &block);
         if (status != FC_OK) return status;
         const uint64_t *h = hashes + start;
@@ -262,7 +270,8 @@ fc_status fc_group_find(fc_group *group, const fc_column *columns, const uint64_
 }
 
 fc_status fc_group_init(fc_group *group, const fc_kind *kinds, int column_count, int64_t ids_max) {
-    *group = (fc_group){.column_count = column_count, .ids_max = ids_max, .free_id = -1, .null_id = -1};
+    *group = (fc_group){.column_count = column_count, .ids_max = ids_max, .null_id = -1,
+                         .stale_null_id = -1};
     if (column_count < 1 || ids_max < 1 || ids_max > FC_GROUP_IDS_MAX) return FC_ERR_INVALID;
     bool fixed = true;
     for (int c = 0; c < column_count; c++) {
@@ -290,8 +299,12 @@ fc_status fc_group_init(fc_group *group, const fc_kind *kinds, int column_count,
 }
 
 void fc_group_free(fc_group *group) {
+    while (group->freezes.newest != NULL)
+        fc_group_frozen_release(group, (fc_group_frozen *)group->freezes.newest);
+    fc_freezes_free(&group->freezes);
     fc_table_free(&group->table);
-    fc_buffer *buffers[] = {&group->kinds, &group->slots, &group->live, &group->arena,
+    fc_buffer *buffers[] = {&group->kinds, &group->slots, &group->live, &group->arena, &group->free_ids,
+                            &group->log.ids, &group->log.marks, &group->waiting, &group->spare,
                             &group->rows, &group->offsets, &group->fields};
     for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++) fc_buffer_free(buffers[k]);
 }
@@ -305,7 +318,11 @@ void fc_group_clear(fc_group *group) {
     fc_table_clear(&group->table);
     if (group->live.bytes > 0) memset(group->live.data, 0, (size_t)group->live.bytes);
     group->arena_used = group->arena_garbage = group->id_bound = group->live_count = 0;
-    group->free_id = group->null_id = -1;
+    group->free_count = group->waiting_count = 0;
+    group->null_id = group->stale_null_id = -1;
+    fc_group_leave(group, &group->slots);
+    fc_group_leave(group, &group->arena);
+    fc_group_log_drop(group);
 }
 
 static inline bool is_live(const fc_group *group, int32_t id) {
@@ -318,17 +335,26 @@ fc_status fc_group_check(const fc_group *group, const int32_t *ids, int64_t n) {
     return FC_OK;
 }
 
-void fc_group_live_ids(const fc_group *group, int32_t *ids) {
-    for (int64_t first = 0; first < group->id_bound; first += 8)
-        for (unsigned bits = group->live.data[first >> 3]; bits != 0; bits &= bits - 1)
-            *ids++ = (int32_t)first + __builtin_ctz(bits);
+int64_t fc_group_live_ids(const fc_group *group, int64_t first, int64_t end, int32_t *ids) {
+    int64_t count = 0;
+    for (int64_t byte = first >> 3; byte << 3 < end; byte++) {
+        for (unsigned bits = group->live.data[byte]; bits != 0; bits &= bits - 1) {
+            int64_t id = (byte << 3) + __builtin_ctz(bits);
+            if (id >= first && id < end) ids[count++] = (int32_t)id;
+        }
+    }
+    return count;
 }
 
-/* Move the bytes of live keys together, in order of id. Without memory for it the garbage stays a while. */
-static void compact_arena(fc_group *group) {
+void fc_group_compact(fc_group *group) {
     fc_buffer packed = {0};
     int64_t used = 0;
+    if (group->arena_garbage <= GARBAGE_BYTES_MIN || group->arena_garbage <= group->arena_used / 2) return;
     if (fc_buffer_reserve(&packed, group->arena_used - group->arena_garbage) != FC_OK) return;
+    if (fc_group_own_slots(group) != FC_OK) {
+        fc_buffer_free(&packed);
+        return;
+    }
     for (int32_t id = 0; id < group->id_bound; id++) {
         uint64_t *slot = slot_of(group, id);
         int32_t length = slot_length(slot);
@@ -337,6 +363,7 @@ static void compact_arena(fc_group *group) {
         slot[1] = (uint64_t)used;
         used += length;
     }
+    fc_group_leave(group, &group->arena);
     fc_buffer_free(&group->arena);
     group->arena = packed;
     group->arena_used = used;
@@ -353,7 +380,9 @@ fc_status fc_group_release(fc_group *group, const int32_t *ids, int64_t n) {
         return FC_ERR_INVALID;
     }
     bool bytes = group->form == FC_GROUP_BYTES || group->form == FC_GROUP_ROWS;
+    int32_t *free_ids = (int32_t *)group->free_ids.data, *waiting = (int32_t *)group->waiting.data;
     uint64_t hashes[BLOCK_ROWS];
+    fc_group_log_reserve(group, n);
     for (int64_t start = 0; start < n; start += BLOCK_ROWS) {
         int64_t rows = n - start < BLOCK_ROWS ? n - start : BLOCK_ROWS;
         fc_group_hashes(group, ids + start, rows, hashes);
@@ -363,16 +392,18 @@ fc_status fc_group_release(fc_group *group, const int32_t *ids, int64_t n) {
         }
         for (int64_t i = 0; i < rows; i++) {
             int32_t id = ids[start + i];
-            uint64_t *slot = slot_of(group, id);
+            const uint64_t *slot = slot_of(group, id);
             if (id == group->null_id) group->null_id = -1;
             else fc_table_erase(&group->table, fc_table_tag(hashes[i]), id);
             if (bytes && slot_length(slot) > SHORT_BYTES_MAX) group->arena_garbage += slot_length(slot);
-            slot[0] = (uint64_t)(int64_t)group->free_id;
-            group->free_id = id;
+            if (group->freezes.newest != NULL && fc_group_is_frozen(group, id))
+                waiting[group->waiting_count++] = id;
+            else
+                free_ids[group->free_count++] = id;
+            log_id(group, id);
         }
     }
     group->live_count -= n;
-    if (group->arena_garbage > GARBAGE_BYTES_MIN && group->arena_garbage > group->arena_used / 2)
-        compact_arena(group);
+    fc_group_compact(group);
     return FC_OK;
 }

@@ -21,6 +21,7 @@
 
 #include "fc_buffer.h"
 #include "fc_column.h"
+#include "fc_frozen.h"
 #include "fc_status.h"
 #include "fc_table.h"
 
@@ -33,12 +34,26 @@ typedef enum {
     FC_GROUP_ROWS = 4
 } fc_group_form;
 
+/* Which ids were given or released, for snapshots of what changed (fc_group_snapshot.h). */
+typedef struct {
+    bool on;                  /* from the first freeze on, unless it grew longer than the keys themselves */
+    fc_buffer ids;            /* int32[end], as it happened; those before `start` are forgotten */
+    int64_t start, end;
+    int64_t since;            /* it has all changes of later epochs */
+    fc_buffer marks;          /* where epochs end: fc_group_mark[mark_count], ascending */
+    int64_t mark_count;
+} fc_group_log;
+
+typedef struct {
+    int64_t epoch, end;
+} fc_group_mark;
+
 typedef struct {
     fc_group_form form;
     int column_count;
     fc_buffer kinds;          /* fc_kind[column_count] */
     fc_table table;
-    fc_buffer slots;          /* uint64_t[slot_words] by id; of a released id, word 0 is the next free id */
+    fc_buffer slots;          /* uint64_t[slot_words] by id */
     int64_t slot_words;
     fc_buffer live;           /* bitmap by id */
     fc_buffer arena;          /* bytes of keys longer than a slot holds */
@@ -47,8 +62,16 @@ typedef struct {
     int64_t id_bound;         /* every id given so far is below */
     int64_t live_count;
     int64_t ids_max;
-    int32_t free_id;          /* released last, -1 when none */
+    fc_buffer free_ids;       /* int32[free_count], a stack: released last, given first */
+    int64_t free_count;
     int32_t null_id;          /* WORD, BYTES: the null key's, -1 when it has none */
+    fc_group_log log;
+    int64_t epoch;            /* of the last freeze or load */
+    fc_freezes freezes;       /* pending parts read slots, arena and log */
+    fc_buffer waiting;        /* int32[waiting_count]: released, but a pending part reads their slots */
+    int64_t waiting_count;
+    fc_buffer spare;          /* of an earlier frozen part, for the bitmap of the next one */
+    int32_t stale_null_id;    /* while loading: had the null key before null_id, -1 when none has */
     fc_buffer rows, offsets;  /* ROWS: a block of encoded rows */
     fc_buffer fields;         /* ROWS: fc_field[column_count], a decoded row */
 } fc_group;
@@ -73,7 +96,8 @@ fc_status fc_group_find(fc_group *group, const fc_column *columns, const uint64_
                         int32_t *ids);
 
 /* Give the ids back, and their keys' memory once more than half of the arena is garbage. FC_ERR_INVALID,
- * with nothing changed, when an id has no key or stands twice in `ids`. Cannot run out of memory. */
+ * with nothing changed, when an id has no key or stands twice in `ids`. Cannot run out of memory. The ids
+ * are given again at once, or after the parts frozen while they were live have been released. */
 fc_status fc_group_release(fc_group *group, const int32_t *ids, int64_t n);
 
 /* Forget all keys; ids start from 0 again, the room stays. */
@@ -82,8 +106,9 @@ void fc_group_clear(fc_group *group);
 /* FC_ERR_INVALID when one of the ids has no key. The calls below take only ids that pass. */
 fc_status fc_group_check(const fc_group *group, const int32_t *ids, int64_t n);
 
-/* The ids that have a key, ascending; `ids` has room for live_count. */
-void fc_group_live_ids(const fc_group *group, int32_t *ids);
+/* The ids in [first, end) that have a key, ascending, and how many. `end` is at most id_bound; `ids` has room
+ * for them all, live_count at most. */
+int64_t fc_group_live_ids(const fc_group *group, int64_t first, int64_t end, int32_t *ids);
 
 /* hashes[i] of the key of ids[i], as fc_hash_columns gave it. */
 void fc_group_hashes(const fc_group *group, const int32_t *ids, int64_t n, uint64_t *hashes);

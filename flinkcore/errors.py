@@ -39,8 +39,20 @@ class UnsupportedOperationError(FlinkcoreError, NotImplementedError):
     """The operation has no meaning here, as Flink's UnsupportedOperationException says it."""
 
 
+class CheckpointError(FlinkcoreError, RuntimeError):
+    """A checkpoint or savepoint cannot be made, or is not the one that was asked for."""
+
+
+class CheckpointStorageError(FlinkcoreError, OSError):
+    """Where checkpoints lie cannot be read or written: the text names the path, what failed and what to do."""
+
+
 class StateFormatError(FlinkcoreError, ValueError):
     """Bytes of a checkpoint or savepoint are damaged, incomplete, foreign, or of a version not known here."""
+
+
+class StateMigrationError(FlinkcoreError, ValueError):
+    """Stored state does not fit the program that is to go on from it (Flink: StateMigrationException)."""
 
 
 class FlinkcoreWarning(UserWarning):

@@ -94,6 +94,13 @@ CHECKPOINT_UNALIGNED = ConfigOption(
     False,
     older_keys=("execution.checkpointing.unaligned",),
 )
+#: Flink waits for the last checkpoint before a bounded job ends, so that everything it wrote is committed.
+CHECKPOINT_AFTER_TASKS_FINISH = ConfigOption(
+    "execution.checkpointing.checkpoints-after-tasks-finish",
+    "boolean",
+    True,
+    older_keys=("execution.checkpointing.checkpoints-after-tasks-finish.enabled",),
+)
 ALLOW_UNREPLAYABLE_SOURCES = ConfigOption(
     "flinkcore.checkpointing.allow-unreplayable-sources",
     "boolean",
@@ -101,7 +108,36 @@ ALLOW_UNREPLAYABLE_SOURCES = ConfigOption(
     "Whether checkpoints go with a source that cannot be read again: after a failure its records may be lost.",
 )
 SNAPSHOT_COMPRESSION = ConfigOption("execution.checkpointing.snapshot-compression", "boolean", False)
+SNAPSHOT_COMPRESSION_CODEC = ConfigOption(
+    "flinkcore.checkpointing.compression-codec",
+    "enum",
+    "lz4",
+    "What snapshot-compression compresses with; zstd is smaller and three times as slow.",
+    choices=("lz4", "zstd"),
+)
+#: A snapshot of a subtask up to this size lies in the manifest itself.
+DATA_INLINE_THRESHOLD = ConfigOption(
+    "execution.checkpointing.data-inline-threshold",
+    "memory",
+    20 * 1024,
+    older_keys=("state.storage.fs.memory-threshold", "state.backend.fs.memory-threshold"),
+)
 RECOVERY_PATH = ConfigOption[str]("execution.state-recovery.path", older_keys=("execution.savepoint.path",))
+IGNORE_UNCLAIMED_STATE = ConfigOption(
+    "execution.state-recovery.ignore-unclaimed-state",
+    "boolean",
+    False,
+    older_keys=("execution.savepoint.ignore-unclaimed-state",),
+)
+CLAIM_MODE = ConfigOption(
+    "execution.state-recovery.claim-mode",
+    "enum",
+    "NO_CLAIM",
+    older_keys=("execution.savepoint-restore-mode",),
+    choices=("CLAIM", "NO_CLAIM"),
+)
+#: None: state may take what memory there is.
+MANAGED_MEMORY_SIZE = ConfigOption[int]("taskmanager.memory.managed.size", "memory")
 STATE_BACKEND = ConfigOption("state.backend.type", "string", "hashmap", older_keys=("state.backend",))
 RESTART_STRATEGY = ConfigOption[str]("restart-strategy.type", older_keys=("restart-strategy",))
 RESTART_ATTEMPTS = ConfigOption("restart-strategy.fixed-delay.attempts", "int", 1)
@@ -113,3 +149,17 @@ RESTART_FAILURE_INTERVAL = ConfigOption(
     "restart-strategy.failure-rate.failure-rate-interval", "duration", 60_000
 )
 RESTART_FAILURE_DELAY = ConfigOption("restart-strategy.failure-rate.delay", "duration", 1_000)
+RESTART_BACKOFF_INITIAL = ConfigOption(
+    "restart-strategy.exponential-delay.initial-backoff", "duration", 1_000
+)
+RESTART_BACKOFF_MAX = ConfigOption("restart-strategy.exponential-delay.max-backoff", "duration", 60_000)
+RESTART_BACKOFF_MULTIPLIER = ConfigOption(
+    "restart-strategy.exponential-delay.backoff-multiplier", "double", 1.5
+)
+RESTART_BACKOFF_RESET = ConfigOption(
+    "restart-strategy.exponential-delay.reset-backoff-threshold", "duration", 3_600_000
+)
+RESTART_BACKOFF_JITTER = ConfigOption("restart-strategy.exponential-delay.jitter-factor", "double", 0.1)
+RESTART_BACKOFF_ATTEMPTS = ConfigOption(
+    "restart-strategy.exponential-delay.attempts-before-reset-backoff", "int", 2**31 - 1
+)

@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
+from flinkcore._native.buffer cimport fc_buffer, fc_buffer_free
 from flinkcore._native.column cimport fc_column, fc_kind, fc_status
-
-
-cdef extern from "fc_buffer.h":
-    ctypedef struct fc_buffer:
-        uint8_t *data
-        int64_t bytes
-
-    void fc_buffer_free(fc_buffer *buffer) nogil
 
 
 cdef extern from "fc_agg.h":
     enum:
         FC_AGG_FIELDS_MAX
+        FC_AGG_SEEN_BITS_MAX
 
     ctypedef enum fc_agg_op:
         FC_AGG_COUNT
@@ -39,8 +33,13 @@ cdef extern from "fc_agg.h":
         int32_t count
         int32_t row_words
 
+    ctypedef struct fc_agg_heap:
+        int64_t size
+        int64_t garbage
+
     ctypedef struct fc_agg:
         fc_agg_layout layout
+        fc_agg_heap heap
         int64_t row_count
         int64_t sum_overflows
 
@@ -72,8 +71,21 @@ cdef extern from "fc_agg.h":
     fc_status fc_agg_results(const fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_output *outputs) nogil
     void fc_agg_used_ids(const fc_agg *agg, int32_t *ids) nogil
     fc_status fc_agg_clear(fc_agg *agg, const int32_t *ids, int64_t n) nogil
-    void fc_agg_clear_all(fc_agg *agg) nogil
+    fc_status fc_agg_clear_all(fc_agg *agg) nogil
     int64_t fc_agg_memory_bytes(const fc_agg *agg) nogil
+    bint fc_agg_same_layout(const fc_agg_layout *a, const fc_agg_layout *b) nogil
+
+
+cdef extern from "fc_agg_snapshot.h":
+    ctypedef struct fc_agg_frozen:
+        pass
+
+    fc_status fc_agg_freeze(fc_agg *agg, int64_t since, int64_t epoch, fc_agg_frozen **frozen) nogil
+    void fc_agg_release(fc_agg *agg, fc_agg_frozen *frozen) nogil
+    fc_status fc_agg_load(fc_agg *agg, const uint8_t *payload, int64_t bytes, const char **fault) nogil
+    fc_status fc_agg_loaded(fc_agg *agg, int64_t epoch) nogil
+    fc_status fc_agg_frozen_write(fc_agg_frozen *frozen, uint8_t *block, int64_t room, int64_t *bytes) nogil
+    void fc_agg_frozen_abandon(fc_agg_frozen *frozen) nogil
 
 
 cdef class Accumulators:
@@ -84,3 +96,11 @@ cdef class Accumulators:
     cdef int relayout(self) except -1
     cdef int learn(self, Accumulators other) except -1
     cdef object prepare(self, object args, int64_t n, fc_agg_args *out, str what)
+
+
+cdef class FrozenAccumulators:
+    cdef Accumulators accumulators           # owns what is frozen
+    cdef fc_agg_frozen *frozen               # NULL when it was given back
+    cdef bint is_writing
+    cdef bint is_released
+    cdef bytes next_block(self)

@@ -7,10 +7,13 @@ Meanings are Flink SQL's; see csrc/fc_agg.h for nulls, NaN, ties and overflow.
 import numpy as np
 import pyarrow as pa
 
+cimport cython
+from cpython.ref cimport Py_DECREF, PyObject
 from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
-from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_F64, FC_I64, FC_OK, column_of
+from flinkcore._native.buffer cimport fc_buffer_fail_nth
+from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_ERR_CAPACITY, FC_F64, FC_I64, FC_OK, column_of
 from flinkcore._native.status cimport check
 
 ROUND_F32 = 1      # round a double sum to float32 after each addition, as Flink's SUM(FLOAT) does
@@ -26,14 +29,22 @@ cdef dict KIND_NAMES = {1: "I64", 2: "F64", 3: "BOOL", 4: "BYTES", 5: "OBJECT", 
 cdef dict RESULT_TYPES = {1: pa.int64(), 2: pa.float64(), 3: pa.bool_(), 4: pa.binary()}
 
 
+cdef dict KINDS = {name: kind for kind, name in KIND_NAMES.items()}
+cdef int64_t BLOCK_BYTES = 1 << 20
+
+
+cdef extern from "Python.h":      # on pointers: bytes change their size only while nobody else has them
+    PyObject *PyBytes_FromStringAndSize(const char *value, Py_ssize_t size) except NULL
+    char *PyBytes_AS_STRING(PyObject *value) nogil
+    int _PyBytes_Resize(PyObject **value, Py_ssize_t size) except -1
+
+
 cdef const int32_t[::1] ids_of(object ids, str what):
     try:
         return ids
     except (TypeError, ValueError):
         came = getattr(ids, "dtype", type(ids).__name__)
         raise TypeError(f"{what}: expected a contiguous int32 array, got {came}") from None
-
-
 
 
 cdef class HeapBuffer:
@@ -121,12 +132,18 @@ cdef class Accumulators:
                  kind). op is a key of OPS; kind is column.I64, F64, BOOL or BYTES and says what the value is (for
                  *_by the value that is returned; any kind for counts); flags are 0, ROUND_F32, RETRACTABLE. A
                  comparand kind that is not given is the one of the first column that comes.
-    At most 63 aggregates. ValueError or TypeError for a wrong op, kind, or a sum of something else than numbers.
+    At most 63 aggregates, and at most 47 in which each sum without RETRACTABLE, min, max, first and last counts one,
+    each min_by and max_by two, the others nothing. ValueError or TypeError for a wrong op, kind, or a sum of something
+    else than numbers; OverflowError for too many.
 
     Results of counts are I64, of the others of their kind; Column.with_type gives them their logical type.
     Ids are int32, 0 or more; memory is taken for the pages (16 KB) that hold an id in use. A MemoryError or
     OverflowError may leave a batch half applied; all other errors come before anything is written.
+
+    A part of state (flinkcore/state/part.py): snapshots are read by another thread, all else is for one thread.
     """
+
+    kind = "accumulators"
 
     def __cinit__(self, aggregates):
         cdef int32_t k
@@ -177,7 +194,8 @@ cdef class Accumulators:
             if specs[k].op >= FC_AGG_MIN_BY and specs[k].by_kind == 0:
                 specs[k].by_kind = FC_I64
                 self.open_comparands = True
-        check(fc_agg_layout_init(&layout, specs, count), f"Accumulators of {count} aggregates")
+        check(fc_agg_layout_init(&layout, specs, count), f"Accumulators of {count} aggregates: rows note for "
+              f"{FC_AGG_SEEN_BITS_MAX} values whether there was one; spread the aggregates over several")
         if self.agg.layout.row_words == 0:
             fc_agg_init(&self.agg, &layout)
         else:
@@ -394,8 +412,10 @@ cdef class Accumulators:
 
     def clear_all(self):
         """Empty all rows. Memory is kept for the next use when at least half of it was in use."""
+        cdef fc_status status
         with nogil:
-            fc_agg_clear_all(&self.agg)
+            status = fc_agg_clear_all(&self.agg)
+        check(status, "clear_all")
 
     @property
     def row_count(self):
@@ -410,3 +430,136 @@ cdef class Accumulators:
     @property
     def memory_bytes(self):
         return fc_agg_memory_bytes(&self.agg)
+
+    @property
+    def state_bytes(self):
+        """About what a snapshot of everything takes."""
+        return self.agg.row_count * self.agg.layout.row_words * 8 + self.agg.heap.size - self.agg.heap.garbage
+
+    def describe(self):
+        """The aggregates, in values of JSON: {"aggregates": [[op, kind, flags, comparand kind or None], ...]}.
+
+        Kinds are names. A comparand's is the one that was given or learned, None before that.
+        """
+        cdef int32_t k
+        aggregates = []
+        for k in range(self.agg.layout.count):
+            aggregates.append([self.aggregates[k][0], KIND_NAMES[self.specs[k].kind], self.specs[k].flags,
+                               KIND_NAMES.get(self.specs[k].by_kind)])
+        return {"aggregates": aggregates}
+
+    @classmethod
+    def of_description(cls, description):
+        """Empty accumulators as described. ValueError for what describe() does not give."""
+        try:
+            (aggregates,) = [description[name] for name in description if name == "aggregates"]
+            described = [(op, KINDS[kind], flags) if by is None else (op, KINDS[kind], flags, KINDS[by])
+                         for op, kind, flags, by in aggregates]
+            return cls(described)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"no description of accumulators: {description!r} ({error})") from error
+
+    def adopt(self, description):
+        """Take over the comparand kinds of described accumulators, whose blocks are to be loaded.
+
+        ValueError : the description is none, or is of other aggregates
+        """
+        cdef Accumulators other = Accumulators.of_description(description)
+        if len(self.aggregates) == len(other.aggregates):
+            self.learn(other)
+            other.learn(self)
+            if fc_agg_same_layout(&self.agg.layout, &other.agg.layout):
+                return
+        raise ValueError(f"state of {other!r} does not fit {self!r}; described: {description!r}, "
+                         f"expected: {self.describe()!r}")
+
+    def freeze(self, int64_t since, int64_t epoch):
+        """What changed in the epochs (since, epoch], as FrozenAccumulators; later changes belong to epoch + 1.
+
+        since : 0 for everything. When what changed since then is not known, because all rows were emptied or loaded
+                later, it is everything too, and loading it empties the rows first.
+        ValueError : unless 0 <= since < epoch, and epoch has not ended before
+        """
+        cdef FrozenAccumulators frozen = FrozenAccumulators.__new__(FrozenAccumulators)
+        cdef fc_status status
+        frozen.accumulators = self
+        with nogil:
+            status = fc_agg_freeze(&self.agg, since, epoch, &frozen.frozen)
+        if status != FC_OK:
+            check(status, f"freeze of {self!r} since {since} at the end of epoch {epoch}: epochs only grow")
+        return frozen
+
+    def load(self, payload):
+        """Apply one block of a snapshot; those of older snapshots come first.
+
+        ValueError : the bytes are no block of such accumulators, which may then hold a part of it
+        """
+        cdef const uint8_t[::1] block = payload
+        cdef const char *fault = NULL
+        cdef fc_status status
+        with nogil:
+            status = fc_agg_load(&self.agg, &block[0], block.shape[0], &fault)
+        if fault != NULL:
+            raise ValueError(f"a block of {block.shape[0]} bytes does not load into {self!r}: {fault.decode()}")
+        check(status, f"load a block into {self!r}")
+
+    def loaded(self, int64_t epoch):
+        """What is there is what was there at the end of `epoch`. ValueError when that ended before."""
+        check(fc_agg_loaded(&self.agg, epoch), f"{self!r}: loaded up to epoch {epoch}")
+
+    def forget(self, int64_t epoch):
+        """Nothing: rows say themselves when they changed."""
+
+
+@cython.no_gc_clear
+cdef class FrozenAccumulators:
+    """Accumulators as they were when an epoch ended (flinkcore/state/part.py)."""
+
+    def __dealloc__(self):
+        if self.frozen != NULL:
+            fc_agg_frozen_abandon(self.frozen)     # whatever thread this is
+
+    cdef bytes next_block(self):
+        """The next block, empty after the last."""
+        cdef int64_t room = BLOCK_BYTES, size = 0
+        cdef fc_status status
+        cdef PyObject *block
+        while True:
+            if self.frozen == NULL:
+                raise ValueError("blocks: what was frozen has been released")
+            block = PyBytes_FromStringAndSize(NULL, room)
+            self.is_writing = True
+            with nogil:
+                status = fc_agg_frozen_write(self.frozen, <uint8_t *>PyBytes_AS_STRING(block), room, &size)
+            self.is_writing = False
+            if self.is_released:                   # meanwhile
+                fc_agg_frozen_abandon(self.frozen)
+                self.frozen = NULL
+            if status == FC_OK:
+                _PyBytes_Resize(&block, size)
+            result = <bytes>block
+            Py_DECREF(result)
+            if status != FC_ERR_CAPACITY:
+                check(status, "blocks")
+                return result
+            room = size                            # what the next row takes, which is more than other blocks
+
+    def blocks(self):
+        """The snapshot in blocks of 1 MB, or of one row if that is more. Called once, by any thread."""
+        while block := self.next_block():
+            yield block
+
+    def release(self):
+        """Nothing is needed any more. Called by the thread that uses the accumulators."""
+        self.is_released = True
+        if self.frozen != NULL and not self.is_writing:
+            fc_agg_release(&self.accumulators.agg, self.frozen)
+            self.frozen = NULL
+
+
+def fail_allocation(int64_t nth):
+    """For tests: the nth allocation of this module's kernels fails, once; 0 for none.
+
+    -> how many allocations were left until the one that was to fail; 0 when it has failed
+    """
+    return fc_buffer_fail_nth(nth)

@@ -10,6 +10,10 @@ cdef extern from "fc_group.h":
         int64_t id_bound
         int64_t live_count
         int64_t ids_max
+        int64_t slot_words
+        int64_t arena_used
+        int64_t arena_garbage
+        int64_t epoch
 
     enum:
         FC_GROUP_IDS_MAX
@@ -24,7 +28,7 @@ cdef extern from "fc_group.h":
     fc_status fc_group_release(fc_group *group, const int32_t *ids, int64_t n) nogil
     void fc_group_clear(fc_group *group) nogil
     fc_status fc_group_check(const fc_group *group, const int32_t *ids, int64_t n) nogil
-    void fc_group_live_ids(const fc_group *group, int32_t *ids) nogil
+    int64_t fc_group_live_ids(const fc_group *group, int64_t first, int64_t end, int32_t *ids) nogil
     void fc_group_hashes(const fc_group *group, const int32_t *ids, int64_t n, uint64_t *hashes) nogil
     int64_t fc_group_key_validity(const fc_group *group, int column, const int32_t *ids, int64_t n,
                                   uint8_t *bits) nogil
@@ -38,11 +42,32 @@ cdef extern from "fc_group.h":
                             const int32_t *offsets, uint8_t *data) nogil
 
 
+cdef extern from "fc_group_snapshot.h":
+    ctypedef struct fc_group_frozen:
+        pass
+
+    fc_status fc_group_freeze(fc_group *group, int64_t since, int64_t epoch, fc_group_frozen **frozen) nogil
+    void fc_group_frozen_release(fc_group *group, fc_group_frozen *frozen) nogil
+    void fc_group_forget(fc_group *group, int64_t epoch) nogil
+    fc_status fc_group_load(fc_group *group, const uint8_t *data, int64_t bytes, const char **reason) nogil
+    fc_status fc_group_loaded(fc_group *group, int64_t epoch, const char **reason) nogil
+    fc_status fc_group_frozen_plan(fc_group_frozen *frozen, int64_t *bytes) nogil
+    void fc_group_frozen_write(fc_group_frozen *frozen, uint8_t *data) nogil
+
+
 cdef class GroupIndex:
     cdef fc_group group
     cdef readonly tuple kinds
     cdef bint busy
+    cdef bint loading
     cdef int enter(self) except -1
     cdef object resolve(self, object keys, const uint64_t[::1] hashes, bint insert)
     cdef int check_ids(self, const int32_t[::1] ids, str what) except -1
     cdef object key_column(self, int column, const int32_t[::1] ids, object type)
+
+
+cdef class FrozenGroups:
+    cdef fc_group_frozen *frozen    # NULL once it is released
+    cdef GroupIndex index           # owns it
+    cdef bint writing
+    cdef object next_block(self)

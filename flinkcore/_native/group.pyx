@@ -3,14 +3,18 @@
 
 import numpy as np
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 
+from flinkcore._native.buffer cimport fc_buffer_fail_nth
 from flinkcore._native.column cimport Column, FC_OK, column_of, fc_column, fc_kind, fc_status
 from flinkcore._native.column import BOOL, BYTES, normal_type, physical_kind
 from flinkcore._native.hash cimport key_views
 from flinkcore._native.hash import KIND_NAMES
 from flinkcore._native.status cimport check
+
+DESCRIBED_KINDS = ("int64", "float64", "bool", "bytes")    # by kind - 1
 
 
 cdef class GroupIndex:
@@ -19,7 +23,12 @@ cdef class GroupIndex:
     Ids are given in order of first appearance, whatever the batches were; a released id is given again
     before a new one. Keys compare exactly: NaN equals NaN, -0.0 differs from 0.0, null equals null. One
     thread at a time; a second one gets a RuntimeError.
+
+    A StatePart (flinkcore.state.part). An index that was loaded has the same keys under the same ids; free ids
+    are given from the lowest on, which may be another order than before.
     """
+
+    kind = "groups"
 
     def __init__(self, kinds, int64_t ids_max=FC_GROUP_IDS_MAX):
         """An empty index.
@@ -71,6 +80,9 @@ cdef class GroupIndex:
         # Called and reset under the GIL, around calls that leave it.
         if self.kinds is None:
             raise RuntimeError("this GroupIndex was never initialised")
+        if self.loading:
+            raise RuntimeError("this GroupIndex is being loaded; call loaded() after the last block, and make a new one "
+                               "when it failed")
         if self.busy:
             raise RuntimeError("a GroupIndex is used by two threads at once; give each subtask its own")
         self.busy = True
@@ -173,16 +185,19 @@ cdef class GroupIndex:
             fc_group_clear(&self.group)
         self.busy = False
 
-    def live_ids(self):
-        """The ids that have a key, ascending: int32[live_count]."""
-        result = np.empty(self.group.live_count, np.int32)
+    def live_ids(self, int64_t first=0, end=None):
+        """The ids in [first, end) that have a key, ascending: int32[m]. Without arguments, all of them."""
+        cdef int64_t lower = max(first, 0)
+        cdef int64_t upper = self.group.id_bound if end is None else min(<int64_t>end, self.group.id_bound)
+        cdef int64_t count = 0
+        result = np.empty(max(0, min(upper - lower, self.group.live_count)), np.int32)
         cdef int32_t[::1] ids = result
         if len(result):
             self.enter()
             with nogil:
-                fc_group_live_ids(&self.group, &ids[0])
+                count = fc_group_live_ids(&self.group, lower, upper, &ids[0])
             self.busy = False
-        return result
+        return result[:count]
 
     def hashes(self, const int32_t[::1] ids):
         """The hash of the key of each id, as hash_columns gives it: uint64[m].
@@ -264,3 +279,140 @@ cdef class GroupIndex:
                     fc_group_key_words(&self.group, column, &ids[0], n, &words[0])
         return column_of(kind, n, values, first_offset, NULL if valid_count == n else &validity[0],
                          n - valid_count, (value_array, offset_array, valid_array), normal_type(type))
+
+    # -- snapshots ---------------------------------------------------------------------------------------------
+
+    @property
+    def row_count(self):
+        return self.group.live_count
+
+    @property
+    def state_bytes(self):
+        """About what a snapshot of everything takes."""
+        return self.group.live_count * self.group.slot_words * 8 + self.group.arena_used - self.group.arena_garbage
+
+    def describe(self):
+        """{"kinds": the kind of each key column by name, "ids_max": int}"""
+        return {"kinds": [DESCRIBED_KINDS[kind - 1] for kind in self.kinds], "ids_max": self.group.ids_max}
+
+    @classmethod
+    def of_description(cls, description):
+        """An empty index as the one described. ValueError: it describes none."""
+        try:
+            kinds = [DESCRIBED_KINDS.index(kind) + 1 for kind in description["kinds"]]
+            return cls(kinds, description["ids_max"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"not the description of a GroupIndex: {description!r}: {error!r}") from None
+
+    def freeze(self, int64_t since, int64_t epoch):
+        """What changed in the epochs (since, epoch], everything for since = 0. -> FrozenGroups
+
+        Takes the time to copy one bit per id. ValueError: since is not below epoch, or epoch not above the last one
+        """
+        cdef FrozenGroups frozen = FrozenGroups.__new__(FrozenGroups)
+        cdef fc_status status
+        self.enter()
+        status = fc_group_freeze(&self.group, since, epoch, &frozen.frozen)
+        self.busy = False
+        if status != FC_OK:
+            check(status, f"GroupIndex.freeze: changes of the epochs ({since}, {epoch}], the last epoch was "
+                          f"{self.group.epoch}")
+        frozen.index = self
+        return frozen
+
+    def forget(self, int64_t epoch):
+        """No later freeze will have a `since` below `epoch`, but 0."""
+        self.enter()
+        fc_group_forget(&self.group, epoch)
+        self.busy = False
+
+    def load(self, const uint8_t[::1] payload):
+        """Apply one block of a snapshot; those of older snapshots come first. The index was empty before the first.
+
+        ValueError : no block of such an index; nothing has changed then
+        """
+        cdef const char *reason = NULL
+        cdef fc_status status
+        if not self.loading:
+            self.enter()
+            self.busy = False
+            if self.group.id_bound or self.group.epoch:
+                raise RuntimeError("GroupIndex.load: the index is in use; load into a new one")
+            self.loading = True
+        with nogil:
+            status = fc_group_load(&self.group, &payload[0], payload.shape[0], &reason)
+        if reason != NULL:
+            raise ValueError(f"GroupIndex.load: {payload.shape[0]} bytes are no block of group ids and keys: "
+                             f"{reason.decode()}")
+        check(status, "GroupIndex.load")
+
+    def loaded(self, int64_t epoch):
+        """All blocks of the epochs up to `epoch` are in: keys can be found again.
+
+        ValueError : two ids have one key; the index is of no use then
+        """
+        cdef const char *reason = NULL
+        cdef fc_status status
+        if not self.loading:
+            self.enter()
+            self.busy = False
+        self.loading = True
+        with nogil:
+            status = fc_group_loaded(&self.group, epoch, &reason)
+        if reason != NULL:
+            raise ValueError(f"GroupIndex.loaded: {reason.decode()}")
+        check(status, f"GroupIndex.loaded: epoch {epoch}, the last one was {self.group.epoch}")
+        self.loading = False
+
+
+cdef class FrozenGroups:
+    """Group ids and keys as they were when an epoch ended. Made by GroupIndex.freeze, and kept by the index until it
+    is released."""
+
+    def __init__(self):
+        raise TypeError("made by GroupIndex.freeze")
+
+    def blocks(self):
+        """The snapshot in pieces of about 1 MB; may run on another thread than the one that uses the index."""
+        while (block := self.next_block()) is not None:
+            yield block
+
+    cdef object next_block(self):
+        cdef int64_t size = 0
+        cdef fc_status status
+        cdef uint8_t *data
+        if self.frozen == NULL:
+            raise RuntimeError("these frozen group ids have been released")
+        if self.writing:
+            raise RuntimeError("frozen group ids are written by two threads at once")
+        self.writing = True
+        try:
+            with nogil:
+                status = fc_group_frozen_plan(self.frozen, &size)
+            check(status, "a block of group ids")
+            if size == 0:
+                return None
+            block = PyBytes_FromStringAndSize(NULL, size)
+            data = <uint8_t *>PyBytes_AS_STRING(block)
+            with nogil:
+                fc_group_frozen_write(self.frozen, data)
+            return block
+        finally:
+            self.writing = False
+
+    def release(self):
+        """Nothing is needed any more; by the thread that uses the index, once, when nobody runs blocks()."""
+        if self.frozen == NULL or self.writing:
+            raise RuntimeError("frozen group ids are released once, and not while they are written")
+        self.index.enter()
+        fc_group_frozen_release(&self.index.group, self.frozen)
+        self.index.busy = False
+        self.frozen = NULL
+
+
+def fail_allocation(int64_t nth):
+    """For tests: the nth allocation of this module's kernels fails, once; 0 for none.
+
+    -> how many allocations were left until the one that was to fail; 0 when it has failed
+    """
+    return fc_buffer_fail_nth(nth)

@@ -9,6 +9,7 @@ import numpy as np
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy
 
+from flinkcore._native.buffer cimport fc_buffer_fail_nth
 from flinkcore._native.column cimport FC_OK
 from flinkcore._native.status cimport check
 
@@ -310,3 +311,11 @@ cdef class SessionIndex:
     @property
     def memory_bytes(self):
         return fc_session_memory_bytes(&self.index)
+
+
+def fail_allocation(int64_t nth):
+    """For tests: the nth allocation of this module's kernels fails, once; 0 for none.
+
+    -> how many allocations were left until the one that was to fail; 0 when it has failed
+    """
+    return fc_buffer_fail_nth(nth)

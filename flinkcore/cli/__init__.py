@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: flinkcore run, explain, info. Imports nothing heavy until a program runs."""
+"""The command line: flinkcore run, explain, checkpoint, info. Imports nothing heavy until a program runs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ Runs a program, but shows its job graphs instead of executing them: tasks and th
 how records travel between them, which operators run natively and which call Python for each record and why,
 where watermarks are made and which operators wait for them. What the program itself prints goes to stderr."""
 
+_CHECKPOINT = """\
+list    the checkpoints and savepoints of a directory, or of one job in it, with their states
+show    the operators of a checkpoint: uids, subtasks, rows and bytes by state
+verify  reads every byte and reports everything that is damaged
+
+PATH is a directory of checkpoints or savepoints, the folder of a job in it, or that of one checkpoint; a path or a
+URI such as s3://bucket/checkpoints. No engine runs, and nothing is changed.
+
+exit codes: 0 all is well; 1 something is damaged or cannot be read; 2 wrong usage"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point of the `flinkcore` command. -> the exit code"""
@@ -35,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(info())
         return 0
+    if options.command == "checkpoint":
+        from flinkcore.cli.checkpoint import checkpoint
+
+        return checkpoint(options.action, options.path)
     from flinkcore.cli.program import Program
 
     program = Program.find(options.program, options.arguments, as_module=options.as_module)
@@ -47,7 +61,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from flinkcore.cli.run import run
 
     return run(program, quiet=options.quiet, engine_frames=options.traceback,
-               explain_watermarks=options.explain_watermarks)
+               explain_watermarks=options.explain_watermarks, settings=_settings(parser, options))
+
+
+def _settings(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, str]:
+    """The options of the program's environments that the command line sets, under Flink's keys."""
+    settings: dict[str, str] = {}
+    for text in options.define:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            parser.error(f"-D takes KEY=VALUE, got '{text}'")
+        settings[key] = value
+    if options.resume:
+        settings["execution.state-recovery.path"] = "newest"
+    elif options.savepoint is not None:
+        settings["execution.state-recovery.path"] = options.savepoint
+    if options.allow_non_restored_state:
+        settings["execution.state-recovery.ignore-unclaimed-state"] = "true"
+    return settings
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,7 +92,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-q", "--quiet", action="store_true", help="no status line, no summary, no hints")
     run.add_argument("--explain-watermarks", action="store_true",
                      help="say when the job idles, and at its end, what holds the watermark back")
+    start = run.add_mutually_exclusive_group()
+    start.add_argument("--resume", action="store_true",
+                       help="go on from the newest complete checkpoint of the job of the same name in the checkpoint "
+                            "directory; afresh when there is none yet")
+    start.add_argument("-s", "--from-savepoint", dest="savepoint", metavar="PATH",
+                       help="go on from a savepoint or checkpoint")
+    run.add_argument("-n", "--allow-non-restored-state", action="store_true",
+                     help="leave behind state whose operator the program no longer has")
+    run.add_argument("-D", dest="define", action="append", default=[], metavar="KEY=VALUE",
+                     help="an option under Flink's key; what the program itself sets stands above it")
     _program_command(commands, "explain", "show the job graph of a program, execute nothing", _EXPLAIN)
+    checkpoint = commands.add_parser("checkpoint", help="look into checkpoints and savepoints",
+                                     description=_CHECKPOINT, formatter_class=argparse.RawDescriptionHelpFormatter)
+    checkpoint.add_argument("action", choices=("list", "show", "verify"), metavar="list|show|verify")
+    checkpoint.add_argument("path", metavar="PATH")
     commands.add_parser("info", help="show how flinkcore was built and what it runs on",
                         description="Shows build flags, compiler, vector unit, Python and dependencies.")
     return parser

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Mapping
 from contextlib import ExitStack
 from types import FrameType
 from typing import TextIO
@@ -30,8 +31,16 @@ NOTHING_EXECUTED = ("hint: the program executed nothing: end a table with .execu
 
 
 def run(program: Program, *, quiet: bool = False, engine_frames: bool = False,
-        explain_watermarks: bool = False) -> int:
-    """Runs the program and waits for the jobs that it leaves running. -> the exit code"""
+        explain_watermarks: bool = False, settings: Mapping[str, str] | None = None) -> int:
+    """Runs the program and waits for the jobs that it leaves running. -> the exit code
+
+    settings : options of the program's environments, by Flink's keys
+    """
+    if settings:
+        from flinkcore.datastream.stream_execution_environment import defaults
+
+        for key, value in settings.items():
+            defaults.set_string(key, value)
     live = not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     watch = _Watch(idle_reports=not quiet and (live or explain_watermarks))
     stderr = sys.stderr

@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from flinkcore.time.timers import TimeDomain
+from flinkcore.time.domain import TimeDomain
 
 __all__ = ["TimeDomain"]

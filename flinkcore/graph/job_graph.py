@@ -27,6 +27,7 @@ class Node:
     transformation: Transformation
     parallelism: int
     max_parallelism: int
+    max_parallelism_set: bool  # by the program; else a restored checkpoint's is taken
     operator_id: str
     inputs: list[Connection] = field(default_factory=list)
     outputs: list[Connection] = field(default_factory=list)
@@ -132,6 +133,7 @@ def build(
             parallelism = nodes[transformation.inputs[0].source].parallelism
         if transformation.parallelism_max is not None:
             parallelism = min(parallelism, transformation.parallelism_max)
+        max_parallelism_set = bool(transformation.max_parallelism or max_parallelism_default)
         max_parallelism = (
             transformation.max_parallelism or max_parallelism_default or max_parallelism_for(parallelism)
         )
@@ -148,7 +150,11 @@ def build(
                 )
             uids[transformation.uid] = transformation.name
         nodes[transformation] = Node(
-            transformation, parallelism, max_parallelism, _operator_id(transformation, position)
+            transformation,
+            parallelism,
+            max_parallelism,
+            max_parallelism_set,
+            _operator_id(transformation, position),
         )
     for transformation, node in nodes.items():
         for edge in transformation.inputs:
@@ -235,10 +241,3 @@ def max_parallelism_for(parallelism: int) -> int:
     wanted = parallelism + parallelism // 2
     power = 1 << max(0, wanted - 1).bit_length()
     return min(max(power, MAX_PARALLELISM_LOWER), MAX_PARALLELISM_UPPER)
-
-
-def key_group_range(max_parallelism: int, parallelism: int, subtask_index: int) -> range:
-    """The key groups of a subtask: those g with g * parallelism // max_parallelism == subtask_index."""
-    start = (subtask_index * max_parallelism + parallelism - 1) // parallelism
-    end = ((subtask_index + 1) * max_parallelism + parallelism - 1) // parallelism
-    return range(start, end)

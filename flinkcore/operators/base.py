@@ -4,9 +4,11 @@
 An operator is one step of one subtask. Fields fixed when the job is built are set in __init__; everything that
 changes is made in open(). It is called by one thread, in this order:
 
-    open  (process_batch | process_watermark | process_timer | process_idle)*  end_input?  close
+    open  (process_batch | process_watermark | process_timer | process_idle | prepare_snapshot | notify_*)*
+          end_input?  (prepare_snapshot | notify_*)*  close
 
-A bounded input ends with the watermark 2**63 - 1, so that all event time fires, and then end_input. close is
+All that an operator must not forget lies in its `context.state`, which snapshots and restores it: see
+state.manager. A bounded input ends with the watermark 2**63 - 1, so that all event time fires, and then end_input. close is
 called also after a failure. What an operator emits goes to `self.out`, during any of these calls but close.
 """
 
@@ -20,6 +22,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
 from flinkcore.metrics import OperatorMetrics
+from flinkcore.state.manager import StateManager
 from flinkcore.time.clock import Clock
 
 
@@ -55,6 +58,7 @@ class OperatorContext:
     timers: ProcessingTimers
     config: Configuration
     metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
+    state: StateManager = field(default_factory=StateManager)
     subtask_index: int = 0
     parallelism: int = 1
     max_parallelism: int = 128
@@ -63,6 +67,7 @@ class OperatorContext:
     interrupted: Callable[[], bool] = lambda: False  # the job is being cancelled, or has failed elsewhere
     job_id: str = ""
     checkpointing: bool = False  # there will be snapshots: what becomes visible outside waits for them
+    attempt: int = 0  # how often the job was started anew after a failure
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,28 @@ class Operator:
 
     def end_input(self) -> None:
         """All inputs ended; the final watermark has passed."""
+
+    def prepare_snapshot(self, checkpoint_id: int) -> None:
+        """The state is about to be frozen: what is held back elsewhere goes into it now. Must be quick."""
+
+    def persist(self, checkpoint_id: int) -> None:
+        """Waits until what prepare_snapshot left outside would survive a loss of power. On another thread."""
+
+    def notify_complete(self, checkpoint_id: int) -> None:
+        """The checkpoint, and with it what all earlier ones prepared, can never be lost any more."""
+
+    def notify_aborted(self, checkpoint_id: int) -> None:
+        """The checkpoint will never complete; what it would have covered is covered by the next."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether something waits for a checkpoint, so that the operator cannot end before one."""
+        return False
+
+    @property
+    def outlives_input(self) -> bool:
+        """Whether an operator whose input had ended in the restored checkpoint still has something to do."""
+        return False
 
     def close(self) -> None:
         """Releases what open() took."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flinkcore._native.column import Column
+from flinkcore._native.agg import Accumulators
+from flinkcore._native.column import I64, Column
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import ConfigurationError
@@ -40,28 +41,31 @@ class CountWindows(WindowedAggregate):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self.state = self.accumulators()  # the open window of each key, by group id
-        self.counts = np.zeros(0, np.int64)  # records in it
+        self.state = context.state.part("values", self.accumulators)  # the open window of each key, by group id
+        self.counts = context.state.part("counts", lambda: Accumulators([("sum0", I64, 0)]))  # records in it
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         ids = self.intern(batch)
-        if self.index.id_bound > len(self.counts):
-            self.counts = np.concatenate(
-                [self.counts, np.zeros(2 * self.index.id_bound - len(self.counts), np.int64)]
-            )
         # The place of each record among those of its key: how many came before, in earlier batches and in this one.
         order = np.argsort(ids, kind="stable")
         ordered = ids[order]
         first = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(ids) else np.zeros(0, bool)
         run_starts = np.flatnonzero(first)
         run_lengths = np.diff(np.append(run_starts, len(ids)))
-        place = np.arange(len(ids)) - np.repeat(run_starts, run_lengths) + self.counts[ordered]
-        window = place // self.window_size  # 0: the window that was open before this batch
         keys = ordered[run_starts]
-        total = self.counts[keys] + run_lengths
-        self.counts[keys] = total % self.window_size
+        held = self._count_of(keys)
+        place = np.arange(len(ids)) - np.repeat(run_starts - held, run_lengths)
+        window = place // self.window_size  # 0: the window that was open before this batch
+        left = (held + run_lengths) % self.window_size
+        self.counts.update(keys, [(Column.from_numpy(left - held),)])
         self._update(batch.take(order), ordered, place, window, order)
-        self.index.release(keys[total % self.window_size == 0])
+        empty = keys[left == 0]
+        self.counts.clear(empty)
+        self.index.release(empty)
+
+    def _count_of(self, ids: np.ndarray) -> np.ndarray:
+        """int64: how many records are in the open window of each key."""
+        return self.counts.results(ids)[0].to_numpy()
 
     def _update(
         self, batch: Batch, ids: np.ndarray, place: np.ndarray, window: np.ndarray, order: np.ndarray
@@ -95,7 +99,7 @@ class CountWindows(WindowedAggregate):
         self._overflows = self.count_overflows(self.state, self._overflows)
 
     def unfired(self) -> str | None:
-        waiting = int(np.count_nonzero(self.counts))
+        waiting = int(np.count_nonzero(self._count_of(self.counts.used_ids())))
         return f"{waiting} count windows are not full" if waiting else None
 
     def window_text(self) -> str:

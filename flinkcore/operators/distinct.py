@@ -10,14 +10,22 @@ from flinkcore._native.column import ARROW, I64, OBJECT, Column
 from flinkcore._native.group import GroupIndex
 from flinkcore._native.hash import hash_columns
 from flinkcore.columnar.objects import encode_keys
+from flinkcore.state.manager import StateManager
 
 
 class DistinctValues:
-    """How often each group has each value of one argument, for COUNT(DISTINCT x) and its kin."""
+    """How often each group has each value of one argument, for COUNT(DISTINCT x) and its kin.
 
-    def __init__(self) -> None:
-        self._index: GroupIndex | None = None
-        self._counts = Accumulators([("sum0", I64, 0)])
+    state, name : where the pairs of group and value, and their counts, are kept
+    """
+
+    def __init__(self, state: StateManager, name: str) -> None:
+        self._state = state
+        self._name = f"{name}/values"
+        self._index: GroupIndex | None = None  # made by the first values, which say of what kind they are
+        self._counts = state.part(
+            f"{name}/counts", lambda: Accumulators([("sum0", I64, 0)]), parent=self._name
+        )
 
     def counted(self, ids: np.ndarray, values: Column, signs: np.ndarray | None = None) -> np.ndarray:
         """bool[n], per record in order: True where the aggregate changes by this record's value.
@@ -29,7 +37,7 @@ class DistinctValues:
             values = encode_keys(values.to_pylist())
         keys = (Column.from_numpy(ids.astype(np.int64)), values)
         if self._index is None:
-            self._index = GroupIndex([I64, values.kind])
+            self._index = self._state.part(self._name, lambda: GroupIndex([I64, values.kind]))
         pairs = self._index.intern(keys, hash_columns(keys))
         added = np.ones(len(ids), np.int64) if signs is None else signs
         (before,), (after,), _ = self._counts.update_running(pairs, [(Column.from_numpy(added),)])

@@ -23,7 +23,7 @@ from flinkcore.state.functions import (
     as_reduce_function,
 )
 from flinkcore.state.interfaces import KeyedStateStore
-from flinkcore.time.timers import TimeDomain
+from flinkcore.time.domain import TimeDomain
 
 IN = TypeVar("IN")
 OUT = TypeVar("OUT")

@@ -9,22 +9,21 @@ gives nothing. Input may be a changelog itself: -U and -D take records back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from flinkcore._native.column import ARROW, BOOL, F64, I64, OBJECT, Column
+from flinkcore._native.column import BOOL, F64, I64, OBJECT, Column
 from flinkcore._native.distinct import DistinctIds
-from flinkcore._native.group import GroupIndex
 from flinkcore.columnar.batch import DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, Batch
-from flinkcore.columnar.objects import encode_keys
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import ConfigurationError
 from flinkcore.expr.aggregate import AggregateCall, Aggregation
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.group_state import GroupState, RecordCounts, segments, signs_of
+from flinkcore.state.keys import KeyIndex
+from flinkcore.state.parts import KEYS
 from flinkcore.time import MAX_WATERMARK
 
 Emit = Literal["record", "batch", "final"]
@@ -85,12 +84,13 @@ class GroupAggregate(Operator):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self._state = GroupState(self.calls, context.clock.now_ms, self.retracts)
-        self._records = RecordCounts() if self.retracts else None
-        self._index: GroupIndex | None = None
+        state = context.state
+        self._state = GroupState(state, self.calls, context.clock.now_ms, self.retracts)
+        self._records = RecordCounts(state) if self.retracts else None
+        self._index: KeyIndex | None = state.find(KEYS)  # the restored one until the first batch, which knows the types
+        self._claimed = False
         self._different = DistinctIds()
-        self._nested_keys: dict[int, tuple[Any, ...]] = {}  # of keys that the index holds as bytes only
-        self._finished = False
+        self._finished: bool = state.field("finished", False, lambda: self._finished, all)
 
     # -- records ---------------------------------------------------------------------------------------------
 
@@ -99,13 +99,13 @@ class GroupAggregate(Operator):
             return
         assert batch.keys is not None
         assert batch.key_hashes is not None
-        keys = [encode_keys(k.to_pylist()) if k.kind in (OBJECT, ARROW) else k for k in batch.keys]
-        if self._index is None:
-            self._index = GroupIndex([key.kind for key in keys])
+        if not self._claimed:
+            keys = batch.keys
+            self._index = self.context.state.part(KEYS, lambda: KeyIndex.of_columns(keys))
+            self._claimed = True
+        assert self._index is not None
         known = self._index.id_bound
-        ids = self._index.intern(keys, batch.key_hashes)
-        if self.emit == "final" and any(key is not plain for key, plain in zip(batch.keys, keys)):
-            self._remember_keys(batch.keys, ids)
+        ids = self._index.intern(batch.keys, batch.key_hashes)
         if self._records is None:
             if self.emit == "record":
                 self._change_per_record(batch, ids, known)
@@ -240,22 +240,7 @@ class GroupAggregate(Operator):
         if not len(self.key_schema):
             return []
         assert self._index is not None
-        if not self._nested_keys:
-            return self._index.key_columns(ids, self.key_schema.types)
-        values = zip(*(self._nested_keys[group_id] for group_id in ids.tolist()))
-        return [
-            Column.from_objects(list(column))
-            if type is None
-            else Column.from_arrow(pa.array(list(column), type))
-            for column, type in zip(values, self.key_schema.types)
-        ]
-
-    def _remember_keys(self, keys: tuple[Column, ...], ids: np.ndarray) -> None:
-        rows = self._different.first_rows(ids)
-        touched = ids[rows]
-        for group_id, row in zip(touched.tolist(), rows.tolist()):
-            if group_id not in self._nested_keys:
-                self._nested_keys[group_id] = tuple(key.slice(row, 1).to_pylist()[0] for key in keys)
+        return list(self._index.key_columns(ids, self.key_schema.types))
 
 
 def _emptied(ids: np.ndarray, after: np.ndarray) -> np.ndarray:

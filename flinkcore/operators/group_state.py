@@ -17,6 +17,7 @@ from flinkcore.expr.typed import Typed
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.distinct import DistinctValues
 from flinkcore.operators.retractable import RetractableValues
+from flinkcore.state.manager import StateManager
 
 
 def signs_of(batch: Batch) -> np.ndarray:
@@ -29,18 +30,20 @@ class GroupState:
     """Results of `calls` by group id. Kernels hold what they can; values that must be kept one by one are in
     Python.
 
-    retracts : updates come with signs;  now_ms : the clock that arguments may read
+    state : where all of it is kept;  retracts : updates come with signs;  now_ms : the clock that arguments may read
     """
 
-    def __init__(self, calls: Sequence[AggregateCall], now_ms: Callable[[], int], retracts: bool) -> None:
+    def __init__(
+        self, state: StateManager, calls: Sequence[AggregateCall], now_ms: Callable[[], int], retracts: bool
+    ) -> None:
         native = [i for i, call in enumerate(calls) if call.retractable or not retracts]
         kept = [i for i in range(len(calls)) if i not in native]
         self._aggregation = Aggregation([calls[i] for i in native], now_ms, retracts)
-        self._accumulators = Accumulators(self._aggregation.kernels)
+        self._accumulators = state.part("aggregates", lambda: Accumulators(self._aggregation.kernels))
         self._distinct: dict[Typed, DistinctValues] = {
-            arg: DistinctValues() for arg in self._aggregation.distinct
+            arg: DistinctValues(state, f"distinct {i}") for i, arg in enumerate(self._aggregation.distinct)
         }
-        self._kept = [RetractableValues(calls[i]) for i in kept]
+        self._kept = [RetractableValues(state, f"values {i}", calls[i]) for i in kept]
         arguments = list(dict.fromkeys(arg for i in kept for arg in calls[i].args))
         self._kept_projection = CompiledProjection(arguments, [None] * len(arguments), now_ms)
         self._kept_arguments = [[arguments.index(arg) for arg in calls[i].args] for i in kept]
@@ -110,8 +113,8 @@ class GroupState:
 class RecordCounts:
     """How many records each group holds, where records can be taken back."""
 
-    def __init__(self) -> None:
-        self._counts = Accumulators([("sum0", I64, 0)])
+    def __init__(self, state: StateManager) -> None:
+        self._counts = state.part("records", lambda: Accumulators([("sum0", I64, 0)]))
 
     def update(self, ids: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Takes records one after the other -> (kept bool[n], before int64[n], after int64[n]).

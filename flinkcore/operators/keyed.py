@@ -9,9 +9,10 @@ from typing import Any
 from flinkcore.errors import JobCancelledError, UnsupportedOperationError
 from flinkcore.operators.base import OperatorContext
 from flinkcore.operators.functions import TimerService
-from flinkcore.state.manager import StateManager
+from flinkcore.state.codec import Codec
+from flinkcore.state.keyed import KeyedState
+from flinkcore.state.timers import TimerQueue
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
-from flinkcore.time.timers import TimerQueue
 
 _TIMERS_BETWEEN_CHECKS = 1024
 
@@ -23,14 +24,18 @@ class KeyedTimers:
     come before it, as records with the timestamp of a watermark come before it (Flink:
     ProcessingTimeServiceUtil.getProcessingTimeDelay). Timers that firing registers fire in the same run when
     they are due already.
+
+    namespace : codec of namespaces, None where the only one is None
     """
 
-    def __init__(self, context: OperatorContext, state: StateManager) -> None:
-        self.event = TimerQueue()
-        self.processing = TimerQueue()
-        self.watermark_ms = MIN_TIMESTAMP
+    def __init__(self, context: OperatorContext, state: KeyedState, namespace: Codec | None = None) -> None:
+        self.event = state.timers("event", namespace)
+        self.processing = state.timers("processing", namespace)
+        # It is state: what was late, and what was seen of event time, stays so after a restore.
+        self.watermark_ms: int = context.state.field("watermark_ms", MIN_TIMESTAMP, lambda: self.watermark_ms)
         self._context = context
         self._state = state
+        self._wake()
 
     def register_event(self, timestamp_ms: int, namespace: Hashable = None) -> None:
         state = self._state
@@ -41,8 +46,8 @@ class KeyedTimers:
         state = self._state
         if self.processing.register(timestamp_ms, state.current, namespace):
             state.hold(state.current)
-            if self.processing.next_ms() == timestamp_ms and timestamp_ms < MAX_WATERMARK:
-                self._context.timers.register(timestamp_ms + 1)
+            if self.processing.next_ms() == timestamp_ms:
+                self._wake()
 
     def delete_event(self, timestamp_ms: int, namespace: Hashable = None) -> None:
         if self.event.delete(timestamp_ms, self._state.current, namespace):
@@ -60,6 +65,10 @@ class KeyedTimers:
     def fire_processing(self, now_ms: int, fire: Callable[[int, Any], None]) -> None:
         """The clock advanced to now_ms; asks to be woken for the next timer."""
         self._fire(self.processing, now_ms - 1, fire)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Asks for a call when the next processing-time timer is due."""
         next_ms = self.processing.next_ms()
         if next_ms is not None and next_ms < MAX_WATERMARK:
             self._context.timers.register(next_ms + 1)

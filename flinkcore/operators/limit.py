@@ -21,8 +21,8 @@ class Limit(Operator):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self._to_skip = self.offset
-        self._to_take = self.fetch
+        self._to_skip: int = context.state.field("to_skip", self.offset, lambda: self._to_skip)
+        self._to_take: int | None = context.state.field("to_take", self.fetch, lambda: self._to_take)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         skipped = min(self._to_skip, batch.num_rows)

@@ -67,12 +67,17 @@ class PaneWindow(WindowedAggregate):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self.time_ms = MIN_TIMESTAMP  # the watermark, or the time of the clock
+        # The watermark, or the time of the clock. It is state: what was late stays late after a restore.
+        self.time_ms: int = context.state.field("time_ms", MIN_TIMESTAMP, lambda: self.time_ms)
         self.panes: dict[int, Accumulators] = {}  # by start
         self._ends: list[int] = []  # heap of the ends of windows that will fire
         self._ends_known: set[int] = set()
         self._expiry: list[tuple[int, int]] = []  # heap of (time at which a pane goes, its start)
         self._sweep_at = SWEEP_KEYS_MIN
+        for start in sorted(context.state.namespaces("panes")):
+            self._pane(start)
+        if self.processing_time:
+            self._register_timer()
 
     # -- records ------------------------------------------------------------------------------------------
 
@@ -105,7 +110,7 @@ class PaneWindow(WindowedAggregate):
     def _pane(self, start: int) -> Accumulators:
         pane = self.panes.get(start)
         if pane is None:
-            pane = self.panes[start] = self.accumulators()
+            pane = self.panes[start] = self.context.state.part("panes", self.accumulators, start)
             last_start = self._last_window_start(start)
             heappush(self._expiry, (last_start + self.size_ms - 1 + self.lateness_ms, start))
             for window_start in range(last_start, start - self.size_ms, -self.slide_ms):
@@ -226,8 +231,9 @@ class PaneWindow(WindowedAggregate):
     def _expire(self, time_ms: int) -> None:
         expired = False
         while self._expiry and self._expiry[0][0] <= time_ms:
-            pane = self.panes.pop(heappop(self._expiry)[1])
-            self.count_overflows(pane)
+            start = heappop(self._expiry)[1]
+            self.count_overflows(self.panes.pop(start))
+            self.context.state.drop("panes", start)
             expired = True
         if expired and self.index.live_count >= self._sweep_at:
             self._sweep()

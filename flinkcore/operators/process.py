@@ -26,9 +26,9 @@ from flinkcore.operators.functions import (
 from flinkcore.operators.keyed import KeyedTimers, KeyedTimerService, UnkeyedTimerService
 from flinkcore.operators.row_output import RowOutput, not_iterable, timestamps_of
 from flinkcore.operators.runtime_context import OperatorRuntimeContext
-from flinkcore.state.manager import StateManager
+from flinkcore.state.keyed import KeyedState
 from flinkcore.time import MIN_TIMESTAMP
-from flinkcore.time.timers import TimeDomain
+from flinkcore.time.domain import TimeDomain
 
 
 class RowOperator(Operator):
@@ -63,9 +63,9 @@ class RowOperator(Operator):
         self._function = own_copy(self.function)
         self._call: Callable[..., Any] = getattr(self._function, self.method, self._function)
         self._what = f"operator '{context.name}': {self.function_name}"
-        self.state: StateManager | None = None
+        self.state: KeyedState | None = None
         if self.keyed and (self.needs_state or isinstance(self._function, Function)):
-            self.state = StateManager(context.clock, context.name, self.key_schema)
+            self.state = KeyedState(context.state, context.clock, self.key_schema)
         if hasattr(self._function, "open"):
             self._guard("open", self._function.open, OperatorRuntimeContext(context, self.state))
 
@@ -221,7 +221,7 @@ class _RecordContext(ProcessFunction.Context):
 class _KeyedRecordContext(_RecordContext, KeyedProcessFunction.OnTimerContext):
     """The same for keyed functions and for timers."""
 
-    def __init__(self, timer_service: TimerService, state: StateManager) -> None:
+    def __init__(self, timer_service: TimerService, state: KeyedState) -> None:
         super().__init__(timer_service)
         self._state = state
         self.domain = TimeDomain.EVENT_TIME

@@ -23,6 +23,8 @@ from flinkcore.operators.functions import as_reduce_function
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.process import RowOperator
 from flinkcore.operators.row_output import RowOutput, timestamps_of
+from flinkcore.state.codec import LONG, Codec, codec_of_schema
+from flinkcore.state.content import Content
 from flinkcore.time import MAX_WATERMARK
 
 OPS = ("sum", "min", "max", "min_by", "max_by", "count")
@@ -49,7 +51,7 @@ class RowReduce(RowOperator):
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
         assert self.state is not None
-        self._reduced = self.state.table("reduce", "reducing")
+        self._reduced = self.state.table("reduce", Content("reducing", self.value_codec()))
         self._timers = KeyedTimers(context, self.state)
         self._emitted = RowOutput(self.schema_out, self._what, out, context.config.get(options.BATCH_ROWS))
 
@@ -57,13 +59,18 @@ class RowReduce(RowOperator):
         """What the first record of a key is reduced to."""
         return row
 
+    def value_codec(self) -> Codec:
+        """The codec of what records are reduced to."""
+        return codec_of_schema(self.schema_out)
+
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         state, reduce, first = self.state, self._call, self.first
         assert state is not None
         rows, ids = to_rows(batch), self._ids(batch)
         found: list[Any] = []
         add = found.append
-        values, hold = self._reduced.rows.setdefault(None, {}), state.hold
+        values, hold = self._reduced.writable(None), state.hold
+        self._reduced.touch_all(values, ids)  # type: ignore[arg-type]
         try:
             for row, group_id in zip(rows, ids):  # type: ignore[arg-type]
                 state.current = group_id
@@ -128,6 +135,9 @@ class RowAccumulate(RowReduce):
 
     def first(self, row: Any) -> Any:
         return 1 if self.op == "count" else row
+
+    def value_codec(self) -> Codec:
+        return LONG if self.op == "count" else super().value_codec()
 
     def describe(self) -> OperatorDescription:
         return OperatorDescription(

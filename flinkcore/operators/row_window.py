@@ -36,13 +36,16 @@ from flinkcore.operators.window_functions import (
     WindowContents,
     evaluator,
 )
-from flinkcore.state.manager import StateManager
+from flinkcore.state.codec import codec_of, codec_of_schema
+from flinkcore.state.content import Content
+from flinkcore.state.keyed import KeyedState
 from flinkcore.state.types import converter
 from flinkcore.time import MAX_WATERMARK
 from flinkcore.time.assigners import MergingWindowAssigner, WindowAssigner
 from flinkcore.time.evictors import Evictor, TimestampedValue
 from flinkcore.time.merging import MergingWindowSet
 from flinkcore.time.triggers import EventTimeTrigger, Trigger, TriggerResult
+from flinkcore.time.window_codec import TimestampedValues, window_codec
 
 
 class RowWindow(Operator):
@@ -127,8 +130,9 @@ class RowWindow(Operator):
             next(copies) if f is not None else None
             for f in (self.window_function, self.reduce, self.aggregate)
         )
-        self.state = StateManager(context.clock, context.name, self.key_schema)
-        self._timers = KeyedTimers(context, self.state)
+        window = window_codec(self._assigner.get_window_serializer())
+        self.state = KeyedState(context.state, context.clock, self.key_schema, window)
+        self._timers = KeyedTimers(context, self.state, window)
         self._emitted = RowOutput(
             self.schema_out,
             f"operator '{context.name}': {self.function_name}",
@@ -138,8 +142,10 @@ class RowWindow(Operator):
         self._event_time = self._assigner.is_event_time()
         self._evaluate = evaluator(window_function)
         self._contents = self._make_contents(reduce, aggregate)
-        self._contents.bind(self.state.table("window-contents", self._contents.kind))
-        self._in_flight = self.state.table("merging-window-set", "map") if self.merging else None
+        self._contents.bind(self.state, window)
+        self._in_flight = (
+            self.state.table("merging-window-set", Content("map", window, window)) if self.merging else None
+        )
         runtime = OperatorRuntimeContext(context, self.state)
         self._context = WindowContext(self.state, self._timers, runtime, context.clock.now_ms, self.merging)
         self._assigner_context = AssignerContext(context.clock.now_ms, runtime)
@@ -247,11 +253,9 @@ class RowWindow(Operator):
         While a window has contents its timers stand, and it is not late: the timer that ends it clears both.
         """
         state, contents = self.state, self._contents
-        rows = contents.table.rows.get(window)
-        if rows is None:
-            if self._cleanup_ms(window) <= self._timers.watermark_ms:
-                return False
-            rows = contents.table.rows[window] = {}
+        if window not in contents.table.rows and self._cleanup_ms(window) <= self._timers.watermark_ms:
+            return False
+        rows = contents.table.writable(window)
         new = contents.add_to(rows, state.current, row)
         if new:
             state.hold(state.current)
@@ -388,7 +392,7 @@ class RowWindow(Operator):
 
     def _windows_of_key(self) -> MergingWindowSet:
         assert self._in_flight is not None
-        return MergingWindowSet(self._in_flight.get(None, self.state.current) or {})
+        return MergingWindowSet(self._in_flight.edit(None, self.state.current) or {})
 
     def _keep(self, windows: MergingWindowSet) -> None:
         assert self._in_flight is not None
@@ -431,11 +435,15 @@ class RowWindow(Operator):
     # -- functions ----------------------------------------------------------------------------------------
 
     def _make_contents(self, reduce: Any, aggregate: Any) -> WindowContents:
-        if self._evictor is None and reduce is not None:
-            return ReducedContents(reduce)
-        if self._evictor is None and aggregate is not None:
-            return AggregatedContents(aggregate, converter(self.accumulator_type, "an accumulator"))
-        return WindowContents()
+        element = codec_of_schema(self.schema)
+        if self._evictor is not None:
+            return WindowContents(TimestampedValues(element))
+        if reduce is not None:
+            return ReducedContents(reduce, element)
+        if aggregate is not None:
+            convert = converter(self.accumulator_type, "an accumulator")
+            return AggregatedContents(aggregate, codec_of(self.accumulator_type), convert)
+        return WindowContents(element)
 
     def _combiner(self, reduce: Any, aggregate: Any) -> Callable[[list[Any]], list[Any]]:
         """What an evicting window does with the elements that stayed, before its window function."""

@@ -10,13 +10,13 @@ from flinkcore.errors import UnsupportedOperationError
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import OperatorContext
 from flinkcore.operators.functions import RuntimeContext
-from flinkcore.state.manager import StateManager
+from flinkcore.state.keyed import KeyedState
 
 
 class OperatorRuntimeContext(RuntimeContext):
     """The RuntimeContext of one operator in one subtask. state is None where the stream is not keyed."""
 
-    def __init__(self, context: OperatorContext, state: StateManager | None = None) -> None:
+    def __init__(self, context: OperatorContext, state: KeyedState | None = None) -> None:
         self._context = context
         self._state = state
 
@@ -66,7 +66,7 @@ class OperatorRuntimeContext(RuntimeContext):
     def get_aggregating_state(self, state_descriptor: Any) -> Any:
         return self._keyed(state_descriptor).get_aggregating_state(state_descriptor)
 
-    def _keyed(self, descriptor: Any) -> StateManager:
+    def _keyed(self, descriptor: Any) -> KeyedState:
         if self._state is None:
             self._refuse(descriptor)
         return self._state

@@ -54,10 +54,13 @@ class SessionWindow(WindowedAggregate):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self.time_ms = MIN_TIMESTAMP
-        self.sessions = SessionIndex()
+        # It is state: what was late stays late after a restore.
+        self.time_ms: int = context.state.field("time_ms", MIN_TIMESTAMP, lambda: self.time_ms)
+        self.sessions = context.state.part("sessions", SessionIndex)
+        self.state = context.state.part("values", self.accumulators, parent="sessions")  # by session slot
         self._different = DistinctIds()
-        self.state = self.accumulators()  # by session slot
+        if self.processing_time:
+            self._register_timer()
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         if self.processing_time:

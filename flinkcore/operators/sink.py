@@ -17,8 +17,7 @@ class SinkOperator(Operator):
     """Writes the records of one subtask.
 
     With checkpoints, what was written becomes visible when a checkpoint that holds it is complete (two-phase commit):
-    prepare_snapshot gathers it, snapshot_committables puts it into the checkpoint with all that is not committed yet,
-    notify_complete commits. What a checkpoint held that is never completed is committed with the next one. Without
+    prepare_snapshot gathers it, and all that is not committed yet is in the checkpoint; notify_complete commits. What a checkpoint held that is never completed is committed with the next one. Without
     checkpoints, it is committed as soon as the writer has finished it, and at the end of the input.
     Source: Flink, CommitterOperator, TwoPhaseCommitSinkFunction
 
@@ -48,6 +47,7 @@ class SinkOperator(Operator):
             )
         self._committer = self.sink.create_committer()
         self._may_have_leftovers = context.subtask_index == 0
+        self._restore_committables(context.state.items("committables", "split", self._snapshot_committables))
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         try:
@@ -84,7 +84,7 @@ class SinkOperator(Operator):
         if committables:
             self._prepared[checkpoint_id] = committables
 
-    def snapshot_committables(self) -> list[Any]:
+    def _snapshot_committables(self) -> list[Any]:
         """All that is not committed, as values of JSON: any subtask may commit any of it."""
         encode = self.sink.encode_committable
         return [encode(item) for committables in self._prepared.values() for item in committables]
@@ -113,7 +113,7 @@ class SinkOperator(Operator):
         if not self._context.checkpointing:
             self._commit_all()
 
-    def restore_committables(self, committables: Sequence[Any]) -> None:
+    def _restore_committables(self, committables: Sequence[Any]) -> None:
         """Commits what the restored checkpoint held, perhaps for the second time; after open(), before any record.
 
         ConfigurationError : the sink has no committer any more

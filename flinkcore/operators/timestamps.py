@@ -28,7 +28,7 @@ from flinkcore.time.timestamps import (
     timestamps_of_rows,
 )
 from flinkcore.time.watermark_spec import WatermarkStrategySpec
-from flinkcore.time.watermarks import WatermarkFacts, WatermarkTracker, make_generator
+from flinkcore.time.watermarks import WatermarkFacts, WatermarkTracker, make_generator, merged_snapshots
 
 
 class AssignTimestamps(Operator):
@@ -39,7 +39,8 @@ class AssignTimestamps(Operator):
     Source: Flink, TimestampsAndWatermarksOperator
     """
 
-    def __init__(self, spec: WatermarkStrategySpec, schema: Schema) -> None:
+    def __init__(self, spec: WatermarkStrategySpec, schema: Schema, of_split: bool = False) -> None:
+        self.of_split = of_split  # then the source snapshots and restores it, with the split
         self.spec = spec
         self.schema = schema
         self._column: int | None = None
@@ -69,6 +70,8 @@ class AssignTimestamps(Operator):
         self._bad = BadRecords.of(spec.on_bad_timestamp, context.metrics, out)
         self._future = BadRecords.of(spec.on_future, context.metrics, out)
         self._wake()
+        if not self.of_split:
+            self._restore(context.state.field("watermarks", None, self.snapshot, merged_snapshots))
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         rows = self._rows(batch)
@@ -101,11 +104,11 @@ class AssignTimestamps(Operator):
         self._wake()
 
     def snapshot(self) -> dict[str, Any]:
-        """What restore() needs, as plain data."""
+        """What goes into a checkpoint, as plain data."""
         return self._tracker.snapshot()
 
-    def restore(self, snapshot: dict[str, Any] | None) -> None:
-        """Goes on from snapshot(), right after open(). The last watermark is emitted again, so that records that were
+    def _restore(self, snapshot: dict[str, Any] | None) -> None:
+        """Goes on from snapshot(). The last watermark is emitted again, so that records that were
         late are late again. None: begins anew."""
         watermark_ms = self.restore_tracker(snapshot)
         if watermark_ms is not None:

@@ -12,7 +12,7 @@ from flinkcore.operators.functions import ProcessAllWindowFunction, ProcessWindo
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.state.descriptors import StateDescriptor
 from flinkcore.state.interfaces import KeyedStateStore
-from flinkcore.state.manager import StateManager
+from flinkcore.state.keyed import KeyedState
 from flinkcore.time.assigners import WindowAssigner
 from flinkcore.time.triggers import Trigger
 
@@ -22,7 +22,7 @@ class WindowContext(ProcessWindowFunction.Context, ProcessAllWindowFunction.Cont
 
     def __init__(
         self,
-        state: StateManager,
+        state: KeyedState,
         timers: KeyedTimers,
         global_state: KeyedStateStore,
         now_ms: Callable[[], int],
@@ -53,7 +53,7 @@ class WindowContext(ProcessWindowFunction.Context, ProcessAllWindowFunction.Cont
 class _WindowStateStore(KeyedStateStore):
     """State of the current key and window."""
 
-    def __init__(self, state: StateManager, context: WindowContext, merging: bool) -> None:
+    def __init__(self, state: KeyedState, context: WindowContext, merging: bool) -> None:
         self._state = state
         self._context = context
         self._merging = merging
@@ -94,7 +94,7 @@ class TriggerContext(Trigger.OnMergeContext):
     merged : the windows that have just become `window`, during on_merge
     """
 
-    def __init__(self, state: StateManager, timers: KeyedTimers, context: OperatorContext) -> None:
+    def __init__(self, state: KeyedState, timers: KeyedTimers, context: OperatorContext) -> None:
         self.window: Any = None
         self.merged: list[Any] = []
         self._state = state

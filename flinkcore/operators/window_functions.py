@@ -17,32 +17,42 @@ from flinkcore.operators.functions import (
     as_reduce_function,
 )
 from flinkcore.operators.window_contexts import WindowContext
-from flinkcore.state.table import Table
+from flinkcore.state.codec import Codec
+from flinkcore.state.content import Content
+from flinkcore.state.keyed import KeyedState
+from flinkcore.state.table import Rows, Table
 
 #: A window function in one shape: (key, window, context, elements) -> results.
 Evaluate = Callable[[Any, Any, WindowContext, list[Any]], "Iterable[Any] | None"]
 
 
 class WindowContents:
-    """The elements of windows, by state window and group id: all of them."""
+    """The elements of windows, by state window and group id: all of them.
+
+    element : codec of an element, as the window keeps it
+    """
 
     kind = "list"
+    table: Table
 
-    def bind(self, table: Table) -> None:
-        """The table to keep them in; called when the operator opens."""
-        self.table = table
-        self._hold = table._hold
+    def __init__(self, element: Codec) -> None:
+        self._element = element
+
+    def bind(self, state: KeyedState, window: Codec) -> None:
+        """Makes the table to keep them in; called when the operator opens. window : codec of windows"""
+        content = Content(self.kind, self._element, owned=self.kind == "list")
+        self.table = state.table("window-contents", content, window)
+        self._hold = state.hold
 
     def add(self, window: Any, group_id: int, row: Any) -> None:
         """Adds an element to a window."""
-        rows = self.table.rows.get(window)
-        if rows is None:
-            rows = self.table.rows[window] = {}
-        if self.add_to(rows, group_id, row):
+        if self.add_to(self.table.writable(window), group_id, row):
             self._hold(group_id)
 
-    def add_to(self, rows: dict[int, Any], group_id: int, row: Any) -> bool:
-        """Adds an element to `rows`, which are those of a window; True when it is the first of its key."""
+    def add_to(self, rows: Rows, group_id: int, row: Any) -> bool:
+        """Adds an element to the writable rows of a window; True when it is the first of its key."""
+        if rows.touched is not None and group_id not in rows.touched:
+            self.table.touch(rows, group_id)
         found = rows.get(group_id)
         if found is None:
             rows[group_id] = [row]
@@ -60,7 +70,7 @@ class WindowContents:
 
     def merge(self, target: Any, sources: Iterable[Any], group_id: int) -> None:
         """The contents of `sources` become part of those of `target`."""
-        merged = self.table.get(target, group_id)
+        merged = self.table.edit(target, group_id)
         for source in sources:
             found = self.table.take(source, group_id)
             if found is not None:
@@ -75,7 +85,9 @@ class WindowContents:
 class _Combined(WindowContents):
     """One value per window."""
 
-    def add_to(self, rows: dict[int, Any], group_id: int, row: Any) -> bool:
+    def add_to(self, rows: Rows, group_id: int, row: Any) -> bool:
+        if rows.touched is not None and group_id not in rows.touched:
+            self.table.touch(rows, group_id)
         found = rows.get(group_id)
         rows[group_id] = self._combined(found, row)
         return found is None
@@ -89,13 +101,16 @@ class ReducedContents(_Combined):
 
     kind = "reducing"
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, element: Codec) -> None:
+        super().__init__(element)
         self._reduce: Any = as_reduce_function(function).reduce if hasattr(function, "reduce") else function
 
     def _merged(self, one: Any, other: Any) -> Any:
         return self._reduce(one, other)
 
-    def add_to(self, rows: dict[int, Any], group_id: int, row: Any) -> bool:
+    def add_to(self, rows: Rows, group_id: int, row: Any) -> bool:
+        if rows.touched is not None and group_id not in rows.touched:
+            self.table.touch(rows, group_id)
         found = rows.get(group_id)
         if found is None:
             rows[group_id] = detached(row)  # the element may lie in other windows, too
@@ -115,7 +130,10 @@ class AggregatedContents(_Combined):
 
     kind = "aggregating"
 
-    def __init__(self, function: AggregateFunction, convert: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self, function: AggregateFunction, accumulator: Codec, convert: Callable[[Any], Any] | None = None
+    ) -> None:
+        super().__init__(accumulator)
         self._function = function
         self._convert = convert
 
@@ -124,7 +142,9 @@ class AggregatedContents(_Combined):
         if before is None:
             before = function.create_accumulator()
         after = function.add(row, before)
-        if after is None and before is not None:  # a window without an accumulator gives no result, as in Flink
+        if (
+            after is None and before is not None
+        ):  # a window without an accumulator gives no result, as in Flink
             raise TypeError(f"add returned None for the accumulator {before!r}; does it lack a return?")
         return after if self._convert is None else self._convert(after)
 

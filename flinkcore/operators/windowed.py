@@ -10,15 +10,17 @@ import pyarrow as pa
 
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import BYTES, Column
-from flinkcore._native.group import GroupIndex
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import DataError, SchemaError
 from flinkcore.expr.aggregate import AggregateCall, Aggregation
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
+from flinkcore.state.keys import KeyIndex
+from flinkcore.state.parts import KEYS
 
 WINDOW_START, WINDOW_END = "window_start", "window_end"
 WINDOW_TYPE = pa.timestamp("ms")
+_ONE_KEY = Schema(["key"], [pa.int64()], "value")
 
 
 class WindowedAggregate(Operator):
@@ -60,9 +62,10 @@ class WindowedAggregate(Operator):
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
         self.aggregation = Aggregation(self.calls, context.clock.now_ms, merges=self.merges)
-        self._arrived = 0
         # A stream without a key has one key of its own making, an int64.
-        self.index = GroupIndex(self.key_schema.kinds or (1,))
+        schema = self.key_schema if len(self.key_schema) else _ONE_KEY
+        self.index = context.state.part(KEYS, lambda: KeyIndex(schema))
+        self._arrived: int = context.state.field("arrived", 0, lambda: self._arrived, max)
         self._overflows = 0
 
     def accumulators(self) -> Accumulators:

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flinkcore import faultpoint
+from flinkcore.checkpoint.alignment import Action, Alignment, Barrier, on_abort, on_barrier, on_end
 from flinkcore.time import MAX_WATERMARK
 from flinkcore.time.combine import ChannelWatermarks
 
@@ -19,6 +21,7 @@ class ElementKind(enum.IntEnum):
     WATERMARK = 2  # payload: int milliseconds
     IDLE = 3  # payload: bool
     END = 4  # no element follows
+    BARRIER = 5  # payload: Barrier
 
 
 Element = tuple[ElementKind, Any]
@@ -70,7 +73,7 @@ class Channel:
 
 
 class InputGate:
-    """The channels into one subtask, read in turn, their watermarks combined by minimum.
+    """The channels into one subtask, read in turn, their watermarks combined by minimum, their barriers aligned.
 
     poll() gives what the task has to do next, as (kind, payload, input index):
 
@@ -78,6 +81,7 @@ class InputGate:
         WATERMARK  the combined watermark in milliseconds, or None when it did not advance
         IDLE       (combined watermark or None, combined idleness or None), to be acted on in this order
         END        True when all channels have ended
+        BARRIER    the barrier that all channels have given by now, or None while some have not
     """
 
     def __init__(
@@ -88,11 +92,14 @@ class InputGate:
         self.names = list(names)  # "operator (subtask)" that feeds each channel
         self.watermarks = ChannelWatermarks(len(self.channels))
         self.channels_open = len(self.channels)
+        self._alignment = Alignment(len(self.channels))
+        self._blocked: frozenset[int] = frozenset()
+        self._aligned: Barrier | None = None  # complete, to be given by the next poll
         self._next = 0
 
     def ready_channels(self) -> list[int]:
-        """Positions of the channels that hold something; for executors that choose the order."""
-        return [i for i, channel in enumerate(self.channels) if len(channel)]
+        """Positions of the channels that hold something to be read now; for executors that choose the order."""
+        return [i for i, channel in enumerate(self.channels) if len(channel) and i not in self._blocked]
 
     def poll(
         self, choose: Callable[[Sequence[int]], int] | None = None
@@ -101,16 +108,34 @@ class InputGate:
 
         choose : picks one of the ready channels' positions; by default they take turns
         """
+        if self._aligned is not None:
+            barrier, self._aligned = self._aligned, None
+            return ElementKind.BARRIER, barrier, 0
         if choose is not None:
             ready = self.ready_channels()
             return self._take(choose(ready)) if ready else None
         count = len(self.channels)
         for step in range(count):
             position = (self._next + step) % count
-            if len(self.channels[position]):
+            if len(self.channels[position]) and position not in self._blocked:
                 self._next = (position + 1) % count
                 return self._take(position)
         return None
+
+    def expect(self, barrier: Barrier) -> None:
+        """A barrier that comes out of no channel: they have ended, or will end without it."""
+        self._align(on_barrier(self._alignment, None, barrier), barrier)
+
+    def abort(self, checkpoint_id: int) -> None:
+        """The checkpoint was given up: channels are not held back for it any more."""
+        self._alignment = on_abort(self._alignment, checkpoint_id)
+        self._blocked = self._alignment.blocked
+
+    def _align(self, step: tuple[Alignment, Action], barrier: Barrier | None) -> None:
+        self._alignment, action = step
+        self._blocked = self._alignment.blocked
+        if action is Action.SNAPSHOT:
+            self._aligned = barrier
 
     def _take(self, position: int) -> tuple[ElementKind, Any, int] | None:
         element = self.channels[position].take()
@@ -118,8 +143,11 @@ class InputGate:
         kind, payload = element
         if kind is ElementKind.BATCH:
             return kind, payload, self.input_indices[position]
+        if kind is ElementKind.BARRIER:
+            return self._take_barrier(position, payload)
         if kind is ElementKind.END:
             self.channels_open -= 1
+            self._align(on_end(self._alignment, position), self._alignment.barrier)
             return kind, self.channels_open == 0, 0
         if kind is ElementKind.WATERMARK and payload == MAX_WATERMARK:
             watermark_ms, idle = self.watermarks.on_finished(position)
@@ -127,3 +155,10 @@ class InputGate:
         if kind is ElementKind.WATERMARK:
             return kind, self.watermarks.on_watermark(position, payload), 0
         return kind, self.watermarks.on_idle(position, payload), 0
+
+    def _take_barrier(self, position: int, barrier: Barrier) -> tuple[ElementKind, Any, int]:
+        if not self._alignment.arrived:
+            faultpoint.reached("barrier.received")
+        self._alignment, action = on_barrier(self._alignment, position, barrier)
+        self._blocked = self._alignment.blocked
+        return ElementKind.BARRIER, barrier if action is Action.SNAPSHOT else None, 0

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dataclasses import dataclass, field
+
 from flinkcore import options
+from flinkcore.checkpoint.assignment import Restoration, key_group_range
 from flinkcore.connectors.base import SplitEnumerator
 from flinkcore.errors import ConfigurationError, FlinkcoreError, SchemaError, UserFunctionError
 from flinkcore.graph.job_graph import Chain, Connection, JobGraph, Node
@@ -19,8 +22,9 @@ from flinkcore.runtime.routing import (
     channel_target,
     reachable_subtasks,
 )
-from flinkcore.runtime.source_driver import SharedEnumerator, SourceDriver
+from flinkcore.runtime.source_driver import SharedEnumerator, SourceDriver, restored_enumerator
 from flinkcore.runtime.task import OperatorRunner, Task
+from flinkcore.state.manager import StateManager
 from flinkcore.time.clock import Clock
 
 # Two exchanges between 300 subtasks each. More of them take minutes to connect, and help nobody in one process.
@@ -29,9 +33,31 @@ CHANNELS_MAX = 200_000
 Channels = dict[tuple[Connection, int, int], Channel]  # (edge, subtask of the source, subtask of the target)
 
 
-def deploy(graph: JobGraph, clock: Clock, interrupted: Callable[[], bool] = lambda: False) -> list[Task]:
+@dataclass(frozen=True)
+class RunFacts:
+    """What is the same for all tasks of one start of a job.
+
+    checkpointing : snapshots are made periodically;  attempt : how often the job was started anew after a failure
+    """
+
+    restoration: Restoration = field(default_factory=Restoration)
+    job_id: str = ""
+    checkpointing: bool = False
+    attempt: int = 0
+
+
+def deploy(
+    graph: JobGraph,
+    clock: Clock,
+    interrupted: Callable[[], bool] = lambda: False,
+    run: RunFacts | None = None,
+) -> list[Task]:
     """The tasks of a job, sources first. Enumerators are created here, so that a source that cannot be read
-    fails before anything runs."""
+    fails before anything runs. Restored state is read when the tasks open.
+
+    run : what the tasks go on from, and whose they are; None for a job that starts afresh and is not checkpointed
+    """
+    run = run or RunFacts()
     capacity = graph.config.get(options.CHANNEL_BATCHES)
     channels: Channels = {}
     for node in graph.nodes:
@@ -49,24 +75,28 @@ def deploy(graph: JobGraph, clock: Clock, interrupted: Callable[[], bool] = lamb
                             f"in one process; lower the parallelism (there is one thread for each subtask)"
                         )
     enumerators = {
-        node: SharedEnumerator(_enumerator(node), node.parallelism)
+        node: SharedEnumerator(_enumerator(node, run.restoration), node.parallelism)
         for node in graph.nodes
         if node.transformation.source is not None
     }
     return [
-        _Deployment(graph, chain, index, clock, channels, enumerators, interrupted).task
+        _Deployment(graph, chain, index, clock, channels, enumerators, interrupted, run).task
         for chain in graph.chains
         for index in range(chain.parallelism)
     ]
 
 
-def _enumerator(node: Node) -> SplitEnumerator:
-    """The enumerator of a source. UserFunctionError when the user's source cannot make it."""
+def _enumerator(node: Node, restoration: Restoration) -> SplitEnumerator:
+    """The enumerator of a source, a new one or a restored one. UserFunctionError when the source cannot make it."""
     source = node.transformation.source
     assert source is not None
-    method = f"{type(source).__name__}.create_enumerator"
+    stored = restoration.enumerators.get(node.operator_id)
+    method = f"{type(source).__name__}.{'create' if stored is None else 'restore'}_enumerator"
     try:
-        enumerator = source.create_enumerator(node.parallelism)
+        if stored is None:
+            enumerator = source.create_enumerator(node.parallelism)
+        else:
+            enumerator = restored_enumerator(source, node.parallelism, stored)
     except FlinkcoreError:
         raise
     except Exception as error:
@@ -90,7 +120,9 @@ class _Deployment:
         channels: Channels,
         enumerators: dict[Node, SharedEnumerator],
         interrupted: Callable[[], bool],
+        run: RunFacts,
     ) -> None:
+        self.run = run
         self.graph = graph
         self.chain = chain
         self.index = index
@@ -104,6 +136,7 @@ class _Deployment:
         if chain.head.transformation.source is None:
             self.task.gate = self._gate(chain.head)
         self.task.runners = [runners[node] for node in chain.nodes]
+        self.task.was_over = all((node.operator_id, index) in run.restoration.over for node in chain.nodes)
 
     def _runner(self, node: Node, runners: dict[Node, OperatorRunner]) -> OperatorRunner:
         main: list[Target] = []
@@ -124,14 +157,23 @@ class _Deployment:
             timers=runner,
             config=self.graph.config,
             metrics=metrics,
+            state=self._state(node),
             subtask_index=self.index,
             parallelism=node.parallelism,
             max_parallelism=node.max_parallelism,
             operator_id=node.operator_id,
             job_name=self.graph.name,
             interrupted=self.interrupted,
+            job_id=self.run.job_id,
+            checkpointing=self.run.checkpointing,
+            attempt=self.run.attempt,
         )
+        runner.restored = self.run.restoration.states.get((node.operator_id, self.index))
         return runner
+
+    def _state(self, node: Node) -> StateManager:
+        groups = key_group_range(node.max_parallelism, node.parallelism, self.index)
+        return StateManager(node.name, groups, node.max_parallelism)
 
     def _operator(self, node: Node) -> Operator:
         transformation = node.transformation

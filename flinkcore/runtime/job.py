@@ -4,19 +4,31 @@
 from __future__ import annotations
 
 import enum
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Protocol
 
-from flinkcore.errors import FlinkcoreError, JobCancelledError, JobExecutionError, described
+from flinkcore.errors import (
+    CheckpointError,
+    FlinkcoreError,
+    JobCancelledError,
+    JobExecutionError,
+    StateMigrationError,
+    described,
+)
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import OperatorContext
 from flinkcore.operators.timestamps import AssignTimestamps
+from flinkcore.runtime.coordinator import CheckpointStats, Coordinator
 from flinkcore.runtime.task import OperatorRunner, Task
 from flinkcore.time.clock import Clock
 from flinkcore.time.watermarks import WatermarkFacts
+
+log = logging.getLogger(__name__)
 
 # How long the main thread waits without a look at signals. Some libraries (Polars) install handlers that do not
 # interrupt a wait, and Ctrl-C would be heard only at its end.
@@ -28,9 +40,18 @@ class JobStatus(enum.Enum):
 
     CREATED = "CREATED"
     RUNNING = "RUNNING"
+    RESTARTING = "RESTARTING"
     FAILED = "FAILED"
     CANCELED = "CANCELED"
     FINISHED = "FINISHED"
+
+
+class Attempt(Protocol):
+    """One start of the tasks of a job."""
+
+    @property
+    def coordinator(self) -> Coordinator: ...
+    def wake_all(self) -> None: ...
 
 
 class JobListener(Protocol):
@@ -48,6 +69,8 @@ class JobRun:
         self.graph = graph
         self.clock = clock
         self.tasks: list[Task] = []
+        self.attempt: Attempt | None = None  # the current one
+        self.restarts = 0
         self.status = JobStatus.CREATED
         self.failure: BaseException | None = None
         self.started_ns = clock.now_ns()
@@ -79,6 +102,10 @@ class JobRun:
         """(context, counts) of each operator in each subtask, in the order of the graph."""
         return [(runner.context, runner.metrics) for runner in self.runners()]
 
+    def checkpoint_stats(self) -> list[CheckpointStats]:
+        """What the checkpoints took that completed since the last start, the newest last."""
+        return [] if self.attempt is None else list(self.attempt.coordinator.stats)
+
     def count(self, name: str) -> int:
         """The sum over all operators of one of their named counts, or of late_dropped."""
         if name == "late_dropped":
@@ -108,6 +135,20 @@ class JobRun:
                 context = runner.context
                 waiting[f"{context.name} ({context.subtask_index + 1}/{context.parallelism})"] = what
         return waiting
+
+    # -- savepoints ---------------------------------------------------------------------------------------
+
+    def savepoint(self, folder: str | None = None, *, stop: bool = False, drain: bool = False) -> Future[str]:
+        """Writes a savepoint while the job runs. -> its path, or what failed
+
+        folder : where, None for execution.checkpointing.savepoint-dir;  stop : the job ends with it, and has then
+            FINISHED;  drain : before that all event time passes, as at the end of a bounded input
+        """
+        if self.attempt is None or not self.is_running:
+            failed: Future[str] = Future()
+            failed.set_exception(CheckpointError(f"job '{self.name}' does not run; there is no state to save"))
+            return failed
+        return self.attempt.coordinator.savepoint(folder, stop or drain, drain)
 
     # -- stopping -----------------------------------------------------------------------------------------
 
@@ -172,16 +213,36 @@ class JobRun:
             self._ended.set()
             self._call_back()
 
-    def failed(self, task: Task, error: BaseException) -> None:
-        """The first failure decides; what fails after it is a consequence."""
+    def failed(self, task: Task | None, error: BaseException) -> None:
+        """The first failure decides; what fails after it is a consequence. task : None when it was none's."""
         if self.failure is None and not self.cancelled.is_set():
-            where = task.current.context.name if task.current is not None else task.name
             text = str(error) if isinstance(error, FlinkcoreError) else described(error)
-            if f"operator '{where}'" not in text:
-                text = f"operator '{where}': {text}"
-            failure = JobExecutionError(f"job '{self.name}' failed in {task.label}\n{text}")
+            place = ""
+            if task is not None:
+                where = task.current.context.name if task.current is not None else task.name
+                if f"operator '{where}'" not in text:
+                    text = f"operator '{where}': {text}"
+                place = f" in {task.label}"
+            failure = JobExecutionError(f"job '{self.name}' failed{place}\n{text}")
             failure.__cause__ = error
             self.failure = failure
+
+    @property
+    def failed_for_good(self) -> bool:
+        """Whether the failure is one that starting again cannot mend."""
+        cause = None if self.failure is None else self.failure.__cause__
+        return isinstance(cause, StateMigrationError) or not isinstance(cause, Exception)
+
+    def restarting(self, delay_ms: int) -> None:
+        """The job starts again after a while; what failed is told to the log."""
+        log.warning("%s\njob '%s' starts again in %d ms", self.failure, self.name, delay_ms)
+        self.status = JobStatus.RESTARTING
+        self.restarts += 1
+
+    def restarted(self) -> None:
+        """The tasks run again."""
+        self.failure = None
+        self.status = JobStatus.RUNNING
 
 
 listeners: list[JobListener] = []

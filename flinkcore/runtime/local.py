@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
-from flinkcore.errors import ConfigurationError
+from flinkcore.errors import ConfigurationError, JobCancelledError
 from flinkcore.graph.job_graph import JobGraph
+from flinkcore.runtime.coordinator import Job
 from flinkcore.runtime.deploy import deploy
 from flinkcore.runtime.job import JobRun
+from flinkcore.runtime.recovery import Recovery
+from flinkcore.runtime.restart import RestartStrategy, restart_strategy
 from flinkcore.runtime.task import Progress, Task
 from flinkcore.time.clock import Clock, SystemClock
 
@@ -20,53 +24,143 @@ PARK_S_MAX = 0.5
 SOURCE_PAUSE_S = 0.002
 
 
+# How many threads write snapshots: one more than cores would only take time from the tasks.
+WRITERS = 2
+
+
 def execute(graph: JobGraph, clock: Clock | None = None) -> JobRun:
-    """Starts a job in threads of this process and returns at once."""
+    """Starts a job in threads of this process and returns at once.
+
+    What cannot be restored is said here, before anything runs; a job that fails later starts again as its restart
+    strategy says, from its newest complete checkpoint.
+    """
     job = JobRun(graph, clock or SystemClock())
-    job.tasks = deploy(graph, job.clock, lambda: job.cancelled.is_set() or job.failure is not None)
-    workers = [_Worker(job, task) for task in job.tasks]
-
-    def wake_all() -> None:
-        for worker in workers:
-            worker.wake()
-
-    by_task = {worker.task: worker for worker in workers}
-    for worker in workers:
-        for channel in worker.task.channels_out:
-            channel.wake_producer = worker.wake
-        if worker.task.gate is not None:
-            for channel in worker.task.gate.channels:
-                channel.wake_consumer = by_task[worker.task].wake
-    job.started(wake_all)
+    recovery = Recovery(graph, job.job_id)
+    strategy = restart_strategy(graph.config)
+    attempt = _Attempt(job, recovery)
+    job.started(lambda: job.attempt.wake_all())
     threading.Thread(
-        target=_supervise, args=(job, workers), name=f"{graph.name} supervisor", daemon=True
+        target=_supervise, args=(job, recovery, strategy, attempt), name=f"{graph.name} supervisor", daemon=True
     ).start()
     return job
 
 
-def _supervise(job: JobRun, workers: list[_Worker]) -> None:
-    """Opens nothing and processes nothing: starts the threads, waits for them, and says how the job ended."""
-    started = 0
+def _supervise(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attempt: _Attempt) -> None:
+    """Runs the tasks, again and again if need be, and says how the job ended."""
     try:
-        for worker in workers:
-            worker.start()
-            started += 1
-    except RuntimeError as error:  # the system has no more threads
-        failed = workers[started].task
-        text = f"{len(workers)} tasks need a thread each, and there were {started}: {error}; lower the parallelism"
-        job.failed(failed, ConfigurationError(text))
-        job._wake()
-    for worker in workers[:started]:
-        worker.join()
-    job.ended()
+        while True:
+            attempt.run()
+            if job.failure is None or job.cancelled.is_set():
+                return
+            delay_ms = None if job.failed_for_good else strategy.on_failure(job.clock.now_ms())
+            if recovery.distrusts(job.failure.__cause__):
+                delay_ms = 0
+            if delay_ms is None:
+                return
+            job.restarting(delay_ms)
+            if job.cancelled.wait(delay_ms / 1000):
+                return
+            job.restarted()
+            try:
+                recovery.to_latest(attempt.coordinator)
+                attempt = _Attempt(job, recovery)
+            except Exception as error:
+                job.failed(None, error)
+                return
+    finally:
+        recovery.close(job.cancelled.is_set(), job.failure is not None)
+        job.ended()
+
+
+class _Attempt:
+    """One start of the tasks of a job, with what writes their snapshots."""
+
+    def __init__(self, job: JobRun, recovery: Recovery) -> None:
+        self.job = job
+        self.stopped = False
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix=f"{job.name} snapshots")
+        job.tasks = deploy(job.graph, job.clock, self.interrupted, recovery.facts(job.restarts))
+        self.workers = {task: _Worker(self, task) for task in job.tasks}
+        self.coordinator = recovery.coordinator(
+            job.tasks, job.clock, self._submit, lambda task: self.workers[task].wake(), self._fail, self._stop
+        )
+        job.attempt = self
+        for task, worker in self.workers.items():
+            task.listener = self.coordinator
+            for channel in task.channels_out:
+                channel.wake_producer = worker.wake
+            if task.gate is not None:
+                for channel in task.gate.channels:
+                    channel.wake_consumer = worker.wake
+
+    def interrupted(self) -> bool:
+        return self.stopped or self.job.cancelled.is_set() or self.job.failure is not None
+
+    def wake_all(self) -> None:
+        for worker in self.workers.values():
+            worker.wake()
+        self.coordinator.on_event()
+
+    def run(self) -> None:
+        """Until the tasks have finished, or the job is cancelled or has failed."""
+        started: list[_Worker] = []
+        for worker in self.workers.values():
+            try:
+                worker.start()
+            except RuntimeError as error:  # the system has no more threads
+                text = f"{len(self.workers)} tasks need a thread each, and there were {len(started)}: {error}; " \
+                    "lower the parallelism"
+                self.job.failed(worker.task, ConfigurationError(text))
+                self.wake_all()
+                break
+            started.append(worker)
+        self._coordinate(started)
+        for worker in started:
+            worker.join()
+        self._writers.shutdown(wait=True, cancel_futures=True)
+        self.coordinator.close(self.job.failure or JobCancelledError(f"job '{self.job.name}' has ended"))
+
+    def _coordinate(self, workers: list[_Worker]) -> None:
+        """Steps the coordinator while tasks run."""
+        coordinator, awake = self.coordinator, threading.Event()
+        coordinator.on_event = awake.set
+        while any(worker.is_alive() for worker in workers):
+            awake.clear()
+            if self.interrupted():
+                return
+            if coordinator.step():
+                continue
+            wake_ms = coordinator.next_wake_ms()
+            pause_s = PARK_S_MAX if wake_ms is None else (wake_ms - self.job.clock.now_ms()) / 1000
+            awake.wait(max(0.0, min(PARK_S_MAX, pause_s)))
+
+    def _submit(self, work: Job) -> None:
+        def run() -> None:
+            try:
+                for _ in work:
+                    pass
+            except BaseException as error:
+                self._fail(error)
+
+        self._writers.submit(run)
+
+    def _fail(self, error: BaseException) -> None:
+        self.job.failed(None, error)
+        self.wake_all()
+
+    def _stop(self) -> None:
+        """The savepoint that ends the job is complete."""
+        self.stopped = True
+        self.wake_all()
 
 
 class _Worker(threading.Thread):
     """Steps one task until it is finished, the job is cancelled, or something failed."""
 
-    def __init__(self, job: JobRun, task: Task) -> None:
+    def __init__(self, attempt: _Attempt, task: Task) -> None:
         super().__init__(name=task.label, daemon=True)
-        self.job = job
+        self.attempt = attempt
+        self.job = attempt.job
         self.task = task
         self._awake = threading.Event()
 
@@ -81,15 +175,15 @@ class _Worker(threading.Thread):
             self._loop()
         except BaseException as error:
             job.failed(task, error)
-            job._wake()
+            self.attempt.wake_all()
         finally:
             for failure in task.close():
                 job.failed(task, failure)
+            self.attempt.coordinator.on_event()  # it runs as long as tasks do
 
     def _loop(self) -> None:
-        job, task, awake = self.job, self.task, self._awake
-        stopped = job.cancelled.is_set
-        while not stopped() and job.failure is None:
+        task, awake = self.task, self._awake
+        while not self._interrupted():
             awake.clear()  # before the step, so that no wake is lost
             progress = task.step(timeout_ms=self._timeout_ms())
             if progress is Progress.FINISHED:
@@ -98,6 +192,13 @@ class _Worker(threading.Thread):
                 awake.wait(self._pause_s())
             elif progress is Progress.BLOCKED:
                 awake.wait(PARK_S_MAX)
+
+    def _interrupted(self) -> bool:
+        """Whether to stop here: what a stopping savepoint committed is still to be done."""
+        attempt = self.attempt
+        if attempt.stopped and not self.task.requests:
+            return True
+        return self.job.cancelled.is_set() or self.job.failure is not None
 
     def _timeout_ms(self) -> int:
         """How long a source may wait for its next record: not beyond the task's next timer."""

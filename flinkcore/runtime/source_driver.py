@@ -125,7 +125,7 @@ def restored_enumerator(source: Source, parallelism: int, snapshot: Any) -> Spli
 
 
 def merged_readers(readers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """SourceDriver.reader_snapshot() for each reader of a job with another parallelism: the slowest that had not
+    """SourceDriver's snapshot for each reader of a job with another parallelism: the slowest that had not
     finished decides."""
     marks = [reader["watermark_ms"] for reader in readers if not reader["finished"]]
     return {"watermark_ms": None if None in marks or not marks else min(marks), "finished": False, "next": 0}
@@ -172,7 +172,7 @@ class SourceDriver(Operator):
         self.source = source
         self.watermarks = watermarks
         self.finished = False
-        self._enumerator = enumerator
+        self.enumerator = enumerator
         self._splits_max = source.splits_at_once or (
             1 if source.boundedness is Boundedness.BOUNDED else 2**31
         )
@@ -193,6 +193,9 @@ class SourceDriver(Operator):
             parallelism=context.parallelism,
             interrupted=context.interrupted,
         )
+        splits = context.state.items("splits", "split", self._snapshot)
+        reader = context.state.field("reader", None, self._reader_snapshot, merged_readers)
+        self._restore(splits, reader)
 
     def poll(self, timeout_ms: int) -> bool:
         """Reads at most one batch and sends it on; False when there was nothing to read now.
@@ -201,7 +204,7 @@ class SourceDriver(Operator):
         """
         self._open_splits()
         if not self._active:
-            self.finished = self._enumerator.is_finished()
+            self.finished = self.enumerator.is_finished()
             return False
         count = len(self._active)
         for step in range(count):
@@ -238,9 +241,9 @@ class SourceDriver(Operator):
 
     def prepare_snapshot(self, checkpoint_id: int) -> None:
         """The subtask is at its barrier: splits that it gets from now on are not in its snapshot."""
-        self._enumerator.subtask_snapshotted(checkpoint_id, self.context.subtask_index)
+        self.enumerator.subtask_snapshotted(checkpoint_id, self.context.subtask_index)
 
-    def snapshot(self) -> list[Any]:
+    def _snapshot(self) -> list[Any]:
         """The splits that are being read, at their positions, as values of JSON: any subtask may go on with any."""
         return [
             [
@@ -250,12 +253,12 @@ class SourceDriver(Operator):
             for active in self._active
         ]
 
-    def reader_snapshot(self) -> dict[str, Any]:
+    def _reader_snapshot(self) -> dict[str, Any]:
         """What is not about one split, as a value of JSON; see merged_readers."""
         return {"watermark_ms": self.combined.snapshot(), "finished": self.finished, "next": self._next}
 
-    def restore(self, splits: Sequence[Any], reader: dict[str, Any] | None = None) -> None:
-        """Goes on from snapshot() and reader_snapshot(), right after open(): opens all the splits, which were read at
+    def _restore(self, splits: Sequence[Any], reader: dict[str, Any] | None = None) -> None:
+        """Goes on from _snapshot() and _reader_snapshot(): opens all the splits, which were read at
         the same time before, and emits the watermark that had been reached.
 
         ConnectorError : what a split was cut from has changed
@@ -273,7 +276,7 @@ class SourceDriver(Operator):
 
     def next_wake_ms(self) -> int | None:
         """When to look again although nothing else happens: new splits may have come by then."""
-        return self._enumerator.next_poll_ms()
+        return self.enumerator.next_poll_ms()
 
     def watermark_facts(self) -> dict[str, WatermarkFacts]:
         """Per split: what its watermark stands on. Empty when watermarks are assigned further on."""
@@ -294,7 +297,7 @@ class SourceDriver(Operator):
 
     def close(self) -> None:
         with ExitStack() as closing:  # the rest is closed even if one of them raises
-            closing.callback(self._enumerator.close)
+            closing.callback(self.enumerator.close)
             while self._active:
                 active = self._active.pop()
                 if active.assign is not None:
@@ -303,7 +306,7 @@ class SourceDriver(Operator):
 
     def _open_splits(self) -> None:
         while len(self._active) < self._splits_max:
-            split = self._enumerator.next_split(self.context.subtask_index, self.context.clock.now_ms())
+            split = self.enumerator.next_split(self.context.subtask_index, self.context.clock.now_ms())
             if split is None:
                 return
             self._check_split(split)
@@ -320,7 +323,7 @@ class SourceDriver(Operator):
         active = _ActiveSplit(split, reader, None)
         self._active.append(active)  # first of all: what fails from here on closes the reader
         if self.watermarks is not None:
-            active.assign = AssignTimestamps(self.watermarks, self.source.schema)
+            active.assign = AssignTimestamps(self.watermarks, self.source.schema, of_split=True)
             active.assign.open(self.context, _SplitOutput(self, split.split_id))
             self.combined.add(split.split_id, active.assign.restore_tracker(assigned))
 

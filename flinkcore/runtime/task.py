@@ -8,16 +8,20 @@ under threads and under a simulation alike.
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, Protocol
 
+from flinkcore import faultpoint
+from flinkcore.checkpoint.alignment import Barrier
 from flinkcore.columnar.batch import Batch
-from flinkcore.errors import JobCancelledError, UserFunctionError
+from flinkcore.errors import FlinkcoreError, JobCancelledError, UserFunctionError
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.runtime.channel import Channel, ElementKind, InputGate
 from flinkcore.runtime.routing import OperatorOutput
 from flinkcore.runtime.source_driver import SourceDriver
+from flinkcore.state.part import FrozenState, RestoredState
 from flinkcore.time import MAX_WATERMARK
 from flinkcore.time.clock import Clock
 
@@ -29,6 +33,39 @@ class Progress(enum.Enum):
     IDLE = "idle"  # nothing to do until an input arrives or a timer is due
     BLOCKED = "blocked"  # a channel it writes to is full
     FINISHED = "finished"  # it will never do anything again
+
+
+class Request(enum.Enum):
+    """What the checkpoint coordinator asks of a task."""
+
+    TRIGGER = "trigger"  # a barrier that no channel will bring: payload Barrier
+    COMPLETE = "complete"  # a checkpoint is complete: payload its id
+    ABORT = "abort"  # ... or given up
+    RELEASE = "release"  # a snapshot is written, or will not be: payload [FrozenState]
+    RESUME = "resume"  # the savepoint behind which the source stopped has failed
+    DRAIN = "drain"  # the source reads no more, as if its input had ended
+
+
+class CheckpointListener(Protocol):
+    """Who is told what becomes of barriers; called by the task's thread."""
+
+    def since(self, runner: OperatorRunner, barrier: Barrier) -> int:
+        """The epoch that a snapshot of this operator builds on; 0 for none."""
+
+    def snapshotted(self, task: Task, barrier: Barrier, frozen: list[FrozenState], pause_ns: int) -> None:
+        """The task is frozen: the parts can be written. They come back with Request.RELEASE."""
+
+    def declined(self, task: Task, barrier: Barrier, error: Exception) -> None:
+        """The task cannot snapshot."""
+
+    def forgettable(self, runner: OperatorRunner) -> int:
+        """No later snapshot of this operator will build on an epoch before this one."""
+
+    def waiting(self, task: Task) -> None:
+        """All input of the task is over; it ends when a checkpoint has completed."""
+
+    def finished(self, task: Task) -> None:
+        """The task will never see a barrier again."""
 
 
 class TaskTimers:
@@ -73,6 +110,7 @@ class OperatorRunner:
         self.operator = operator
         self.metrics = out.metrics
         self.out = out
+        self.restored: RestoredState | None = None  # what it goes on from
         self._rows_at_once: int | None = None if operator.describe().native else ROWS_FIRST
 
     def register(self, timestamp_ms: int) -> None:
@@ -80,6 +118,11 @@ class OperatorRunner:
 
     def open(self) -> None:
         previous = self.task.enter(self)
+        if self.restored is not None:
+            faultpoint.reached("restore.begun")
+            self.context.state.restore(self.restored)
+            self.restored = None
+            faultpoint.reached("restore.done")
         self.operator.open(self.context, self.out)
         self.task.leave(previous)
 
@@ -152,7 +195,12 @@ class Task:
         self.source: SourceDriver | None = None
         self.runners: list[OperatorRunner] = []  # inputs before their consumers
         self.channels_out: list[Channel] = []
-        self.finished = False
+        self.requests: deque[tuple[Request, Any]] = deque()  # appended to by any thread
+        self.listener: CheckpointListener | None = None  # None: nothing is checkpointed
+        self.over = False  # all input has been processed and the operators have been told
+        self.finished = False  # ... and nothing waits for a checkpoint
+        self.was_over = False  # it was over already in the checkpoint that it was restored from
+        self._held = False  # a source behind the barrier of a savepoint that ends the job
         self.current: OperatorRunner | None = None  # whose code runs now, or ran when it failed
         self._entered_ns = 0
 
@@ -167,19 +215,29 @@ class Task:
     def open(self) -> None:
         """Opens the operators, the last of the chain first, so that each may emit from its open()."""
         for runner in reversed(self.runners):
-            runner.open()
+            if not self.was_over or runner.operator.outlives_input:
+                runner.open()
 
     def step(self, choose: Callable[[Sequence[int]], int] | None = None, timeout_ms: int = 0) -> Progress:
-        """Does one thing: fires the due timers of one operator, or takes one element, or reads one batch.
+        """Does one thing: obeys a request, fires the due timers of one operator, or takes one element, or reads one
+        batch.
 
         choose : picks among input channels that hold something, for simulations
         timeout_ms : how long a source may wait for records
         """
         if self.finished:
             return Progress.FINISHED
+        if self.requests:
+            self._obey(*self.requests.popleft())
+            return self._worked()
+        if self.was_over and not self.over:
+            self._end_again()
+            return self._worked()
         for channel in self.channels_out:
             if not channel.has_room:
                 return Progress.BLOCKED
+        if self.over:
+            return self._wait_for_checkpoint()
         if self.timers.next_ms() is not None:
             now_ms = self.clock.now_ms()
             due = self.timers.pop_due(now_ms)
@@ -187,12 +245,15 @@ class Task:
                 due.timer(now_ms)
                 return Progress.WORKED
         if self.source is not None:
-            return self._step_source(timeout_ms)
+            return Progress.IDLE if self._held else self._step_source(timeout_ms)
         assert self.gate is not None
         element = self.gate.poll(choose)
         if element is None:
             return Progress.IDLE
         self._process(*element)
+        return self._worked()
+
+    def _worked(self) -> Progress:
         return Progress.FINISHED if self.finished else Progress.WORKED
 
     def next_wake_ms(self) -> int | None:
@@ -241,11 +302,14 @@ class Task:
         if not worked:
             self._entered_ns = self.clock.now_ns()  # it waited, which is no work
         if self.source.finished:
-            self.head.out.watermark(MAX_WATERMARK)
-            self.head.out.end()
-            self.finished = True
+            self._end_source()
         self.leave(previous)
         return Progress.FINISHED if self.finished else Progress.WORKED if worked else Progress.IDLE
+
+    def _end_source(self) -> None:
+        self.head.out.watermark(MAX_WATERMARK)
+        self.head.out.end()
+        self._input_over()
 
     def _process(self, kind: ElementKind, payload: Any, input_index: int) -> None:
         if kind is ElementKind.BATCH:
@@ -259,6 +323,106 @@ class Task:
                 self.head.watermark(watermark_ms)
             if idle is not None:
                 self.head.idle(idle)
+        elif kind is ElementKind.BARRIER:
+            if payload is not None:
+                faultpoint.reached("barrier.aligned")
+                self._snapshot(payload)
         elif payload:  # END of the last open channel
             self.head.end()
-            self.finished = True
+            self._input_over()
+
+    # -- checkpoints --------------------------------------------------------------------------------------
+
+    def _obey(self, request: Request, payload: Any) -> None:
+        if request is Request.TRIGGER:
+            if self.source is not None or self.gate is None:
+                self._snapshot(payload)
+            else:
+                self.gate.expect(payload)
+        elif request is Request.COMPLETE:
+            for runner in self.runners:
+                self._call(runner, runner.operator.notify_complete, payload)
+                if self.listener is not None:
+                    runner.context.state.forget(self.listener.forgettable(runner))
+            self._finish_if_done()
+        elif request is Request.ABORT:
+            if self.gate is not None:
+                self.gate.abort(payload)
+            for runner in self.runners:
+                self._call(runner, runner.operator.notify_aborted, payload)
+        elif request is Request.RELEASE:
+            for frozen in payload:
+                frozen.release()
+        elif request is Request.RESUME:
+            self._held = False
+        elif request is Request.DRAIN and self.source is not None and not self.over:
+            self._held = False
+            self._end_source()
+
+    def _call(self, runner: OperatorRunner, method: Callable[[int], None], checkpoint_id: int) -> None:
+        previous = self.enter(runner)
+        method(checkpoint_id)
+        self.leave(previous)
+
+    def _snapshot(self, barrier: Barrier) -> None:
+        """Freezes all operators and sends the barrier on. What fails here fails the checkpoint, not the task."""
+        listener = self.listener
+        if listener is None:
+            return
+        began_ns = self.clock.now_ns()
+        frozen: list[FrozenState] = []
+        failure: Exception | None = None
+        previous = self.current
+        try:
+            for runner in self.runners:
+                self._call(runner, runner.operator.prepare_snapshot, barrier.checkpoint_id)
+                frozen.append(runner.context.state.freeze(listener.since(runner, barrier)))
+        except Exception as error:
+            failure = error
+            culprit = self.current
+            self.current = previous
+            for part in frozen:
+                part.release()
+            if not isinstance(error, FlinkcoreError) and culprit is not None:
+                failure = UserFunctionError(culprit.context.name, "snapshot", error)
+        pause_ns = self.clock.now_ns() - began_ns
+        faultpoint.reached("snapshot.frozen")
+        for channel in self.channels_out:
+            channel.put(ElementKind.BARRIER, barrier)
+        faultpoint.reached("barrier.forwarded")
+        self._held = barrier.suspends and self.source is not None
+        if failure is None:
+            listener.snapshotted(self, barrier, frozen, pause_ns)
+        else:
+            listener.declined(self, barrier, failure)
+
+    def _input_over(self) -> None:
+        self.over = True
+        self._finish_if_done()
+
+    def _finish_if_done(self) -> None:
+        """A task ends when its input is over and no operator waits for a checkpoint."""
+        if not self.over or self.finished:
+            return
+        if self.listener is not None:
+            if any(runner.operator.pending for runner in self.runners):
+                self.listener.waiting(self)
+                return
+            self.listener.finished(self)
+        self.finished = True
+
+    def _wait_for_checkpoint(self) -> Progress:
+        """All input is over: only barriers are still to come."""
+        element = None if self.gate is None else self.gate.poll()
+        if element is None:
+            return Progress.IDLE
+        if element[0] is ElementKind.BARRIER:
+            self._process(*element)
+        return self._worked()
+
+    def _end_again(self) -> None:
+        """The operators had ended when the checkpoint was made: their consumers are told, they themselves are not."""
+        for channel in self.channels_out:
+            channel.put(ElementKind.WATERMARK, MAX_WATERMARK)
+            channel.put(ElementKind.END)
+        self._input_over()

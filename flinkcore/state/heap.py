@@ -12,39 +12,52 @@ from flinkcore.state.interfaces import AggregatingState, ListState, MapState, Re
 from flinkcore.state.table import Table
 
 if TYPE_CHECKING:
-    from flinkcore.state.manager import StateManager
+    from flinkcore.state.keyed import KeyedState
 
-#: Makes a value what its declared type can hold, e.g. rounds to 32 bits; None when any value will do.
+#: Makes a value what a row stores: what its declared type can hold; None when any value will do.
 Convert = Callable[[Any], Any] | None
 
 
 class HeapState(State):
-    """A view on one table at the current group id and a namespace."""
+    """A view on one table at the current group id and a namespace.
 
-    def __init__(self, manager: StateManager, table: Table, convert: Convert) -> None:
+    What is handed out or changed in place is asked for with Table.edit, which keeps it apart from a snapshot
+    that is being written, and counts it as changed: a user may change what value() gave without an update().
+    """
+
+    def __init__(self, manager: KeyedState, table: Table, convert: Convert) -> None:
         self._manager = manager
         self._table = table
         self._convert = convert
         self._namespace: Hashable = None
+        self._lend = table.edit if table.content.shares else table.get
 
     def set_current_namespace(self, namespace: Hashable) -> None:
         self._namespace = namespace
 
     def clear(self) -> None:
-        self._table.take(self._namespace, self._manager.current)
+        self._table.remove(self._namespace, self._manager.current)
 
-    def _get(self) -> Any:
-        return self._table.get(self._namespace, self._manager.current)
+    def _read(self) -> Any:
+        """What the row holds, for the user; None when there is none."""
+        return self._lend(self._namespace, self._manager.current)
 
-    def _put(self, value: Any) -> None:
-        self._table.put(self._namespace, self._manager.current, value)
+    def _edit(self) -> Any:
+        """The row, to be changed in place."""
+        return self._table.edit(self._namespace, self._manager.current)
+
+    def _put(self, row: Any) -> None:
+        self._table.put(self._namespace, self._manager.current, row)
+
+    def _stored(self, value: Any) -> Any:
+        return value if self._convert is None else self._convert(value)
 
 
 class HeapValueState(HeapState, ValueState[Any]):
     """One value; a value of None is no value."""
 
     def value(self) -> Any:
-        return self._get()
+        return self._read()
 
     def update(self, value: Any) -> None:
         if value is None:
@@ -57,7 +70,7 @@ class HeapListState(HeapState, ListState[Any]):
     """A list; get() gives a copy, so that it may be kept and iterated while the state changes."""
 
     def get(self) -> list[Any]:
-        values = self._get()
+        values = self._read()
         return [] if values is None else list(values)
 
     def add(self, value: Any) -> None:
@@ -65,7 +78,7 @@ class HeapListState(HeapState, ListState[Any]):
             raise SchemaError(f"list state '{self._table.name}': cannot add None")
         if self._convert is not None:
             value = self._convert(value)
-        values = self._get()
+        values = self._edit()
         if values is None:
             self._put([value])
         else:
@@ -82,20 +95,20 @@ class HeapListState(HeapState, ListState[Any]):
 
     def merge_namespaces(self, target: Hashable, sources: Iterable[Hashable]) -> None:
         """The lists of `sources` go to the end of the one of `target`."""
-        group_id = self._manager.current
-        merged = self._table.get(target, group_id)
+        table, group_id = self._table, self._manager.current
+        merged = table.get(target, group_id)
         for source in sources:
-            values = self._table.take(source, group_id)
+            values = table.take(source, group_id)
             if values is not None:
                 merged = values if merged is None else merged + values
         if merged is not None:
-            self._table.put(target, group_id, merged)
+            table.put(target, group_id, merged)
 
 
 class HeapMapState(HeapState, MapState[Any, Any]):
-    """A map in a Python dict, in order of insertion."""
+    """A map in a Python dict, in order of insertion. convert : takes None, too"""
 
-    def __init__(self, manager: StateManager, table: Table, convert: Convert, convert_key: Convert) -> None:
+    def __init__(self, manager: KeyedState, table: Table, convert: Convert, convert_key: Convert) -> None:
         super().__init__(manager, table, convert)
         self._convert_key = convert_key
 
@@ -103,13 +116,13 @@ class HeapMapState(HeapState, MapState[Any, Any]):
         return key if self._convert_key is None else self._convert_key(key)
 
     def get(self, key: Any) -> Any:
-        entries = self._get()
+        entries = self._read()
         return None if entries is None else entries.get(self._key(key))
 
     def put(self, key: Any, value: Any) -> None:
-        if self._convert is not None and value is not None:
+        if self._convert is not None:
             value = self._convert(value)
-        entries = self._get()
+        entries = self._edit()
         if entries is None:
             self._put({self._key(key): value})
         else:
@@ -120,81 +133,88 @@ class HeapMapState(HeapState, MapState[Any, Any]):
             self.put(key, value)
 
     def remove(self, key: Any) -> None:
-        entries = self._get()
-        if entries is not None and entries.pop(self._key(key), self) is not self and not entries:
+        key = self._key(key)
+        entries = self._table.get(self._namespace, self._manager.current)
+        if entries is None or key not in entries:
+            return
+        if len(entries) == 1:
             self.clear()
+        else:
+            del self._edit()[key]
 
     def contains(self, key: Any) -> bool:
-        entries = self._get()
+        entries = self._table.get(self._namespace, self._manager.current)
         return entries is not None and self._key(key) in entries
 
-    def items(self) -> Iterable[tuple[Any, Any]]:
-        return list((self._get() or {}).items())
+    def items(self) -> list[tuple[Any, Any]]:
+        return list((self._read() or {}).items())
 
-    def keys(self) -> Iterable[Any]:
-        return list(self._get() or ())
+    def keys(self) -> list[Any]:
+        return list(self._read() or ())
 
-    def values(self) -> Iterable[Any]:
-        return list((self._get() or {}).values())
+    def values(self) -> list[Any]:
+        return list((self._read() or {}).values())
 
     def is_empty(self) -> bool:
-        return not self._get()
+        return not self._read()
 
 
-class HeapReducingState(HeapState, ReducingState[Any]):
+class _HeapCombiningState(HeapState):
+    """One value that all that is added becomes part of."""
+
+    _combine: Callable[[Any, Any], Any]  # two values of rows as one
+
+    def _alive(self, row: Any) -> Any:
+        """The value of a row, for combining; None when there is none."""
+        return row
+
+    def _before(self) -> Any:
+        return self._alive(self._lend(self._namespace, self._manager.current))
+
+    def merge_namespaces(self, target: Hashable, sources: Iterable[Hashable]) -> None:
+        table, group_id = self._table, self._manager.current
+        merged = self._alive(table.take(target, group_id))
+        for source in sources:
+            value = self._alive(table.take(source, group_id))
+            if value is not None:
+                merged = value if merged is None else self._combine(merged, value)
+        if merged is not None:
+            table.put(target, group_id, self._stored(merged))
+
+
+class HeapReducingState(_HeapCombiningState, ReducingState[Any]):
     """One value that each added value is reduced into."""
 
     def __init__(
-        self, manager: StateManager, table: Table, convert: Convert, function: ReduceFunction
+        self, manager: KeyedState, table: Table, convert: Convert, function: ReduceFunction
     ) -> None:
         super().__init__(manager, table, convert)
-        self._reduce = function.reduce
+        self._combine = function.reduce
 
     def get(self) -> Any:
-        return self._get()
+        return self._read()
 
     def add(self, value: Any) -> None:
-        before = self._get()
-        after = value if before is None else self._reduce(before, value)
-        self._put(after if self._convert is None else self._convert(after))
-
-    def merge_namespaces(self, target: Hashable, sources: Iterable[Hashable]) -> None:
-        group_id = self._manager.current
-        merged = self._table.get(target, group_id)
-        for source in sources:
-            value = self._table.take(source, group_id)
-            if value is not None:
-                merged = value if merged is None else self._reduce(merged, value)
-        if merged is not None:
-            self._table.put(target, group_id, merged)
+        before = self._before()
+        self._put(self._stored(value if before is None else self._combine(before, value)))
 
 
-class HeapAggregatingState(HeapState, AggregatingState[Any, Any]):
+class HeapAggregatingState(_HeapCombiningState, AggregatingState[Any, Any]):
     """One accumulator that each value is added to."""
 
     def __init__(
-        self, manager: StateManager, table: Table, convert: Convert, function: AggregateFunction
+        self, manager: KeyedState, table: Table, convert: Convert, function: AggregateFunction
     ) -> None:
         super().__init__(manager, table, convert)
         self._function = function
+        self._combine = function.merge
 
     def get(self) -> Any:
-        accumulator = self._get()
+        accumulator = self._read()
         return None if accumulator is None else self._function.get_result(accumulator)
 
     def add(self, value: Any) -> None:
-        accumulator = self._get()
+        accumulator = self._before()
         if accumulator is None:
             accumulator = self._function.create_accumulator()
-        accumulator = self._function.add(value, accumulator)
-        self._put(accumulator if self._convert is None else self._convert(accumulator))
-
-    def merge_namespaces(self, target: Hashable, sources: Iterable[Hashable]) -> None:
-        group_id = self._manager.current
-        merged = self._table.get(target, group_id)
-        for source in sources:
-            accumulator = self._table.take(source, group_id)
-            if accumulator is not None:
-                merged = accumulator if merged is None else self._function.merge(merged, accumulator)
-        if merged is not None:
-            self._table.put(target, group_id, merged)
+        self._put(self._stored(self._function.add(value, accumulator)))

@@ -26,47 +26,58 @@ class KeyIndex:
     key_schema : how the key looks to a user; None: the value of its only column, or a tuple of all
     """
 
-    def __init__(self, keys: Sequence[Column], key_schema: Schema | None = None) -> None:
+    kind = "keys"
+
+    def __init__(self, schema: Schema, kinds: Sequence[int] | None = None) -> None:
+        self._schema = schema
+        self._groups = GroupIndex(schema.kinds if kinds is None else kinds)
+        self._objects: list[Any] = []  # by id
+        self._live = 0
+
+    @classmethod
+    def of_columns(cls, keys: Sequence[Column], key_schema: Schema | None = None) -> KeyIndex:
         if key_schema is None:
             names = [f"f{i}" for i in range(len(keys))]
             form: Form = "tuple" if len(keys) > 1 else "object" if keys[0].kind == OBJECT else "value"
             key_schema = Schema(names, [key.type for key in keys], form)
-        self._schema = key_schema
-        self._groups = GroupIndex([key.kind for key in _plain(keys)])
-        self._objects: list[Any] = []  # by id
-        self._live = 0
+        return cls(key_schema, [key.kind for key in _plain(keys)])
 
-    def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> list[int]:
+    def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> np.ndarray:
         """Group id of each row, found or made."""
-        ids: list[int] = self._groups.intern(_plain(keys), hashes).tolist()
-        if self._groups.live_count != self._live:  # there are new keys: learn their objects together
-            self._live = self._groups.live_count
-            self._learn(keys, ids)
-        return ids
+        return self._groups.intern(_plain(keys), hashes)
+
+    @classmethod
+    def of_description(cls, description: dict[str, Any]) -> KeyIndex:
+        raise NotImplementedError
 
     def key(self, group_id: int) -> Any:
         """The key object of a live id."""
-        return self._objects[group_id]
+        columns = self._groups.key_columns(np.array([group_id], np.int32), self._schema.types)
+        return to_rows(Batch(self._schema, columns, 1))[0]
+
+    def freeze(self, since, epoch): return self._groups.freeze(since, epoch)
+    def load(self, payload): self._groups.load(payload)
+    def loaded(self, epoch): self._groups.loaded(epoch)
+    def forget(self, epoch): self._groups.forget(epoch)
+    def describe(self): return self._groups.describe()
+    def live_ids(self): return self._groups.live_ids()
+    def hashes(self, ids): return self._groups.hashes(ids)
+    def key_columns(self, ids, types): return self._groups.key_columns(ids, types)
+    @property
+    def id_bound(self): return self._groups.id_bound
+    @property
+    def live_count(self): return self._groups.live_count
+    @property
+    def row_count(self): return self._groups.row_count
+    @property
+    def state_bytes(self): return self._groups.state_bytes
 
     def release(self, ids: Sequence[int]) -> None:
         """The ids are no longer in use and may be given to other keys."""
         self._groups.release(np.array(ids, np.int32))
-        self._live = self._groups.live_count
-        for group_id in ids:
-            self._objects[group_id] = _UNKNOWN
 
     def __len__(self) -> int:
-        return self._live
-
-    def _learn(self, keys: Sequence[Column], ids: list[int]) -> None:
-        objects = self._objects
-        if len(objects) < self._groups.id_bound:
-            objects.extend([_UNKNOWN] * (self._groups.id_bound - len(objects)))
-        first = {group_id: row for row, group_id in enumerate(ids) if objects[group_id] is _UNKNOWN}
-        rows = np.fromiter(first.values(), np.int64, len(first))
-        found = to_rows(Batch(self._schema, [key.take(rows) for key in keys], len(rows)))
-        for group_id, key in zip(first, found):
-            objects[group_id] = key
+        return self._groups.live_count
 
 
 def _plain(keys: Sequence[Column]) -> list[Column]:

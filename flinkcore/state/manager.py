@@ -1,172 +1,274 @@
 # SPDX-License-Identifier: Apache-2.0
-"""StateManager: all keyed state of one subtask."""
+"""StateManager: all state of one operator in one subtask; it snapshots, restores and reports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-import numpy as np
+from flinkcore import faultpoint
+from flinkcore._native.agg import Accumulators
+from flinkcore.errors import StateFormatError, StateMigrationError
+from flinkcore.state.part import FrozenState, ListMode, ListState, PartState, RestoredState, StatePart, StoredState
+from flinkcore.state.parts import KEYS, make_part
+from flinkcore.state.rescale import absorb, kept_keys
+from flinkcore.state.stored import StoredRows
 
-from flinkcore._native.column import Column
-from flinkcore.columnar.schema import Schema
-from flinkcore.errors import ConfigurationError, UnsupportedOperationError
-from flinkcore.state.descriptors import (
-    AggregatingStateDescriptor,
-    ListStateDescriptor,
-    MapStateDescriptor,
-    ReducingStateDescriptor,
-    StateDescriptor,
-    ValueStateDescriptor,
-)
-from flinkcore.state.expiry import Expiry, make_expiring
-from flinkcore.state.heap import (
-    HeapAggregatingState,
-    HeapListState,
-    HeapMapState,
-    HeapReducingState,
-    HeapState,
-    HeapValueState,
-)
-from flinkcore.state.interfaces import (
-    AggregatingState,
-    KeyedStateStore,
-    ListState,
-    MapState,
-    ReducingState,
-    ValueState,
-)
-from flinkcore.state.keys import KeyIndex
-from flinkcore.state.table import Table
-from flinkcore.state.types import converter
+P = TypeVar("P", bound=StatePart)
 
 
-class StateManager(KeyedStateStore):
-    """Owns the keys and the state tables of one keyed operator in one subtask.
+@dataclass
+class _Registered:
+    number: int
+    name: str
+    namespace: Any
+    parent: str | None
+    part: Any
+    claimed: bool  # by the operator of this run; what a restored state holds is not, until then
 
-    The operator interns a batch's keys once, then sets `current` to the group id of each record; states
-    handed to users read and write the row of `current`. A group id is given back when no table and no timer
-    holds it (hold, let_go) and the operator calls release_unused, at the end of a batch or of a run of
-    timers.
+
+class StateManager:
+    """The parts of an operator's state, each under a name and, where there are many, a namespace; and its fields and
+    lists: a few values that are written whole.
+
+    An operator claims its parts in open(), or later: a restored one comes with what it held. What nobody claims stays
+    in all snapshots, so that state whose user comes late is not lost. `epoch` is the current one.
     """
 
-    def __init__(self, clock: Any, operator: str = "operator", key_schema: Schema | None = None) -> None:
-        self.current = -1  # group id; -1: no record is being processed
-        self.keys: KeyIndex | None = None  # made at the first batch, which knows the key's types
-        self.tables: dict[str, Table] = {}
-        self._operator = operator
-        self._key_schema = key_schema
-        self._clock = clock
-        self._states: dict[str, HeapState] = {}
-        self._holds: dict[int, int] = {}  # group id -> rows and timers that need it
-        self._unused: set[int] = set()
+    def __init__(
+        self, operator: str = "operator", key_groups: range = range(128), max_parallelism: int = 128
+    ) -> None:
+        self.operator = operator
+        self.key_groups = key_groups
+        self.max_parallelism = max_parallelism
+        self.epoch = 1
+        self.source: str | None = None  # what it was restored from
+        self._parts: dict[tuple[str, str], _Registered] = {}
+        self._numbers = 0
+        self._rewritten = 0  # no snapshot builds on one of an earlier epoch
+        self._fields: dict[str, Callable[[], Any]] = {}
+        self._lists: dict[str, tuple[ListMode, Callable[[], list[Any]]]] = {}
+        self._restored_fields: list[dict[str, Any]] = []
+        self._restored_lists: dict[str, list[Any]] = {}
 
-    # -- keys ---------------------------------------------------------------------------------------------
+    def unclaimed(self) -> list[StoredRows]:
+        """Restored rows that no operator has asked for yet."""
+        return [known.part for known in self._parts.values() if isinstance(known.part, StoredRows)]
 
-    def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> list[int]:
-        """Group id of each row of a batch. Ids that get no state are released by the next release_unused."""
-        if self.keys is None:
-            self.keys = KeyIndex(keys, self._key_schema)
-        before = len(self.keys)
-        ids = self.keys.intern(keys, hashes)
-        if len(self.keys) != before:
-            holds = self._holds
-            self._unused.update(group_id for group_id in ids if group_id not in holds)
-        return ids
+    # -- for operators ------------------------------------------------------------------------------------
 
-    def current_key(self) -> Any:
-        """The key object of the current record or timer."""
-        if self.keys is None or self.current < 0:
-            raise UnsupportedOperationError(
-                f"operator '{self._operator}': there is no current key; keyed state and keys "
-                "exist while a record or timer of a keyed stream is being processed"
-            )
-        return self.keys.key(self.current)
+    def part(self, name: str, make: Callable[[], P], namespace: Any = None, parent: str | None = KEYS) -> P:
+        """The part of this name and namespace: the restored one, or a new one that `make` gives.
 
-    def hold(self, group_id: int) -> None:
-        """One more row or timer needs this id."""
-        self._holds[group_id] = self._holds.get(group_id, 0) + 1
+        StateMigrationError : the restored part is of another kind, or holds other types
+        """
+        key = (name, _text(namespace))
+        known = self._parts.get(key)
+        if known is None:
+            part = make()
+            self._add(name, namespace, parent, part, claimed=True)
+            return part
+        if not known.claimed:
+            known.part = self._claimed(known, make())
+            known.claimed = True
+        return known.part
 
-    def let_go(self, group_id: int) -> None:
-        """One row or timer less needs this id."""
-        left = self._holds[group_id] - 1
-        if left:
-            self._holds[group_id] = left
-        else:
-            del self._holds[group_id]
-            self._unused.add(group_id)
+    def find(self, name: str) -> Any | None:
+        """The restored or claimed part of this name, None when there is none; for parts that are made later."""
+        known = self._parts.get((name, _text(None)))
+        return None if known is None else known.part
 
-    def release_unused(self) -> None:
-        """Gives back the ids that nothing needs; none of them may be in use by the caller any more."""
-        if self._unused:
-            unused = [group_id for group_id in self._unused if group_id not in self._holds]
-            self._unused.clear()
-            if unused and self.keys is not None:
-                self.keys.release(unused)
-        self.current = -1
+    def namespaces(self, name: str) -> list[Any]:
+        """The namespaces under which parts of this name are."""
+        return [known.namespace for known in self._parts.values() if known.name == name]
 
-    # -- states -------------------------------------------------------------------------------------------
+    def names(self, prefix: str) -> list[str]:
+        """The names that begin so, of restored and claimed parts."""
+        return [known.name for known in self._parts.values() if known.name.startswith(prefix)]
 
-    def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState[Any]:
-        return self._get(state_descriptor, ValueStateDescriptor)
+    def drop(self, name: str, namespace: Any = None) -> None:
+        """The part is over. KeyError when there is none."""
+        del self._parts[name, _text(namespace)]
 
-    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
-        return self._get(state_descriptor, ListStateDescriptor)
+    def field(self, name: str, initial: Any, get: Callable[[], Any], merge: Callable[..., Any] = min) -> Any:
+        """A value of JSON that snapshots ask for with `get`. -> the restored value, `initial` when there is none
 
-    def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
-        return self._get(state_descriptor, MapStateDescriptor)
+        merge : what becomes of the values of several subtasks when the job was rescaled
+        """
+        self._fields[name] = get
+        found = [fields[name] for fields in self._restored_fields if name in fields]
+        return initial if not found else found[0] if len(found) == 1 else merge(found)
 
-    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
-        return self._get(state_descriptor, ReducingStateDescriptor)
+    def items(self, name: str, mode: ListMode, get: Callable[[], list[Any]]) -> list[Any]:
+        """A list of values of JSON that snapshots ask for with `get`. -> the restored items"""
+        self._lists[name] = (mode, get)
+        return self._restored_lists.get(name, [])
 
-    def get_aggregating_state(
-        self, state_descriptor: AggregatingStateDescriptor
-    ) -> AggregatingState[Any, Any]:
-        return self._get(state_descriptor, AggregatingStateDescriptor)
+    # -- for the runtime ----------------------------------------------------------------------------------
 
-    def state(self, descriptor: StateDescriptor, scope: str = "") -> Any:
-        """The state of any descriptor. States of one name in several scopes are several states."""
-        return self._get(descriptor, StateDescriptor, scope)
+    def freeze(self, since: int) -> FrozenState:
+        """Ends the epoch. What changed after `since` can then be written by another thread.
 
-    def table(self, name: str, kind: str) -> Table:
-        """A new table that holds the group ids it has rows for: for operators that keep their own state."""
-        table = self.tables[name] = Table(name, kind, self.hold, self.let_go)
-        return table
+        since : 0 for everything, else an epoch of a snapshot that was written, and not forgotten
+        """
+        if since < self._rewritten:
+            since = 0
+        fields = {name: get() for name, get in self._fields.items()}
+        lists = {name: ListState(mode, get()) for name, (mode, get) in self._lists.items()}
+        entries, parts = [], []
+        try:
+            for known in self._parts.values():
+                parts.append(known.part.freeze(since, self.epoch))
+                entries.append(_entry(known))
+        except BaseException:
+            for part in parts:
+                part.release()
+            raise
+        frozen = FrozenState(self.epoch, since, self.key_groups, entries, parts, fields, lists)
+        self.epoch += 1
+        return frozen
 
-    def _get(self, descriptor: Any, expected: type[StateDescriptor], scope: str = "") -> Any:
-        if not isinstance(descriptor, expected):
-            raise TypeError(
-                f"operator '{self._operator}': expected a {expected.__name__}, got {descriptor!r}"
-            )
-        name = scope + descriptor.name
-        state = self._states.get(name)
-        if state is None:
-            state = self._states[name] = self._make(name, descriptor)
-        elif self.tables[name].kind != descriptor.kind:
-            raise ConfigurationError(
-                f"operator '{self._operator}': state '{name}' is already a {self.tables[name].kind} state, "
-                f"it cannot be a {descriptor.kind} state as well; give one of them another name"
-            )
-        return state
+    def forget(self, epoch: int) -> None:
+        """No later freeze will ask for a `since` below `epoch`, but 0."""
+        for known in self._parts.values():
+            known.part.forget(epoch)
 
-    def _make(self, name: str, descriptor: StateDescriptor) -> HeapState:
-        table = self.table(name, descriptor.kind)
-        convert = converter(descriptor.type_info, f"state '{descriptor.name}'")
-        if descriptor.ttl_config is not None:
-            return make_expiring(self, table, descriptor, convert, Expiry(descriptor.ttl_config, self._clock))
-        if isinstance(descriptor, ValueStateDescriptor):
-            return HeapValueState(self, table, convert)
-        if isinstance(descriptor, ListStateDescriptor):
-            return HeapListState(self, table, convert)
-        if isinstance(descriptor, MapStateDescriptor):
-            return HeapMapState(
-                self,
-                table,
-                convert,
-                converter(descriptor.key_type_info, f"a key of state '{descriptor.name}'"),
-            )
-        if isinstance(descriptor, ReducingStateDescriptor):
-            return HeapReducingState(self, table, convert, descriptor.get_reduce_function())
-        if isinstance(descriptor, AggregatingStateDescriptor):
-            return HeapAggregatingState(self, table, convert, descriptor.get_agg_function())
-        raise TypeError(f"operator '{self._operator}': {descriptor!r} is no descriptor of a keyed state")
+    def restore(self, restored: RestoredState) -> None:
+        """Takes over what a checkpoint holds; before the operator opens.
+
+        StateFormatError : the stored bytes are not what they should be
+        """
+        assert not self._parts, "a state is restored before it is used"
+        self.source = restored.source
+        self._restored_fields = list(restored.fields)
+        self._restored_lists = dict(restored.lists)
+        if not restored.rescaled:
+            for stored in restored.stored:
+                self.epoch = stored.epoch + 1
+                for entry, part in self._load(stored, stored.epoch):
+                    self._parts[entry.name, _text(entry.namespace)] = _Registered(
+                        entry.number, entry.name, entry.namespace, entry.parent, part, False
+                    )
+                    self._numbers = max(self._numbers, entry.number + 1)
+            return
+        faultpoint.reached("rescale.begun")
+        for stored in restored.stored:
+            self._absorb(stored)
+            faultpoint.reached("rescale.absorbed")
+
+    @property
+    def state_bytes(self) -> int:
+        """About what a snapshot of everything takes."""
+        return sum(known.part.state_bytes for known in self._parts.values())
+
+    def entries(self) -> list[PartState]:
+        """What there is now, with its sizes."""
+        return [_entry(known) for known in self._parts.values()]
+
+    # ----------------------------------------------------------------------------------------------------
+
+    def _add(self, name: str, namespace: Any, parent: str | None, part: Any, claimed: bool) -> None:
+        part.loaded(self.epoch - 1)
+        self._parts[name, _text(namespace)] = _Registered(
+            self._numbers, name, namespace, parent, part, claimed
+        )
+        self._numbers += 1
+
+    def _claimed(self, known: _Registered, made: P) -> P:
+        """The restored part in the place of the one that the program made."""
+        stored = known.part
+        where = f"operator '{self.operator}': state '{known.name}' of {self.source}"
+        if stored.kind != made.kind:
+            raise StateMigrationError(f"{where} is a {stored.kind} state, the program has a {made.kind} state there")
+        try:
+            if isinstance(stored, StoredRows):
+                if made.take_over(stored):  # type: ignore[attr-defined]
+                    self._rewritten = self.epoch  # what segments of earlier epochs hold is of other types
+                return made
+            if isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
+                made.adopt(stored.describe())
+            elif stored.describe() != made.describe():
+                raise ValueError(f"it holds {stored.describe()}, the program has {made.describe()} there")
+        except ValueError as error:
+            raise StateMigrationError(
+                f"{where} does not fit the program: {error}. Restore with the program that wrote it, or give the "
+                f"changed step another uid and leave this state behind"
+            ) from error
+        return stored  # type: ignore[no-any-return]
+
+    def _load(self, stored: StoredState, epoch: int) -> Iterator[tuple[PartState, Any]]:
+        """The parts of one old subtask, with what they held."""
+        parts: dict[int, Any] = {}
+        entry: PartState | None = None
+        try:
+            for entry in stored.entries:
+                parts[entry.number] = make_part(entry.kind, entry.description)
+            entries = {entry.number: entry for entry in stored.entries}
+            for number, payload in stored.blocks():
+                entry = entries.get(number)
+                if entry is not None:
+                    parts[number].load(payload)
+            for entry in stored.entries:
+                parts[entry.number].loaded(epoch)
+                yield entry, parts.pop(entry.number)
+        except ValueError as error:
+            if isinstance(error, StateFormatError):
+                raise
+            name = "?" if entry is None else entry.name
+            raise StateFormatError(
+                f"operator '{self.operator}': state '{name}' of {self.source} cannot be read: {error}; "
+                f"go back to an earlier checkpoint"
+            ) from error
+
+    def _absorb(self, stored: StoredState) -> None:
+        """Takes over the key groups of this subtask from an old one."""
+        loaded = list(self._load(stored, 0))
+        maps: dict[str | None, Any] = {}
+        homeless = stored.key_groups.start in self.key_groups  # what goes by no key moves with the first key group
+        pending = sorted(loaded, key=lambda item: item[0].name != KEYS)
+        while pending:
+            waiting = []
+            for entry, part in pending:
+                if entry.parent is not None and entry.name != KEYS and entry.parent not in maps:
+                    waiting.append((entry, part))
+                    continue
+                if entry.parent is None and entry.name != KEYS and not homeless:
+                    continue
+                key = (entry.name, _text(entry.namespace))
+                if key not in self._parts:
+                    self._add(
+                        entry.name, entry.namespace, entry.parent, make_part(entry.kind, entry.description), False
+                    )
+                target = self._parts[key].part
+                if entry.name == KEYS:
+                    ids = kept_keys(target, part, self.key_groups, self.max_parallelism)
+                else:
+                    ids = absorb(target, part, maps.get(entry.parent))
+                if ids is not None:
+                    maps[entry.name] = ids
+            if len(waiting) == len(pending):
+                names = ", ".join(entry.name for entry, _ in waiting)
+                raise StateFormatError(
+                    f"operator '{self.operator}': {self.source} holds state ({names}) of keys that it does not hold"
+                )
+            pending = waiting
+
+
+def _entry(known: _Registered) -> PartState:
+    part = known.part
+    return PartState(
+        known.number,
+        known.name,
+        part.kind,
+        part.row_count,
+        part.state_bytes,
+        part.describe(),
+        known.namespace,
+        known.parent,
+    )
+
+
+def _text(namespace: Any) -> str:
+    return json.dumps(namespace)

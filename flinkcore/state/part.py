@@ -9,8 +9,9 @@ holds what changed in the epochs (since, epoch], or everything when `since` is 0
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
 
 Payload: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -54,3 +55,92 @@ class StatePart(Protocol):
     @property
     def state_bytes(self) -> int:
         """About what a snapshot of everything takes."""
+
+
+@dataclass(frozen=True)
+class PartState:
+    """A part in the list of what a snapshot holds.
+
+    number : names the part in blocks; never given to another part of the subtask
+    rows, bytes, description : StatePart.row_count, state_bytes and describe()
+    name, namespace : what the operator calls it; the namespace is a value of JSON, e.g. the start of a pane
+    parent : the part whose ids its rows go by: "keys", another part's name, or None when it goes by none
+    """
+
+    number: int
+    name: str
+    kind: str
+    rows: int
+    bytes: int
+    description: dict[str, Any] = field(default_factory=dict)
+    namespace: Any = None
+    parent: str | None = None
+
+
+#: How the items of a list go to the subtasks of a restored job: each to one of them, or all of them to each; those of a
+#: broadcast list are the same in every subtask (Flink: OperatorStateHandle.Mode).
+ListMode: TypeAlias = Literal["split", "union", "broadcast"]
+
+
+@dataclass(frozen=True)
+class ListState:
+    """Operator state: some values of JSON."""
+
+    mode: ListMode
+    items: list[Any]
+
+
+@dataclass
+class FrozenState:
+    """The state of one operator in one subtask as it was when `epoch` ended.
+
+    since : what changed after that epoch is in the blocks; 0: everything
+    fields : the operator's own few numbers;  lists : operator state, by name
+    """
+
+    epoch: int
+    since: int
+    key_groups: range
+    entries: list[PartState]
+    parts: list[FrozenPart]
+    fields: dict[str, Any]
+    lists: dict[str, ListState]
+
+    def blocks(self) -> Iterator[tuple[int, Payload]]:
+        """(part number, payload) of all parts. Called once, by the thread that writes."""
+        for entry, part in zip(self.entries, self.parts):
+            for payload in part.blocks():
+                yield entry.number, payload
+
+    def release(self) -> None:
+        """Called once, by the task's thread, when blocks() has ended or will not be called."""
+        for part in self.parts:
+            part.release()
+        self.parts = []
+
+
+class StoredState(Protocol):
+    """What one subtask of a checkpoint holds of one operator, where it is stored."""
+
+    key_groups: range
+    epoch: int
+    entries: Sequence[PartState]
+
+    def blocks(self) -> Iterator[tuple[int, memoryview]]:
+        """(part number, payload), those of older segments first; of parts that are over, too."""
+
+
+@dataclass(frozen=True)
+class RestoredState:
+    """What an operator of one subtask goes on from.
+
+    stored : of the old subtasks that share key groups with the new one; the same one when `rescaled` is False
+    fields : the fields of the same subtask, or of all old subtasks
+    lists : items by name, already dealt out to the new subtasks
+    """
+
+    stored: Sequence[StoredState]
+    fields: Sequence[dict[str, Any]]
+    lists: dict[str, list[Any]]
+    rescaled: bool
+    source: str  # what it came from, for errors: "checkpoint 42 of /data/chk"

@@ -1,59 +1,467 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table of state: one Python value per group id and namespace, held on the heap."""
+"""A table of state: one Python value per group id and namespace, held on the heap; a part of snapshots.
+
+Which rows changed in an epoch is noted once per row and epoch. While a frozen table is being written, the first
+change of a row also keeps the row as it was, and what would be changed in place is replaced by a copy first; so
+the writing thread finds each row either in the table, or among the rows that later epochs kept (Flink:
+CopyOnWriteStateMap). The writer looks into the table first and the task's thread keeps a row before it changes it,
+so that no lock is needed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from flinkcore.columnar.fields import ValueFault
+from flinkcore.errors import SchemaError, StateFormatError
+from flinkcore.state.blocks import (
+    BLOCK_BYTES,
+    NOTHING,
+    PRESENT,
+    REMOVED,
+    ROWS_MAX,
+    block_schema,
+    read,
+    written,
+)
+from flinkcore.state.codec import Codec, Description
+from flinkcore.state.content import Content
+from flinkcore.state.evolution import AS_IS, Compatibility, Reading, compatibility
+from flinkcore.state.stored import StoredRows
+
+if TYPE_CHECKING:
+    from flinkcore.state.expiry import Expiry
+
+#: Values of these types need no copy, wherever they are handed out.
+_ATOMS = frozenset((int, float, str, bytes, bool, type(None)))
+_ABSENT: Any = object()
+_GROUP_ID = pa.field("group_id", pa.int32(), nullable=False)
+_NOTED_ROWS_MIN = 65_536
+
+
+class Rows(dict[int, Any]):
+    """The rows of one namespace by group id. Change them only as Table.writable() says."""
+
+    __slots__ = ("epoch", "namespace", "touched")
+
+    def __init__(self, namespace: Hashable) -> None:
+        self.namespace = namespace
+        self.epoch: _Epoch | None = None
+        self.touched: set[int] | None = None  # group ids that changed in `epoch`; None: nobody wants to know
+
+
+class _Epoch:
+    """What is known of the changes of one epoch."""
+
+    __slots__ = ("before", "next", "noted", "number", "touched")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.touched: list[tuple[Hashable, set[int]]] = []
+        self.noted = 0  # ids in `touched`
+        self.before: dict[Hashable, dict[int, Any]] = {}  # rows as earlier epochs left them, _ABSENT for none
+        self.next: _Epoch | None = None
 
 
 class Table:
-    """The values of one state of one subtask, by namespace and group id.
+    """The rows of one state of one subtask, by namespace and group id.
 
-    The void namespace is None; windows and triggers use the window. A namespace with no rows takes no memory.
-    `hold` and `let_go` tell the owner of the group ids which of them are still in use.
+    content : what a row holds;  namespace : codec of namespaces, None where the only one is None (the void one)
+    hold, let_go : tell the owner of the group ids which of them are still in use
+    expiry : time to live of the values, None when they have none
+    allow_pickle : whether load() may unpickle
+
+    A namespace with no rows takes no memory.
     """
 
-    __slots__ = ("_hold", "_let_go", "kind", "name", "rows")
+    kind = "table"
 
     def __init__(
-        self, name: str, kind: str, hold: Callable[[int], None], let_go: Callable[[int], None]
+        self,
+        name: str,
+        content: Content,
+        namespace: Codec | None = None,
+        hold: Callable[[int], None] = lambda group_id: None,
+        let_go: Callable[[int], None] = lambda group_id: None,
+        *,
+        expiry: Expiry | None = None,
+        allow_pickle: bool = False,
     ) -> None:
         self.name = name
-        self.kind = kind
-        self.rows: dict[Hashable, dict[int, Any]] = {}
+        self.content = content
+        self.namespace = namespace
+        self.rows: dict[Hashable, Rows] = {}
+        self.allow_pickle = allow_pickle
         self._hold = hold
         self._let_go = let_go
+        self._copy = content.copy
+        self._expiry = expiry
+        self._reading: Reading | None = None
+        self._epoch: _Epoch | None = None  # the current one; None while nobody wants to know what changes
+        self._epochs: list[_Epoch] = []  # those not forgotten, the current one last
+        self._since = 0  # the smallest epoch since which all changes are noted
+        self._pending: list[FrozenTable] = []
+        self._noted_max = _NOTED_ROWS_MIN
+        self.row_bytes = (
+            1024.0  # what a row lately took in a snapshot; with no row yet, so that few are tried
+        )
+
+    # -- rows ---------------------------------------------------------------------------------------------
 
     def get(self, namespace: Hashable, group_id: int) -> Any:
-        """The value, None when there is none."""
+        """The row, None when there is none. Not for those who change it: see edit."""
         rows = self.rows.get(namespace)
         return None if rows is None else rows.get(group_id)
 
-    def put(self, namespace: Hashable, group_id: int, value: Any) -> None:
+    def edit(self, namespace: Hashable, group_id: int) -> Any:
+        """The row for somebody who may change it in place; None when there is none."""
+        rows = self.rows.get(namespace)
+        row = None if rows is None else rows.get(group_id)
+        if rows is None or row is None or self._epoch is None or self._copy is None or type(row) in _ATOMS:
+            return row
+        if rows.epoch is not self._epoch or group_id not in rows.touched:  # type: ignore[operator]
+            self.touch(rows, group_id)
+            return rows[group_id]
+        return row
+
+    def put(self, namespace: Hashable, group_id: int, row: Any) -> None:
         rows = self.rows.get(namespace)
         if rows is None:
-            rows = self.rows[namespace] = {}
+            rows = self.rows[namespace] = Rows(namespace)
         if group_id not in rows:
             self._hold(group_id)
-        rows[group_id] = value
+        if self._epoch is not None and (rows.epoch is not self._epoch or group_id not in rows.touched):  # type: ignore[operator]
+            self.touch(rows, group_id, copies=False)
+        rows[group_id] = row
 
-    def take(self, namespace: Hashable, group_id: int) -> Any:
-        """Removes and returns the value, None when there is none."""
+    def remove(self, namespace: Hashable, group_id: int) -> None:
         rows = self.rows.get(namespace)
         if rows is None or group_id not in rows:
-            return None
-        value = rows.pop(group_id)
+            return
+        if self._epoch is not None and (rows.epoch is not self._epoch or group_id not in rows.touched):  # type: ignore[operator]
+            self.touch(rows, group_id, copies=False)
+        del rows[group_id]
         if not rows:
             del self.rows[namespace]
         self._let_go(group_id)
-        return value
+
+    def take(self, namespace: Hashable, group_id: int) -> Any:
+        """Removes the row and returns it, for somebody who may change it in place; None when there is none."""
+        row = self.edit(namespace, group_id)
+        self.remove(namespace, group_id)
+        return row
+
+    def writable(self, namespace: Hashable) -> Rows:
+        """The rows of a namespace for an operator's fast path, until its batch ends.
+
+        Before it changes the row of an id that is not in `touched`, when that is not None, it calls touch();
+        or touch_all() once for a batch. It tells hold and let_go what it adds and removes.
+        """
+        rows = self.rows.get(namespace)
+        if rows is None:
+            rows = self.rows[namespace] = Rows(namespace)
+        if rows.epoch is not self._epoch:
+            self._note(rows)
+        return rows
+
+    def touch(self, rows: Rows, group_id: int, copies: bool = True) -> None:
+        """A row is about to change for the first time in this epoch. copies: maybe in place."""
+        epoch = self._epoch
+        if rows.epoch is not epoch:
+            self._note(rows)
+        if epoch is None:
+            return
+        rows.touched.add(group_id)  # type: ignore[union-attr]
+        epoch.noted += 1
+        if self._pending:
+            before = epoch.before.setdefault(rows.namespace, {})
+            if group_id not in before:  # else its namespace was emptied and came back
+                row = before[group_id] = rows.get(group_id, _ABSENT)
+                if copies and row is not _ABSENT and self._copy is not None:
+                    rows[group_id] = self._copy(row)
+        elif epoch.noted > self._noted_max:
+            self._forget_costly()
+
+    def touch_all(self, rows: Rows, group_ids: Iterable[int]) -> None:
+        """touch() for those of some rows that need it."""
+        if self._epoch is None:
+            return
+        for group_id in set(group_ids).difference(rows.touched or ()):
+            self.touch(rows, group_id)
+
+    def walk(self) -> Iterator[tuple[Hashable, int]]:
+        """(namespace, group id) of every row. The table may change meanwhile; then some are gone when they come."""
+        for namespace in list(self.rows):
+            for group_id in list(self.rows.get(namespace, ())):
+                yield namespace, group_id
 
     def __len__(self) -> int:
         return sum(map(len, self.rows.values()))
 
     def __iter__(self) -> Iterator[tuple[Hashable, int, Any]]:
-        """(namespace, group id, value) of every row: what a snapshot stores, and put() takes back."""
+        """(namespace, group id, row) of every row."""
         for namespace, rows in self.rows.items():
-            for group_id, value in rows.items():
-                yield namespace, group_id, value
+            for group_id, row in rows.items():
+                yield namespace, group_id, row
+
+    def _note(self, rows: Rows) -> None:
+        """The rows of a namespace are about to change for the first time in this epoch."""
+        rows.epoch = self._epoch
+        rows.touched = None
+        if self._epoch is not None:
+            rows.touched = set()
+            self._epoch.touched.append((rows.namespace, rows.touched))
+
+    def _forget_costly(self) -> None:
+        """Noting changes must not cost more than the rows: the next snapshot takes everything instead."""
+        self._noted_max = max(_NOTED_ROWS_MIN, 2 * len(self))
+        if sum(epoch.noted for epoch in self._epochs) > self._noted_max:
+            self._epoch = None
+            self._epochs.clear()
+
+    # -- snapshots ----------------------------------------------------------------------------------------
+
+    @property
+    def row_count(self) -> int:
+        return len(self)
+
+    @property
+    def state_bytes(self) -> int:
+        return int(len(self) * self.row_bytes)
+
+    def describe(self) -> Description:
+        namespace = None if self.namespace is None else self.namespace.describe()
+        return {"name": self.name, "namespace": namespace, **self.content.describe()}
+
+    def compatible(self, stored: Description) -> Compatibility:
+        """Whether this table can read what a table of another description wrote, and how."""
+        return compatibility(stored, self.describe())
+
+    def read_as(self, stored: Description) -> None:
+        """What load() is given was written by a table of this description. StateFormatError: it does not fit."""
+        self._reading = Reading(stored, self.content, self.compatible(stored), f"state '{self.name}'")
+
+    def take_over(self, stored: StoredRows) -> bool:
+        """Takes the rows that a checkpoint holds. -> whether they had to be migrated; StateFormatError: they do not fit"""
+        found = self.compatible(stored.description)
+        self.read_as(stored.description)
+        for payload in stored.payloads:
+            self.load(memoryview(payload))
+        self.loaded(stored.epoch)
+        return found is not AS_IS
+
+    def freeze(self, since: int, epoch: int) -> FrozenTable:
+        complete = self._epoch is not None and since >= self._since
+        following = _Epoch(epoch + 1)
+        if self._epoch is None:
+            self._since = epoch
+        else:
+            self._epoch.number = epoch
+            self._epoch.next = following
+        changed = [noted for noted in self._epochs if noted.number > since] if since and complete else None
+        self._epoch = following
+        self._epochs.append(following)
+        frozen = FrozenTable(self, following, changed, replaces=bool(since) and not complete)
+        self._pending.append(frozen)
+        return frozen
+
+    def released(self, frozen: FrozenTable) -> None:
+        self._pending.remove(frozen)
+        oldest = min((other.following.number for other in self._pending), default=None)
+        for epoch in self._epochs:
+            if oldest is None or epoch.number < oldest:
+                epoch.before = {}
+
+    def forget(self, epoch: int) -> None:
+        self._epochs = [noted for noted in self._epochs if noted.number > epoch]
+        self._since = max(self._since, epoch)
+
+    def load(self, payload: memoryview) -> None:
+        reading = self._reading
+        if reading is None:
+            reading = Reading(self.describe(), self.content, AS_IS, f"state '{self.name}'")
+        places = self._place_fields()
+        kind, batch = read(
+            payload,
+            {
+                PRESENT: block_schema(self.kind, PRESENT, [*places, *reading.content.fields]),
+                REMOVED: block_schema(self.kind, REMOVED, places),
+                NOTHING: block_schema(self.kind, NOTHING, []),
+            },
+        )
+        if kind == NOTHING:
+            for namespace, group_id in list(self.walk()):
+                self.remove(namespace, group_id)
+            return
+        namespaces, group_ids = self._places(batch)
+        if kind == REMOVED:
+            for namespace, group_id in zip(namespaces, group_ids):
+                self.remove(namespace, group_id)
+            return
+        now_ms = 0 if self._expiry is None else self._expiry.now_ms()
+        found = reading.rows(batch.columns[len(places) :], now_ms, self.allow_pickle)
+        for namespace, group_id, row in zip(namespaces, group_ids, found):
+            self.put(namespace, group_id, row)
+
+    def loaded(self, epoch: int) -> None:
+        self._reading = None
+        self._epoch = _Epoch(epoch + 1)
+        self._epochs = [self._epoch]
+        self._since = epoch
+
+    def absorb(self, other: Table, ids: np.ndarray) -> None:
+        """Takes over the rows of another table whose group ids have a new one here.
+
+        ids : int32[ids of the other], the id here or -1;  StateFormatError: a row has an id that is none
+        """
+        known = ids.tolist()
+        for namespace, group_id, row in other:
+            if group_id >= len(known):
+                raise StateFormatError(
+                    f"state '{self.name}' has a row of group id {group_id}, but there are {len(known)} keys"
+                )
+            if known[group_id] >= 0:
+                self.put(namespace, known[group_id], row)
+
+    def _place_fields(self) -> list[pa.Field]:
+        namespace = [] if self.namespace is None else [pa.field("namespace", self.namespace.type)]
+        return [_GROUP_ID, *namespace]
+
+    def _places(self, batch: pa.RecordBatch) -> tuple[Iterable[Hashable], list[int]]:
+        """The namespaces and group ids of a block."""
+        group_ids = batch.column(0).to_pylist()
+        if group_ids and (batch.column(0).null_count or min(group_ids) < 0):
+            raise StateFormatError(
+                f"state '{self.name}' has a row without a group id, or with a negative one"
+            )
+        if self.namespace is None:
+            return [None] * len(group_ids), group_ids
+        if batch.column(1).null_count:
+            raise StateFormatError(f"state '{self.name}' has a row without a namespace")
+        return self.namespace.decode(batch.column(1)), group_ids
+
+
+class FrozenTable:
+    """A table as it was when an epoch ended.
+
+    following : the epoch that began then
+    changed : the epochs whose changes are wanted, None for all rows
+    replaces : what earlier snapshots hold is void, since not all changes since then are known
+    """
+
+    def __init__(self, table: Table, following: _Epoch, changed: list[_Epoch] | None, replaces: bool) -> None:
+        self.following = following
+        self._table = table
+        self._changed = changed
+        self._replaces = replaces
+        expiry = table._expiry
+        cleans_up = expiry is not None and expiry.in_full_snapshot and changed is None
+        self._remaining = expiry.remaining_at(expiry.now_ms()) if cleans_up and expiry is not None else None
+
+    def blocks(self) -> Iterator[pa.Buffer]:
+        table = self._table
+        places = table._place_fields()
+        present = block_schema(table.kind, PRESENT, [*places, *table.content.fields])
+        removed = block_schema(table.kind, REMOVED, places)
+        if self._replaces:
+            yield from written(block_schema(table.kind, NOTHING, []), [])
+        listed = self._all_rows() if self._changed is None else self._changed_rows()
+        gone: list[tuple[Hashable, int]] = []
+        for chunk in _chunks(listed, lambda: min(ROWS_MAX, 1 + int(BLOCK_BYTES / table.row_bytes))):
+            kept: list[tuple[Hashable, int, Any]] = []
+            for namespace, group_ids in chunk:
+                for group_id, row in zip(group_ids, self._rows(namespace, group_ids)):
+                    if row is _ABSENT:
+                        gone.append((namespace, group_id))
+                    elif self._remaining is None or (row := self._remaining(row)) is not None:
+                        kept.append((namespace, group_id, row))
+            if kept:
+                blocks = list(self._written(present, kept))
+                table.row_bytes = sum(block.size for block in blocks) / len(kept)
+                yield from blocks
+        if self._changed is not None:
+            for start in range(0, len(gone), ROWS_MAX):
+                yield from self._written(removed, gone[start : start + ROWS_MAX])
+
+    def release(self) -> None:
+        self._table.released(self)
+
+    def _written(self, schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> Iterator[pa.Buffer]:
+        table = self._table
+        namespaces, group_ids, *contents = zip(*rows)
+        try:
+            arrays = [pa.array(group_ids, pa.int32())]
+            if table.namespace is not None:
+                arrays.append(table.namespace.encode(list(namespaces)))
+            for content in contents:
+                arrays += table.content.encode(list(content))
+        except ValueFault as fault:
+            raise SchemaError(
+                f"state '{table.name}' holds {fault.value!r:.80} ({type(fault.value).__name__}), which its type "
+                f"{table.content.value.describe()} cannot: {fault.reason}"
+            ) from fault
+        return written(schema, arrays)
+
+    def _changed_rows(self) -> Iterator[tuple[Hashable, list[int]]]:
+        assert self._changed is not None
+        changed: dict[Hashable, set[int]] = {}
+        for namespace, touched in chain.from_iterable(epoch.touched for epoch in self._changed):
+            known = changed.get(namespace)
+            changed[namespace] = touched if known is None else known | touched
+        for namespace, group_ids in changed.items():
+            yield namespace, list(group_ids)
+
+    def _all_rows(self) -> Iterator[tuple[Hashable, list[int]]]:
+        """Where rows are now, and where rows were when the epoch ended: also some that came later."""
+        listed = {}
+        for namespace in list(self._table.rows):  # each list() is one step that no other thread interrupts
+            listed[namespace] = list(self._table.rows.get(namespace, ()))
+        yield from listed.items()
+        for namespace in {namespace for epoch in self._later() for namespace in list(epoch.before)}:
+            known = set(listed.get(namespace, ()))
+            later = [list(epoch.before.get(namespace, ())) for epoch in self._later()]
+            yield namespace, list(set(chain.from_iterable(later)) - known)
+
+    def _rows(self, namespace: Hashable, group_ids: list[int]) -> list[Any]:
+        """The rows as they were when the epoch ended, _ABSENT where there was none."""
+        rows: dict[int, Any] = self._table.rows.get(namespace, {})
+        found = [rows.get(group_id, _ABSENT) for group_id in group_ids]
+        for epoch in reversed(self._later()):  # what the earliest epoch kept is what was there
+            kept = epoch.before.get(namespace)
+            if kept:
+                found = [kept.get(group_id, row) for group_id, row in zip(group_ids, found)]
+        return found
+
+    def _later(self) -> list[_Epoch]:
+        """The epochs that began since, in order."""
+        epochs: list[_Epoch] = []
+        epoch: _Epoch | None = self.following
+        while epoch is not None:
+            epochs.append(epoch)
+            epoch = epoch.next
+        return epochs
+
+
+def _chunks(
+    listed: Iterable[tuple[Hashable, list[int]]], rows_max: Callable[[], int]
+) -> Iterator[list[tuple[Hashable, list[int]]]]:
+    """Places of rows in portions of so many rows at most."""
+    chunk: list[tuple[Hashable, list[int]]] = []
+    room = rows_max()
+    for namespace, group_ids in listed:
+        start = 0
+        while start < len(group_ids):
+            part = group_ids[start : start + room]
+            chunk.append((namespace, part))
+            start += len(part)
+            room -= len(part)
+            if not room:
+                yield chunk
+                chunk, room = [], rows_max()
+    if chunk:
+        yield chunk

@@ -2,19 +2,23 @@
 """Typed state: a value is stored as its declared type can hold it, so that it is the same after a recovery.
 
 Floats are made of integers, integers are checked against their range, ROW gives rows with the names of the
-type, TUPLE gives tuples; lists, arrays and maps convert their elements. FLOAT is checked but not rounded to
+type, TUPLE gives tuples; lists, arrays and maps convert their elements; dates and times lose their zone as they do
+where they leave Python (flinkcore.columnar.encode). FLOAT is checked but not rounded to
 32 bits: in PyFlink a value is rounded only when it leaves the worker's cache, and running sums show that it
 was not.
 """
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from operator import index
 from typing import Any
 
 from flinkcore.columnar import typeinfo as ti
+from flinkcore.columnar.instant import Instant
 from flinkcore.columnar.row import Row, make_row
 from flinkcore.columnar.typeinfo import BasicType, TypeInformation
 from flinkcore.errors import SchemaError
@@ -42,18 +46,18 @@ def converter(type_info: Any, what: str) -> Callable[[Any], Any] | None:
         isinstance(type_info, ti.PrimitiveArrayTypeInfo)
         and getattr(type_info.element_type, "basic_type", None) is BasicType.BYTE
     ):
-        return lambda value: bytes(_sequence(value, type_info, what))
+        return _checked(lambda value: bytes(_sequence(value, type_info, what)), type_info, what)
     if isinstance(
         type_info, (ti.ListTypeInfo, ti.ObjectArrayTypeInfo, ti.PrimitiveArrayTypeInfo, ti.BasicArrayTypeInfo)
     ):
-        element = _nullable(converter(type_info.element_type, what))
+        element = nullable(converter(type_info.element_type, what))
         return lambda value: [element(item) for item in _sequence(value, type_info, what)]
     if isinstance(type_info, ti.MapTypeInfo):
-        of_key = _nullable(converter(type_info.key_type, what))
-        of_value = _nullable(converter(type_info.value_type, what))
-        return lambda value: {of_key(key): of_value(item) for key, item in value.items()}
-    if isinstance(type_info, TypeInformation):  # dates, times, timestamps: Python's own values
-        return None
+        return _map(type_info, what)
+    if isinstance(type_info, ti.LocalTimeTypeInfo):
+        return _checked(_LOCAL[type_info.time_type], type_info, what)
+    if type(type_info) in _TEMPORAL:
+        return _checked(_TEMPORAL[type(type_info)], type_info, what)
     raise SchemaError(f"{what}: expected type information such as Types.LONG(), got {type_info!r}")
 
 
@@ -65,7 +69,7 @@ def _basic(type_info: ti.BasicTypeInfo, what: str) -> Callable[[Any], Any] | Non
         def integer(value: Any) -> int:
             if type(value) is not int:
                 try:
-                    value = index(value)
+                    value = int(index(value))  # int(), for index(True) is True
                 except TypeError:
                     raise _unfit(value, type_info, what) from None
             if not -limit <= value < limit:
@@ -90,21 +94,106 @@ def _basic(type_info: ti.BasicTypeInfo, what: str) -> Callable[[Any], Any] | Non
             return value
 
         return real
-    expected = {BasicType.STRING: str, BasicType.CHAR: str, BasicType.BOOLEAN: bool}.get(basic)
-    if expected is None:
-        return None
+    return _checked(_OTHER_BASIC[basic], type_info, what)
 
-    def exact(value: Any) -> Any:
-        if not isinstance(value, expected):
-            raise _unfit(value, type_info, what)
+
+def _checked(convert: Callable[[Any], Any], type_info: TypeInformation, what: str) -> Callable[[Any], Any]:
+    """convert, which raises TypeError or ValueError, with the state's own words."""
+
+    def checked(value: Any) -> Any:
+        try:
+            return convert(value)
+        except (TypeError, ValueError) as error:
+            raise _unfit(value, type_info, what) from error
+
+    return checked
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    if not value.isascii():
+        value.encode()  # UnicodeEncodeError for lone surrogates
+    return value if type(value) is str else str(value)
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, float):  # it has no exact decimal
+        raise TypeError
+    return value if type(value) is Decimal else Decimal(value)
+
+
+def _instant(value: Any) -> Instant:
+    if isinstance(value, Instant):
         return value
+    if not isinstance(value, datetime.datetime):
+        raise TypeError
+    micros = (value.astimezone(datetime.timezone.utc) - _EPOCH) // datetime.timedelta(microseconds=1)
+    return Instant(micros // 1_000_000, micros % 1_000_000 * 1000)
 
-    return exact
+
+def _date(value: Any) -> datetime.date:
+    if isinstance(value, datetime.datetime):
+        return value.date()
+    if not isinstance(value, datetime.date):
+        raise TypeError
+    return value
+
+
+def _time(value: Any) -> datetime.time:
+    if not isinstance(value, datetime.time) or value.tzinfo is not None:
+        raise TypeError
+    return value
+
+
+def _timestamp(value: Any) -> datetime.datetime:
+    if not isinstance(value, datetime.datetime):
+        raise TypeError
+    return value if value.tzinfo is None else value.astimezone().replace(tzinfo=None)
+
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+_OTHER_BASIC: dict[BasicType, Callable[[Any], Any]] = {
+    BasicType.STRING: _string,
+    BasicType.CHAR: _string,
+    BasicType.BOOLEAN: _boolean,
+    BasicType.BIG_INT: lambda value: int(index(value)),
+    BasicType.BIG_DEC: _decimal,
+    BasicType.INSTANT: _instant,
+}
+_LOCAL: dict[ti.LocalTimeTypeInfo.TimeType, Callable[[Any], Any]] = {
+    ti.LocalTimeTypeInfo.TimeType.LOCAL_DATE: _date,
+    ti.LocalTimeTypeInfo.TimeType.LOCAL_TIME: _time,
+    ti.LocalTimeTypeInfo.TimeType.LOCAL_DATE_TIME: _timestamp,
+}
+_TEMPORAL: dict[type[TypeInformation], Callable[[Any], Any]] = {
+    ti.DateTypeInfo: _date,
+    ti.TimeTypeInfo: _time,
+    ti.TimestampTypeInfo: _timestamp,
+}
+
+
+def _map(type_info: ti.MapTypeInfo, what: str) -> Callable[[Any], dict[Any, Any]]:
+    of_key = nullable(converter(type_info.key_type, what))
+    of_value = nullable(converter(type_info.value_type, what))
+
+    def entries(value: Any) -> dict[Any, Any]:
+        if not isinstance(value, dict) or None in value:
+            raise _unfit(value, type_info, what)
+        return {of_key(key): of_value(item) for key, item in value.items()}
+
+    return entries
 
 
 def _row(type_info: ti.RowTypeInfo, what: str) -> Callable[[Any], Row]:
     names = type_info.get_field_names()
-    fields = [_nullable(converter(field, what)) for field in type_info.get_field_types()]
+    fields = [nullable(converter(field, what)) for field in type_info.get_field_types()]
 
     def row(value: Any) -> Row:
         if isinstance(value, Row) and set(getattr(value, "_fields", ())) == set(names):
@@ -133,7 +222,8 @@ def _tuple(type_info: ti.TupleTypeInfo, what: str) -> Callable[[Any], tuple[Any,
     return pair
 
 
-def _nullable(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+def nullable(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
+    """A converter that takes None for what it is."""
     if convert is None:
         return lambda value: value
     return lambda value: None if value is None else convert(value)

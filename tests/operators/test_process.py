@@ -21,7 +21,7 @@ from flinkcore.operators.process import FilterRows, FlatMapRows, KeyedProcessRow
 from flinkcore.state.descriptors import ListStateDescriptor, ValueStateDescriptor
 from flinkcore.testing.harness import harness
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
-from flinkcore.time.timers import TimeDomain
+from flinkcore.time.domain import TimeDomain
 
 PAIRS = Schema(("k", "v"), (pa.string(), pa.int64()), "tuple")
 LONGS = Schema(("value",), (pa.int64(),), "value")

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from flinkcore.time.timers import Timer, TimerQueue
+from flinkcore.state.timers import Timer, TimerQueue
 
 
 def drain(queue, time_ms):

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recovery: what a job starts from, and goes back to when it starts again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from flinkcore import faultpoint, options
+from flinkcore.checkpoint.assignment import Restoration, Wanted, assign
+from flinkcore.checkpoint.home import CheckpointHome, Writing
+from flinkcore.checkpoint.layout import Checkpoint, find_checkpoints, find_newest, open_checkpoint
+from flinkcore.checkpoint.manifest import Manifest, SubtaskState
+from flinkcore.checkpoint.schedule import Settings
+from flinkcore.checkpoint.segment import SegmentRef, read_segment
+from flinkcore.checkpoint.store import Store, open_store
+from flinkcore.errors import CheckpointError, ConfigurationError, StateFormatError, UnsupportedOperationError
+from flinkcore.graph.job_graph import JobGraph
+from flinkcore.runtime.coordinator import Coordinator, Job
+from flinkcore.runtime.deploy import RunFacts
+from flinkcore.runtime.task import Task
+from flinkcore.state.part import PartState
+from flinkcore.time.clock import Clock
+
+log = logging.getLogger(__name__)
+
+#: The value of execution.state-recovery.path that means: the newest complete checkpoint of the job of this name.
+NEWEST = "newest"
+
+
+class _Stored:
+    """state.part.StoredState over the segments of a checkpoint."""
+
+    def __init__(self, store: Store, subtask: SubtaskState) -> None:
+        self._store = store
+        self._segments = subtask.segments
+        self.key_groups = range(*subtask.key_groups)
+        self.epoch = subtask.epoch
+        self.entries: Sequence[PartState] = subtask.parts
+
+    def blocks(self) -> Iterator[tuple[int, memoryview]]:
+        for segment in self._segments:
+            yield from read_segment(self._store, segment)
+            faultpoint.reached("restore.segment")
+
+
+class Recovery:
+    """The checkpoints of one job, through all starts of its tasks in this process.
+
+    ConfigurationError, CheckpointStorageError, StateFormatError, StateMigrationError : checkpoints cannot be written
+        where they should be, or what is to be restored is not there, cannot be read, or does not fit the program
+    """
+
+    def __init__(self, graph: JobGraph, job_id: str) -> None:
+        config = graph.config
+        self.graph = graph
+        self.settings = Settings.of(config)
+        self._allow_unclaimed = config.get(options.IGNORE_UNCLAIMED_STATE)
+        self._refuse_unreplayable()
+        directory = config.get(options.CHECKPOINT_DIR)
+        root = open_store(directory or "memory:")
+        found = self._find(root if directory else None)
+        own = found is not None and found.manifest is not None and self._is_own(found, root)
+        self.job_id = found.manifest.job_id if own and found is not None and found.manifest else job_id
+        self._start: tuple[Manifest, Store] | None = None
+        if found is not None:
+            self._start = (found.complete(), found.home)
+        self._restore_from(self._start)
+        self.home = CheckpointHome(
+            Writing.of(config, graph.name, self.job_id), root.below(self.job_id), self.settings.retained
+        )
+        self._builds_on_own = own
+        self._next_id = self.home.last_id + 1
+
+    # -- for the executor ---------------------------------------------------------------------------------
+
+    def facts(self, attempt: int) -> RunFacts:
+        """What the next start of the tasks goes on from."""
+        return RunFacts(self.restoration, self.job_id, self.settings.interval_ms is not None, attempt)
+
+    def to_latest(self, coordinator: Coordinator) -> None:
+        """The tasks start again: from the newest complete checkpoint, else from where the job began."""
+        self._next_id = coordinator.next_id
+        if coordinator.latest is not None:
+            self._start = (coordinator.latest, self.home.job)
+            self._builds_on_own = True
+        self._restore_from(self._start)
+
+    def distrusts(self, cause: BaseException | None) -> bool:
+        """Whether a failure was that the checkpoint to start from is damaged, and there is an earlier one to go back
+        to; then that one is next."""
+        if not isinstance(cause, StateFormatError) or self._start is None or not self._builds_on_own:
+            return False
+        damaged = self._start[0].checkpoint_id
+        for found in find_checkpoints(self.home.job, self.job_id):
+            if found.fault is None and found.manifest is not None and found.checkpoint_id < damaged:
+                log.error("checkpoint %d is damaged and passed over: %s", damaged, cause)
+                self._start = (found.manifest, found.home)
+                return True
+        return False
+
+    def coordinator(
+        self,
+        tasks: Sequence[Task],
+        clock: Clock,
+        submit: Callable[[Job], None],
+        wake: Callable[[Task], None],
+        fail: Callable[[Exception], None],
+        stopped: Callable[[], None],
+    ) -> Coordinator:
+        """The coordinator of one start of the tasks."""
+        chains: dict[tuple[str, int], list[SegmentRef]] = {}
+        if self._start is not None and self._builds_on_own:
+            for operator in self._start[0].operators:
+                for subtask in operator.subtasks:
+                    key = (operator.operator_id, subtask.index)
+                    restored = self.restoration.states.get(key)
+                    if restored is not None and not restored.rescaled:
+                        chains[key] = list(subtask.segments)
+        return Coordinator(
+            self.graph, tasks, self.home, self.settings, clock, submit, wake, fail, stopped, chains, self._next_id
+        )
+
+    def close(self, cancelled: bool, failed: bool) -> None:
+        """The job has ended. A cancelled one leaves checkpoints only when they are to be retained; one that failed
+        leaves them to be resumed from, and one that finished leaves its last, so that a resume finds it finished."""
+        retention = self.graph.config.get(options.CHECKPOINT_RETENTION)
+        if cancelled and not failed and retention != "RETAIN_ON_CANCELLATION":
+            self.home.remove_all()
+        self.home.close()
+
+    # ----------------------------------------------------------------------------------------------------
+
+    def _find(self, root: Store | None) -> Checkpoint | None:
+        """The checkpoint that the job is to start from."""
+        path = self.graph.config.get(options.RECOVERY_PATH)
+        if not path:
+            return None
+        if path != NEWEST:
+            return open_checkpoint(path)
+        if root is None:
+            raise ConfigurationError(
+                f"job '{self.graph.name}' cannot resume: it has no checkpoint directory; set "
+                f"{options.CHECKPOINT_DIR.key}"
+            )
+        newest, skipped = find_newest(root, self.graph.name)
+        for broken in skipped:
+            log.warning("%s is passed over: %s", broken.location, broken.fault)
+        if newest is None:
+            if skipped:
+                raise CheckpointError(
+                    f"job '{self.graph.name}' has no checkpoint in '{root.location}' that is whole: {skipped[0].fault}"
+                )
+            log.info("job '%s' has no checkpoint in '%s' yet; it starts afresh", self.graph.name, root.location)
+        return newest
+
+    def _is_own(self, found: Checkpoint, root: Store) -> bool:
+        """Whether a checkpoint lies where this job writes its own, which may then build on it."""
+        assert found.manifest is not None
+        return (
+            found.manifest.kind == "checkpoint"
+            and found.manifest.job_name == self.graph.name
+            and found.home.location == root.below(found.manifest.job_id).location
+        )
+
+    def _restore_from(self, start: tuple[Manifest, Store] | None) -> None:
+        self.restoration = Restoration()
+        if start is None:
+            return
+        manifest, store = start
+        wanted = [
+            Wanted(node.operator_id, node.name, node.parallelism, node.max_parallelism, node.max_parallelism_set)
+            for node in self.graph.nodes
+        ]
+        source = f"{manifest.kind} {manifest.checkpoint_id} of '{store.location}'"
+        self.restoration = assign(
+            manifest, wanted, source, lambda subtask: _Stored(store, subtask), self._allow_unclaimed
+        )
+        for node in self.graph.nodes:
+            taken = self.restoration.max_parallelism.get(node.operator_id)
+            if taken is not None:
+                node.max_parallelism = taken
+
+    def _refuse_unreplayable(self) -> None:
+        """A source that cannot go back makes no job exactly once."""
+        if self.settings.interval_ms is None or self.graph.config.get(options.ALLOW_UNREPLAYABLE_SOURCES):
+            return
+        for node in self.graph.nodes:
+            source = node.transformation.source
+            if source is not None and source.not_replayable:
+                raise UnsupportedOperationError(
+                    f"source '{node.name}' cannot go back to a checkpoint: {source.not_replayable}. Without "
+                    f"checkpoints, or with {options.ALLOW_UNREPLAYABLE_SOURCES.key} set to true, which loses records "
+                    f"at a restart, the job runs"
+                )

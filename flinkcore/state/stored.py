@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows that a checkpoint holds and nobody has claimed yet: they stay as they are stored.
+
+A table or a queue of timers knows the types of its rows, and only the program knows the table. Until it asks, its rows
+are kept in blocks; they are part of the next snapshots, move with their keys when the job is rescaled, and can be read
+as Arrow without the program. Nothing is unpickled here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flinkcore.errors import StateFormatError
+from flinkcore.state.blocks import NOTHING, PRESENT, read, written
+from flinkcore.state.part import Payload
+
+
+class StoredRows:
+    """The blocks of a table or of timers.
+
+    kind, description : of the part that wrote them
+    """
+
+    def __init__(self, kind: str, description: dict[str, Any]) -> None:
+        self.kind = kind
+        self.description = description
+        self.payloads: list[Payload] = []
+        self.epoch = 0  # up to which the blocks tell what happened
+        self._orders = 0  # of timers: above all that are taken
+
+    def describe(self) -> dict[str, Any]:
+        return self.description
+
+    def batches(self) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """(what it says of its rows, rows) of each block, the oldest first."""
+        for payload in self.payloads:
+            yield read(payload)
+
+    def load(self, payload: memoryview) -> None:
+        rows, batch = read(payload)
+        if rows == NOTHING:
+            self.payloads.clear()
+            return
+        _check_ids(batch)
+        self.payloads.append(payload)
+
+    def loaded(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def forget(self, epoch: int) -> None:
+        """What is stored does not change."""
+
+    def freeze(self, since: int, epoch: int) -> _FrozenRows:
+        return _FrozenRows(list(self.payloads) if since < self.epoch or not since else [])
+
+    def absorb(self, other: StoredRows, ids: np.ndarray) -> None:
+        """Takes over the rows whose group ids have a new one.
+
+        ids : int32[ids of the other], the id here or -1;  StateFormatError: a row has an id that is none
+        """
+        orders = self._orders
+        for rows, batch in other.batches():
+            old = batch.column("group_id").to_numpy()
+            if len(old) and old.max() >= len(ids):
+                raise StateFormatError(f"a row has group id {old.max()}, and there are {len(ids)} keys")
+            new = ids[old]
+            kept = pa.array(new >= 0)
+            batch = batch.set_column(
+                batch.schema.get_field_index("group_id"), batch.schema.field("group_id"), pa.array(new, pa.int32())
+            ).filter(kept)
+            if rows == PRESENT and self.kind == "timers":  # the order of registration differs between all timers
+                place = batch.schema.get_field_index("order")
+                moved = pc.add(batch.column(place), orders)
+                batch = batch.set_column(place, batch.schema.field(place), moved)
+                self._orders = max(self._orders, (pc.max(moved).as_py() or 0) + 1)
+            if batch.num_rows:
+                self.payloads += written(batch.schema, batch.columns)
+
+    def group_ids(self) -> np.ndarray:
+        """The ids that some row has, or had, ascending."""
+        found = [batch.column("group_id").to_numpy() for rows, batch in self.batches() if rows == PRESENT]
+        return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int32)
+
+    @property
+    def row_count(self) -> int:
+        """At most so many."""
+        return sum(batch.num_rows for rows, batch in self.batches() if rows == PRESENT)
+
+    @property
+    def state_bytes(self) -> int:
+        return sum(len(memoryview(payload).cast("B")) for payload in self.payloads)
+
+
+class _FrozenRows:
+    def __init__(self, payloads: list[Payload]) -> None:
+        self._payloads = payloads
+
+    def blocks(self) -> Iterator[Payload]:
+        return iter(self._payloads)
+
+    def release(self) -> None:
+        self._payloads = []
+
+
+def _check_ids(batch: pa.RecordBatch) -> None:
+    ids = batch.column("group_id")
+    if ids.null_count or (len(ids) and pc.min(ids).as_py() < 0):
+        raise StateFormatError("a row of state has no group id, or a negative one")

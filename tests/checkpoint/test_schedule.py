@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from flinkcore.checkpoint.schedule import Settings, fails_job, next_trigger_ms
+
+SETTINGS = Settings(
+    interval_ms=1000, min_pause_ms=0, timeout_ms=60_000, max_concurrent=1, tolerable_failures=0, aligned=True, retained=1
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "last_triggered", "last_ended", "pending", "expected"),
+    [
+        ({}, 0, None, 0, 1000),
+        ({}, 5000, 5100, 0, 6000),
+        ({}, 5000, 7000, 0, 7000),  # the last one took longer than the interval: at once
+        ({}, 5000, None, 1, None),
+        ({"max_concurrent": 2}, 5000, None, 1, 6000),
+        ({"max_concurrent": 2}, 5000, None, 2, None),
+        ({"min_pause_ms": 500}, 5000, 5900, 0, 6400),
+        ({"min_pause_ms": 500, "max_concurrent": 5}, 5000, None, 1, None),  # a pause means one at a time
+        ({"interval_ms": None}, 0, None, 0, None),
+    ],
+)
+def test_when_the_next_checkpoint_begins(changes, last_triggered, last_ended, pending, expected):
+    assert next_trigger_ms(replace(SETTINGS, **changes), last_triggered, last_ended, pending) == expected
+
+
+@pytest.mark.parametrize(("tolerable", "failures", "expected"), [(0, 1, True), (2, 2, False), (2, 3, True)])
+def test_so_many_failures_in_a_row_fail_the_job(tolerable, failures, expected):
+    assert fails_job(replace(SETTINGS, tolerable_failures=tolerable), failures) is expected

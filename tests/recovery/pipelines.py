@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs whose committed output says whether anything was lost or came twice: each writes lines to files.
+
+A job reads numbered records in small batches, so that many checkpoints fall into a short run, and it ends. Whatever
+happens to it on the way, the lines in its folder must be those of a run to which nothing happened.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.schema import Schema
+from flinkcore.common import Configuration, Duration, Time, Types, WatermarkStrategy
+from flinkcore.connectors.base import RangeSplit, Source, SourceContext, SourceReader, SourceSplit, SplitQueue
+from flinkcore.connectors.files.sink import FileSink
+from flinkcore.connectors.files.writers import CsvWriter, TextWriter
+from flinkcore.datastream import DataStream, StreamExecutionEnvironment
+from flinkcore.datastream.functions import KeyedProcessFunction, RuntimeContext
+from flinkcore.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
+from flinkcore.datastream.window import EventTimeSessionWindows, SlidingEventTimeWindows, TumblingEventTimeWindows
+from flinkcore.table.expressions import col, lit
+
+RECORDS = 4000
+ROWS_PER_READ = 40
+KEYS = 37
+
+SCHEMA = Schema(["key", "value", "ts"], [pa.int64(), pa.int64(), pa.int64()])
+
+
+class Numbers(Source):
+    """RECORDS records in `splits` splits, read a few at a time with a short pause; out of order by up to a second."""
+
+    schema = SCHEMA
+
+    def __init__(self, splits: int = 2, pause_s: float = 0.002) -> None:
+        self.splits = splits
+        self.pause_s = pause_s
+
+    def create_enumerator(self, parallelism: int) -> SplitQueue:
+        bounds = [RECORDS * i // self.splits for i in range(self.splits + 1)]
+        return SplitQueue([RangeSplit(f"numbers-{i}", bounds[i], bounds[i + 1]) for i in range(self.splits)])
+
+    def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
+        assert isinstance(split, RangeSplit)
+        return _NumbersReader(split, self.pause_s)
+
+
+class _NumbersReader(SourceReader):
+    def __init__(self, split: RangeSplit, pause_s: float) -> None:
+        self.split = split
+        self.pause_s = pause_s
+
+    def read(self, max_rows: int, timeout_ms: int) -> Batch | None:
+        start, end = self.split.start, min(self.split.start + ROWS_PER_READ, self.split.end)
+        if start == end:
+            return None
+        if self.pause_s:
+            time.sleep(self.pause_s)
+        self.split = replace(self.split, start=end)
+        return records(np.arange(start, end))
+
+    def position(self) -> SourceSplit:
+        return self.split
+
+
+def records(numbers: np.ndarray) -> Batch:
+    """The records of these numbers: pure, so that a source can go back to any of them."""
+    mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    keys = (mixed >> np.uint64(40)).astype(np.int64) % KEYS
+    jitter = (mixed >> np.uint64(20)).astype(np.int64) % 1000
+    # A record in fifty is far behind: it is late once the watermark is there, in every run alike.
+    late = np.where(numbers % 50 == 7, 5_000, 0)
+    timestamps = numbers * 10 - jitter - late
+    return Batch.from_arrow(pa.RecordBatch.from_pydict({"key": keys, "value": numbers, "ts": timestamps}), SCHEMA)
+
+
+def environment(checkpoints: Path | None, parallelism: int, **options: Any) -> StreamExecutionEnvironment:
+    config = Configuration()
+    for key, value in options.items():
+        config.set_string(key.replace("__", "-").replace("_", "."), str(value))
+    env = StreamExecutionEnvironment.get_execution_environment(config)
+    env.set_parallelism(parallelism)
+    if checkpoints is not None:
+        env.enable_checkpointing(10)
+        env.get_checkpoint_config().set_checkpoint_storage_dir(str(checkpoints))
+    return env
+
+
+def numbers(env: StreamExecutionEnvironment, splits: int = 2, pause_s: float = 0.002) -> DataStream:
+    strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(1000)).with_timestamp_column("ts")
+    return env.from_source(Numbers(splits, pause_s), strategy, "numbers").uid("numbers")
+
+
+def write_lines(stream: DataStream, folder: Path) -> None:
+    stream.sink_to(FileSink(str(folder), CsvWriter())).uid("lines")
+
+
+def tumbling(env: StreamExecutionEnvironment, folder: Path) -> None:
+    write_lines(
+        numbers(env, splits=1)
+        .key_by("key")
+        .window(TumblingEventTimeWindows.of(Time.milliseconds(700)))
+        .aggregate(lit(1).count.alias("n"), col("value").sum.alias("total"), col("value").min.alias("least")),
+        folder,
+    )
+
+
+def sliding(env: StreamExecutionEnvironment, folder: Path) -> None:
+    write_lines(
+        numbers(env, splits=1)
+        .key_by("key")
+        .window(SlidingEventTimeWindows.of(Time.milliseconds(900), Time.milliseconds(300)))
+        .allowed_lateness(400)
+        .aggregate(lit(1).count.alias("n"), col("value").sum.alias("total")),
+        folder,
+    )
+
+
+def session(env: StreamExecutionEnvironment, folder: Path) -> None:
+    write_lines(
+        numbers(env, splits=1)
+        .key_by("key")
+        .window(EventTimeSessionWindows.with_gap(Time.milliseconds(250)))
+        .aggregate(lit(1).count.alias("n"), col("value").max.alias("greatest")),
+        folder,
+    )
+
+
+def running(env: StreamExecutionEnvironment, folder: Path) -> None:
+    """A changelog: each record gives its key's new totals."""
+    write_lines(
+        numbers(env, splits=1)
+        .map(lambda row: (row[0], row[1]), Types.TUPLE([Types.LONG(), Types.LONG()]))
+        .key_by(lambda pair: pair[0], Types.LONG())
+        .reduce(lambda a, b: (a[0], a[1] + b[1])),
+        folder,
+    )
+
+
+class _Timers(KeyedProcessFunction):
+    """Value, list and map state, and event-time timers that read them."""
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self.total = runtime_context.get_state(ValueStateDescriptor("total", Types.LONG()))
+        self.recent = runtime_context.get_list_state(ListStateDescriptor("recent", Types.LONG()))
+        self.parity = runtime_context.get_map_state(MapStateDescriptor("parity", Types.LONG(), Types.LONG()))
+
+    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[tuple[int, ...]] | None:
+        self.total.update((self.total.value() or 0) + value[1])
+        self.recent.add(value[1])
+        self.parity.put(value[1] % 2, (self.parity.get(value[1] % 2) or 0) + 1)
+        ctx.timer_service().register_event_time_timer(ctx.timestamp() // 500 * 500 + 499)
+        return None
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[tuple[int, ...]]:
+        recent = list(self.recent.get())
+        self.recent.clear()
+        yield (
+            ctx.get_current_key(), timestamp, self.total.value(), len(recent), sum(recent),
+            self.parity.get(0) or 0, self.parity.get(1) or 0,
+        )  # fmt: skip
+
+
+def timers(env: StreamExecutionEnvironment, folder: Path) -> None:
+    write_lines(
+        numbers(env, splits=1)
+        .key_by(lambda row: row[0], Types.LONG())
+        .process(_Timers(), Types.TUPLE([Types.LONG()] * 7)),
+        folder,
+    )
+
+
+def file_to_file(env: StreamExecutionEnvironment, folder: Path) -> None:
+    """Lines of a file, each once, with a number for each key."""
+    source = folder.parent / "input.csv"
+    if not source.exists():
+        rows = records(np.arange(RECORDS)).to_arrow().to_pydict()
+        lines = "".join(f"{k},{v},{t}\n" for k, v, t in zip(rows["key"], rows["value"], rows["ts"]))
+        scratch = source.with_suffix(f".{os.getpid()}")
+        scratch.write_text(lines)
+        scratch.rename(source)
+    write_lines(
+        env.read_text_file(str(source))
+        .map(_slowly, Types.STRING())
+        .filter(lambda line: not line.startswith("3,")),
+        folder,
+    )
+
+
+def _slowly(line: str) -> str:
+    if hash(line) % 20 == 0:
+        time.sleep(0.0005)
+    return line
+
+
+def generated(env: StreamExecutionEnvironment, folder: Path) -> None:
+    """Several splits, without state in between."""
+    write_lines(numbers(env, splits=4).map(lambda row: f"{row[0]} {row[1]}", Types.STRING()), folder)
+
+
+PIPELINES: dict[str, Callable[[StreamExecutionEnvironment, Path], None]] = {
+    "tumbling": tumbling,
+    "sliding": sliding,
+    "session": session,
+    "running": running,
+    "timers": timers,
+    "file_to_file": file_to_file,
+    "generated": generated,
+}
+
+
+def committed(folder: Path) -> list[str]:
+    """The lines that a reader of the folder sees, sorted."""
+    return sorted(
+        line
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith((".", "_"))
+        for line in path.read_text().splitlines()
+    )
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Stop the process when a fault point is reached for the n-th time."""
+
+    name: str
+    count: int
