@@ -269,7 +269,8 @@ class SourceDriver(Operator):
             self.source.check_restored(split)
             self._open_split(split, plain.decode(assigned))
         if reader is not None:
-            self._next, self.finished = reader["next"], reader["finished"]
+            self._next = reader["next"]
+            self.finished = reader["finished"] and not self._active
         watermark_ms = self.combined.restore(None if reader is None else reader["watermark_ms"])
         if watermark_ms is not None:
             self.out.watermark(watermark_ms)
