@@ -147,9 +147,9 @@ class SegmentWriter:
 
     def _packed(self, raw: memoryview) -> memoryview:
         if self._codec is not None and len(raw) <= COMPRESSED_RAW_BYTES_MAX:
-            packed = memoryview(self._codec.compress(pa.py_buffer(raw)))
+            packed = self._codec.compress(pa.py_buffer(raw))
             if len(packed) < len(raw):
-                return packed
+                return memoryview(packed)[: len(packed)]  # the view has all that was allocated for it
         return raw
 
     def _length(self) -> int:
