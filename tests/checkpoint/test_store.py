@@ -249,5 +249,5 @@ def test_whatever_a_file_system_in_python_raises_is_one_error(folder: Path) -> N
             raise RuntimeError("the token has expired\nTraceback ...")
 
     store = open_store("a", pafs.PyFileSystem(Broken(pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem()))))
-    with pytest.raises(CheckpointStorageError, match="cannot write 'a/b': .*the token has expired; check that"):
+    with pytest.raises(CheckpointStorageError, match=r"cannot write 'a/b': .*the token has expired; check that"):
         store.create("b")
