@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -183,11 +184,21 @@ def test_the_folder_itself_may_be_a_link(folder: Path) -> None:
     assert (folder / "real" / "a").read_bytes() == b"1"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_folder_that_may_not_be_written_says_so(folder: Path) -> None:
-    folder.chmod(0o500)
-    with pytest.raises(CheckpointStorageError, match="change the permissions"):
-        open_store(folder).create("a")
+@pytest.mark.parametrize(("code", "advice"), [
+    (errno.EACCES, "this process may not; change the permissions"),
+    (errno.EROFS, "the file system is mounted read-only; set execution.checkpointing.dir to another place"),
+    (errno.EMFILE, "raise its limit"),
+    (errno.ESTALE, "check that the place is reachable"),
+])
+def test_a_folder_that_cannot_be_written_says_why(folder: Path, code: int, advice: str) -> None:
+    class Refusing(FaultyCalls):
+        def open(self, path: str, flags: int) -> int:
+            raise OSError(code, os.strerror(code))
+
+    with pytest.raises(CheckpointStorageError, match=advice) as caught:
+        LocalStore(folder, Refusing()).create("a")
+    assert f"cannot write '{folder}/a': {os.strerror(code)}; " in str(caught.value)
+    assert caught.value.errno == code
 
 
 def test_a_file_where_a_folder_is_expected_says_so(folder: Path) -> None:
@@ -203,7 +214,7 @@ def test_a_full_disk_says_so(folder: Path) -> None:
     with pytest.raises(CheckpointStorageError, match=f"cannot write '{folder}/file'.*free space") as caught:
         writer.write(b"1")
         writer.sync()
-    assert caught.value.errno == 28
+    assert caught.value.errno == errno.ENOSPC
     assert isinstance(caught.value, OSError)
     writer.abort()
     assert open_store(folder).list() == []

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.fs as pafs
 import pytest
 
 from flinkcore import faultpoint
@@ -15,7 +16,9 @@ from flinkcore.checkpoint.layout import find_checkpoints
 from flinkcore.checkpoint.local_store import LocalStore
 from flinkcore.checkpoint.manifest import Manifest
 from flinkcore.checkpoint.retention import Retention
+from flinkcore.checkpoint.store import Store, open_store
 from flinkcore.errors import CheckpointStorageError
+from tests.checkpoint.conftest import ObjectStore, PassOn
 from tests.checkpoint.manifests import JOB_ID, chain_of, write_checkpoint
 from tests.checkpoint.system_faults import FAULTS, Crash, FaultyCalls
 
@@ -35,9 +38,9 @@ def prepared(folder: Path) -> Manifest:
     return second
 
 
-def third_checkpoint(folder: Path, calls: FaultyCalls, before: Manifest) -> None:
+def third_checkpoint(store: Store, before: Manifest) -> None:
     """What a run does: takes stock, writes a checkpoint, and removes the one before."""
-    job = LocalStore(folder, calls).below(JOB_ID)
+    job = store.below(JOB_ID)
     lock = job.lock("_lock", "a test")
     try:
         retention = Retention(job, retained=1)
@@ -81,7 +84,7 @@ def run_with(folder: Path, n: int, fault: str, seed: int) -> bool:
     calls = FaultyCalls(n, fault)
     completed = False
     try:
-        third_checkpoint(folder, calls, before)
+        third_checkpoint(LocalStore(folder, calls), before)
         completed = True
     except Crash:
         pass
@@ -105,6 +108,43 @@ def test_a_checkpoint_survives_each_call_going_wrong(folder: Path, fault: str, s
     assert n > 60
 
 
+@pytest.mark.parametrize("kind", [PassOn, ObjectStore])
+def test_a_checkpoint_survives_each_call_of_another_file_system_going_wrong(folder: Path, kind: type[PassOn]) -> None:
+    n = 0
+    while True:
+        place = folder / str(n)
+        before = prepared(place)
+        filesystem = pafs.PyFileSystem(failing(kind, pafs.SubTreeFileSystem(str(place), pafs.LocalFileSystem()), n))
+        completed = False
+        try:
+            third_checkpoint(open_store("", filesystem), before)
+            completed = True
+        except CheckpointStorageError as error:
+            assert "call went wrong" in str(error)
+        check_after(place, {10} if completed else {2}, f"pytest {__file__} -k another_file_system, call {n}")
+        if filesystem.handler.calls <= n:
+            break
+        n += 1
+    assert n > 20
+
+
+def failing(kind: type[PassOn], inner: pafs.FileSystem, n: int) -> PassOn:
+    """A file system whose n-th call, counted from 0, raises."""
+
+    class Failing(kind):  # type: ignore[misc, valid-type]
+        calls = 0
+
+        def __getattribute__(self, name: str) -> object:
+            if name in ("inner", "calls") or name.startswith(("_", "get_type", "normalize")):
+                return super().__getattribute__(name)
+            self.calls += 1
+            if self.calls - 1 == n:
+                raise RuntimeError(f"call went wrong: {name}")
+            return super().__getattribute__(name)
+
+    return Failing(inner)
+
+
 @pytest.fixture
 def hook() -> Iterator[list[str]]:
     reached: list[str] = []
@@ -116,7 +156,7 @@ def hook() -> Iterator[list[str]]:
 def test_every_step_is_a_fault_point(folder: Path, hook: list[str]) -> None:
     before = prepared(folder)
     hook.clear()
-    third_checkpoint(folder, FaultyCalls(), before)
+    third_checkpoint(LocalStore(folder, FaultyCalls()), before)
     assert hook == [
         "collect.begun", "collect.manifest", *["collect.segment"] * 4, "collect.done",
         "upload.begun", *["upload.block"] * 3, "upload.synced", "upload.done",
@@ -139,7 +179,7 @@ def test_a_crash_at_each_fault_point_leaves_a_checkpoint(folder: Path, name: str
     faultpoint.hook = stop
     try:
         with pytest.raises(Crash):
-            third_checkpoint(folder, calls, before)
+            third_checkpoint(LocalStore(folder, calls), before)
     finally:
         faultpoint.hook = None
     calls.lose_power()
