@@ -20,7 +20,7 @@ _MAKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "accumulators": Accumulators.of_description,
     "groups": GroupIndex.of_description,
     "keys": KeyIndex.of_description,
-    "sessions": lambda d: SessionIndex.of_description(d),
+    "sessions": SessionIndex.of_description,
     "table": partial(StoredRows, "table"),
     "timers": partial(StoredRows, "timers"),
 }
