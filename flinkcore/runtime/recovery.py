@@ -10,7 +10,7 @@ from dataclasses import replace
 from flinkcore import faultpoint, options
 from flinkcore.checkpoint.assignment import Restoration, Wanted, assign
 from flinkcore.checkpoint.home import CheckpointHome, Writing
-from flinkcore.checkpoint.layout import Checkpoint, find_checkpoints, find_newest, open_checkpoint
+from flinkcore.checkpoint.layout import Checkpoint, find_begun, find_checkpoints, find_newest, open_checkpoint
 from flinkcore.checkpoint.manifest import Manifest, SubtaskState
 from flinkcore.checkpoint.schedule import Settings
 from flinkcore.checkpoint.segment import SegmentRef, read_segment
@@ -62,7 +62,11 @@ class Recovery:
         root = open_store(directory or "memory:")
         found = self._find(root if directory else None)
         own = found is not None and found.manifest is not None and self._is_own(found, root)
-        self.job_id = found.manifest.job_id if own and found is not None and found.manifest else job_id
+        self.job_id = job_id
+        if own and found is not None and found.manifest is not None:
+            self.job_id = found.manifest.job_id
+        elif found is None and config.get(options.RECOVERY_PATH) == NEWEST:
+            self.job_id = find_begun(root, graph.name) or job_id
         self._start: tuple[Manifest, Store] | None = None
         if found is not None:
             self._start = (found.complete(), found.home)
