@@ -66,9 +66,9 @@ class StateManager(KeyedStateStore):
     def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> list[int]:
         """Group id of each row of a batch. Ids that get no state are released by the next release_unused."""
         if self.keys is None:
-            self.keys = KeyIndex(keys, self._key_schema)
+            self.keys = KeyIndex.of_keys(keys, self._key_schema)
         before = len(self.keys)
-        ids = self.keys.intern(keys, hashes)
+        ids: list[int] = self.keys.intern(keys, hashes).tolist()
         if len(self.keys) != before:
             holds = self._holds
             self._unused.update(group_id for group_id in ids if group_id not in holds)
@@ -102,7 +102,7 @@ class StateManager(KeyedStateStore):
             unused = [group_id for group_id in self._unused if group_id not in self._holds]
             self._unused.clear()
             if unused and self.keys is not None:
-                self.keys.release(unused)
+                self.keys.release(np.array(unused, np.int32))
         self.current = -1
 
     # -- states -------------------------------------------------------------------------------------------

@@ -182,9 +182,9 @@ def test_another_thread_writes_while_the_index_goes_on(types):
         for _ in range(5):
             index.intern([tuple(value(type, rng) for type in types) for _ in range(200)])
         frozen, state, read = index.index.freeze(0, round + 1), texts(index.keys), []
-        thread = threading.Thread(target=lambda: read.extend(frozen.blocks()))
+        thread = threading.Thread(target=lambda frozen=frozen, read=read: read.extend(frozen.blocks()))
         thread.start()
-        while thread.is_alive() or not read:
+        while thread.is_alive():
             ids = sorted(index.keys)
             index.release(rng.sample(ids, len(ids) // 2))
             index.intern([tuple(value(type, rng) for type in types) for _ in range(300)])
