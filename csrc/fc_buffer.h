@@ -32,4 +32,9 @@ fc_status fc_buffer_init_zeroed(fc_buffer *buffer, int64_t bytes);
 /* Give the memory back; the buffer is empty again and may be reused. */
 void fc_buffer_free(fc_buffer *buffer);
 
+/* For tests: the nth allocation from now on fails, once; 0 for none. Returns how many more the call before
+ * this one would have let pass, the failing one included: 0 when it has failed, or when there was none.
+ * Counts in one extension module, each has this library of its own. Not for concurrent use. */
+int64_t fc_buffer_fail_nth(int64_t nth);
+
 #endif

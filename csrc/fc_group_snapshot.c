@@ -223,7 +223,7 @@ static const uint64_t *frozen_slot(const fc_group_frozen *frozen, int64_t id) {
 
 static fc_status mark_touched(fc_group_frozen *frozen) {
     fc_status status = fc_buffer_reserve(&frozen->ids, BLOCK_IDS * (int64_t)sizeof(int32_t));
-    if (status != FC_OK || frozen->whole) return status;
+    if (status != FC_OK || frozen->whole || frozen->touched.data != NULL) return status;
     status = fc_buffer_init_zeroed(&frozen->touched, (frozen->id_bound + 63) / 64 * 8);
     if (status != FC_OK) return status;
     for (int64_t i = frozen->log_start; i < frozen->log_end; i++)

@@ -1,15 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
+from flinkcore._native.buffer cimport fc_buffer, fc_buffer_free
 from flinkcore._native.column cimport fc_column, fc_kind, fc_status
-
-
-cdef extern from "fc_buffer.h":
-    ctypedef struct fc_buffer:
-        uint8_t *data
-        int64_t bytes
-
-    void fc_buffer_free(fc_buffer *buffer) nogil
 
 
 cdef extern from "fc_agg.h":

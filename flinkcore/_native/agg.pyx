@@ -10,6 +10,7 @@ import pyarrow as pa
 from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
+from flinkcore._native.buffer cimport fc_buffer_fail_nth
 from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_F64, FC_I64, FC_OK, column_of
 from flinkcore._native.status cimport check
 
@@ -410,3 +411,11 @@ cdef class Accumulators:
     @property
     def memory_bytes(self):
         return fc_agg_memory_bytes(&self.agg)
+
+
+def fail_allocation(int64_t nth):
+    """For tests: the nth allocation of this module's kernels fails, once; 0 for none.
+
+    -> how many allocations were left until the one that was to fail; 0 when it has failed
+    """
+    return fc_buffer_fail_nth(nth)

@@ -7,6 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 
+from flinkcore._native.buffer cimport fc_buffer_fail_nth
 from flinkcore._native.column cimport Column, FC_OK, column_of, fc_column, fc_kind, fc_status
 from flinkcore._native.column import BOOL, BYTES, normal_type, physical_kind
 from flinkcore._native.hash cimport key_views
@@ -407,3 +408,11 @@ cdef class FrozenGroups:
         fc_group_frozen_release(&self.index.group, self.frozen)
         self.index.busy = False
         self.frozen = NULL
+
+
+def fail_allocation(int64_t nth):
+    """For tests: the nth allocation of this module's kernels fails, once; 0 for none.
+
+    -> how many allocations were left until the one that was to fail; 0 when it has failed
+    """
+    return fc_buffer_fail_nth(nth)

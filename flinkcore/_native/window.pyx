@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy
 
+from flinkcore._native.buffer cimport fc_buffer_fail_nth
 from flinkcore._native.column cimport FC_OK
 from flinkcore._native.status cimport check
 
@@ -496,3 +497,11 @@ cdef class FrozenSessions:
         fc_session_frozen_release(&self.index.index, self.frozen)
         self.index.busy = False
         self.frozen = NULL
+
+
+def fail_allocation(int64_t nth):
+    """For tests: the nth allocation of this module's kernels fails, once; 0 for none.
+
+    -> how many allocations were left until the one that was to fail; 0 when it has failed
+    """
+    return fc_buffer_fail_nth(nth)
