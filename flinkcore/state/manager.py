@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from flinkcore import faultpoint
 from flinkcore._native.agg import Accumulators
 from flinkcore.errors import StateFormatError, StateMigrationError
+from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import FrozenState, ListMode, ListState, PartState, RestoredState, StatePart, StoredState
 from flinkcore.state.parts import KEYS, make_part
 from flinkcore.state.rescale import absorb, kept_keys
@@ -187,7 +188,9 @@ class StateManager:
                 if made.take_over(stored):  # type: ignore[attr-defined]
                     self._rewritten = self.epoch  # what segments of earlier epochs hold is of other types
                 return made
-            if isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
+            if isinstance(made, KeyIndex):
+                stored.fit(made)
+            elif isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
                 made.adopt(stored.describe())
             elif stored.describe() != made.describe():
                 raise ValueError(f"it holds {stored.describe()}, the program has {made.describe()} there")
