@@ -7,7 +7,6 @@ import copy
 import pickle
 import random
 import sys
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -115,9 +114,11 @@ class Twin:
             case 2:
                 assert self.table.take(*place) == row
                 self.rows.pop(place, None)
-            case 3:
-                self.table.remove(*place)
-                self.rows.pop(place, None)
+            case 3:  # also all of a namespace, which may come back in the same epoch
+                gone = [place] if rng.random() < 0.7 else [(place[0], group_id) for group_id in range(12)]
+                for each in gone:
+                    self.table.remove(*each)
+                    self.rows.pop(each, None)
             case 4:
                 lent = self.table.edit(*place)
                 assert lent == row
