@@ -274,7 +274,8 @@ class _JobSocket:
         self._started_ms = job.clock.now_ms()
         self._path = os.path.join(folder, job.job_id + SUFFIX)
         self._closed = threading.Event()
-        self._answering: set[threading.Thread] = set()
+        self._connections: set[threading.Thread] = set()
+        self._answering: set[threading.Thread] = set()      # those that have read a request
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with _locked(folder):
@@ -296,7 +297,7 @@ class _JobSocket:
                 self._listener.shutdown(socket.SHUT_RDWR)   # wakes accept()
 
     def finish(self, deadline: float) -> None:
-        """Waits for the answers under way, until `deadline` at most."""
+        """Waits for the answers under way, until `deadline` at most, and for no one who has not asked yet."""
         for thread in list(self._answering):
             thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -308,7 +309,7 @@ class _JobSocket:
                 except OSError:                             # closed, or the process has no descriptor left
                     self._closed.wait(PAUSE_S)
                     continue
-                if len(self._answering) < CONNECTIONS_MAX:
+                if len(self._connections) < CONNECTIONS_MAX:
                     self._begin(connection)
                 else:
                     with connection:
@@ -318,24 +319,27 @@ class _JobSocket:
     def _begin(self, connection: socket.socket) -> None:
         thread = threading.Thread(target=self._serve, args=(connection,), name=f"{self._job.name} control request",
                                   daemon=True)
-        self._answering.add(thread)
+        self._connections.add(thread)
         try:
             thread.start()
         except RuntimeError:                                # the system has no more threads
-            self._answering.discard(thread)
+            self._connections.discard(thread)
             connection.close()
 
     def _serve(self, connection: socket.socket) -> None:
+        thread = threading.current_thread()
         try:
             with connection:
-                line = self._answer(connection)
-                _send(connection, line, REQUEST_S_MAX)
+                _send(connection, self._answer(connection), REQUEST_S_MAX)
         finally:
-            self._answering.discard(threading.current_thread())
+            self._answering.discard(thread)
+            self._connections.discard(thread)
 
     def _answer(self, connection: socket.socket) -> bytes:
         try:
-            request, fields = read_request(_receive_line(connection, REQUEST_BYTES_MAX, REQUEST_S_MAX))
+            line = _receive_line(connection, REQUEST_BYTES_MAX, REQUEST_S_MAX)
+            self._answering.add(threading.current_thread())
+            request, fields = read_request(line)
             return line_of(answer=getattr(self, f"_{request}")(**fields))
         except Exception as error:
             text = str(error) if isinstance(error, FlinkcoreError) else f"{type(error).__name__}: {error}"
