@@ -88,6 +88,9 @@ def _outcome(program: Program, watch: _Watch, engine_frames: bool) -> tuple[int,
     except _Terminated:
         watch.cancel_all(keep_checkpoints=True)
         return TERMINATED, ""
+    except JobCancelledError as error:       # from outside, or by the program itself
+        watch.cancel_all(keep_checkpoints=True)
+        return FAILED, f"{error}\n"
     except SystemExit as exit:
         if exit.code is None or isinstance(exit.code, int):
             return exit.code or OK, ""

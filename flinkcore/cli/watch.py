@@ -122,15 +122,12 @@ def summary(job: JobRun) -> str:
 
 def _checkpoints(job: JobRun) -> Iterable[str]:
     history = job.checkpoint_history()
-    if history.completed_count or history.failed_count:
-        text = count(history.completed_count, "checkpoint")
-        if history.failed_count:
-            text += f", {history.failed_count:,} more failed"
-        if history.recent:
-            last = history.recent[-1]
-            text += (f"; the last took {duration(last.duration_ms)} and wrote {size(last.written_bytes)} of "
-                     f"{size(last.full_bytes)}")
-        yield f"  {text}"
+    if history.failed_count:
+        yield f"  {count(history.failed_count, 'checkpoint')} failed"
+    if history.recent:
+        last = history.recent[-1]
+        yield (f"  {count(history.completed_count, 'checkpoint')} completed, the last in {duration(last.duration_ms)}: "
+               f"{size(last.written_bytes)} written of {size(last.full_bytes)}")
     kept = [stats.path for stats in history.recent if stats.kind == "checkpoint"]
     if kept and job.status.value != "FINISHED" and not job.cancelled_for_good and not kept[-1].startswith("memory:"):
         yield f"  flinkcore run --resume goes on from {kept[-1]}"
