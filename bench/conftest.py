@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 RATES = pytest.StashKey[list[tuple[str, float, float]]]()
+NOTES = pytest.StashKey[list[tuple[str, str]]]()
 
 
 class Size(Protocol):
@@ -30,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.benchmark_columns = ["min", "median", "max", "rounds"]
         config.option.timeout = 0
     config.stash[RATES] = []
+    config.stash[NOTES] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -38,6 +40,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for name, rows_per_second, bytes_per_second in config.stash[RATES]:
             rates = f"{rows_per_second / 1e6:>10.2f} M rows/s {bytes_per_second / 1e9:>8.2f} GB/s"
             terminalreporter.write_line(f"{rates}  {name}")
+    if config.stash[NOTES]:
+        terminalreporter.section("notes")
+        for name, text in config.stash[NOTES]:
+            terminalreporter.write_line(f"{name}: {text}")
 
 
 @pytest.fixture
@@ -73,3 +79,14 @@ def timed(benchmark: Any, is_full: bool, request: pytest.FixtureRequest) -> Time
         return result
 
     return time
+
+
+@pytest.fixture
+def note(is_full: bool, request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """note("p99 31 us") adds a line to the report of a run that makes numbers."""
+
+    def keep(text: str) -> None:
+        if is_full:
+            request.config.stash[NOTES].append((request.node.name, text))
+
+    return keep

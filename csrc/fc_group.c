@@ -221,6 +221,9 @@ fc_status fc_group_reserve_ids(fc_group *group, int64_t ids) {
     int64_t slot_bytes = group->slot_words * 8;
     fc_status status = fc_group_grow(group, &group->slots, ids * slot_bytes, group->id_bound * slot_bytes);
     if (status == FC_OK) status = fc_buffer_reserve_zeroed(&group->live, (ids + 7) / 8);
+    /* Zeroed so that its pages are there: at 1e7 keys the first freeze took 0.6 ms into fresh memory, 0.13 ms
+     * into memory that had been touched. */
+    if (status == FC_OK) status = fc_buffer_reserve_zeroed(&group->spare, group->live.bytes);
     if (status == FC_OK) status = fc_buffer_reserve(&group->free_ids, ids * (int64_t)sizeof(int32_t));
     return status;
 }

@@ -78,6 +78,7 @@ fc_status fc_serde_read(const uint8_t *row, int64_t row_bytes, const fc_kind *ki
             } else {
                 if (end - at < 8) return FC_ERR_INVALID;
                 memcpy(&field.word, at, 8);
+                if (kinds[c] == FC_F64 && fc_word_f64(field.word) != field.word) return FC_ERR_INVALID;
                 at += 8;
             }
         } else if (presence != FC_SERDE_NULL) {

@@ -192,11 +192,11 @@ cdef class GroupIndex:
         cdef int64_t count = 0
         result = np.empty(max(0, min(upper - lower, self.group.live_count)), np.int32)
         cdef int32_t[::1] ids = result
+        self.enter()
         if len(result):
-            self.enter()
             with nogil:
                 count = fc_group_live_ids(&self.group, lower, upper, &ids[0])
-            self.busy = False
+        self.busy = False
         return result[:count]
 
     def hashes(self, const int32_t[::1] ids):

@@ -15,14 +15,18 @@ cdef extern from "fc_window.h":
     void fc_sliding_starts(const int64_t *ts_ms, int64_t n, int64_t slide_ms, int64_t offset_ms,
                            const int64_t *bounds, int64_t *starts) nogil
 
+
+cdef extern from "fc_session.h":
     ctypedef struct fc_session_bound:
         int64_t fire_ms
 
     ctypedef struct fc_session_index:
         fc_buffer merges
         int64_t merge_count
+        int64_t slot_bound
         int64_t live_count
         fc_session_bound least
+        int64_t epoch
 
     void fc_session_init(fc_session_index *index) nogil
     void fc_session_free(fc_session_index *index) nogil
@@ -42,9 +46,36 @@ cdef extern from "fc_window.h":
     fc_status fc_session_groups(const fc_session_index *index, const int32_t *ids, int64_t n, uint8_t *has) nogil
     void fc_session_slots(const fc_session_index *index, int32_t *slots) nogil
     int64_t fc_session_memory_bytes(const fc_session_index *index) nogil
+    fc_status fc_session_absorb(fc_session_index *index, const fc_session_index *other, const int32_t *group_ids,
+                                int64_t n, int32_t *slots) nogil
+
+
+cdef extern from "fc_session_snapshot.h":
+    ctypedef struct fc_session_frozen:
+        pass
+
+    fc_status fc_session_freeze(fc_session_index *index, int64_t since, int64_t epoch,
+                                fc_session_frozen **frozen) nogil
+    void fc_session_frozen_release(fc_session_index *index, fc_session_frozen *frozen) nogil
+    fc_status fc_session_load(fc_session_index *index, const uint8_t *data, int64_t bytes,
+                              const char **reason) nogil
+    fc_status fc_session_loaded(fc_session_index *index, int64_t epoch, int64_t group_bound,
+                                const char **reason) nogil
+    fc_status fc_session_frozen_plan(fc_session_frozen *frozen, int64_t *bytes) nogil
+    void fc_session_frozen_write(fc_session_frozen *frozen, uint8_t *data) nogil
 
 
 cdef class SessionIndex:
     cdef fc_session_index index
+    cdef bint busy
+    cdef bint loading
+    cdef int enter(self) except -1
     cdef object until(self, int64_t watermark_ms, int64_t lateness_ms)
     cdef object get(self, object slots, int what)
+
+
+cdef class FrozenSessions:
+    cdef fc_session_frozen *frozen    # NULL once it is released
+    cdef SessionIndex index           # owns it
+    cdef bint writing
+    cdef object next_block(self)

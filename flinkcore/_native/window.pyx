@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Windows in event time: pane starts, the panes of a batch, sliding expansion, and sessions (csrc/fc_window.h).
+"""Windows in event time: pane starts, the panes of a batch, sliding expansion (csrc/fc_window.h), and sessions
+(csrc/fc_session.h).
 
 All times are int64 milliseconds. Windows are half-open; one is complete when the watermark reaches end - 1.
 """
 
 import numpy as np
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy
 
@@ -121,8 +123,13 @@ cdef class SessionIndex:
     """The sessions of every group, merged as Flink merges them.
 
     Each live session has a slot: an int32 that accumulators use as their row. Slots of released sessions are
-    given out again.
+    given out again. One thread at a time; a second one gets a RuntimeError.
+
+    A StatePart (flinkcore.state.part). An index that was loaded has the same sessions in the same slots; free slots
+    are given from the lowest on, which may be another order than before.
     """
+
+    kind = "sessions"
 
     def __cinit__(self):
         fc_session_init(&self.index)
@@ -132,6 +139,16 @@ cdef class SessionIndex:
 
     def __repr__(self):
         return f"SessionIndex({self.index.live_count} live)"
+
+    cdef int enter(self) except -1:
+        # Called and reset under the GIL, around calls that leave it.
+        if self.loading:
+            raise RuntimeError("this SessionIndex is being loaded; call loaded() after the last block, and make a new "
+                               "one when it failed")
+        if self.busy:
+            raise RuntimeError("a SessionIndex is used by two threads at once; give each subtask its own")
+        self.busy = True
+        return 0
 
     def assign(self, ids, ts_ms, gap_ms, int64_t watermark_ms=MIN_TIMESTAMP, int64_t allowed_lateness_ms=0):
         """Put n records, in order, into the sessions of their groups.
@@ -167,9 +184,11 @@ cdef class SessionIndex:
         result = np.empty(n, np.int32)
         cdef int32_t[::1] sessions = result
         cdef fc_status status
+        self.enter()
         with nogil:
             status = fc_session_assign(&self.index, &groups[0], &times[0], n, gap_rows, gap, watermark_ms,
                                        allowed_lateness_ms, &sessions[0])
+        self.busy = False
         check(status, "assign: session gaps are more than 0 ms, ids and the lateness 0 or more, timestamps not within "
                       "a gap of 2^63")
         pairs = int32_array(&self.index.merges, 2 * self.index.merge_count).reshape(-1, 2)
@@ -195,11 +214,13 @@ cdef class SessionIndex:
         slots = fc_buffer(data=NULL, bytes=0, block=NULL)
         cdef int64_t count = 0
         cdef fc_status status
+        self.enter()
         with nogil:
             if lateness_ms < 0:
                 status = fc_session_expired(&self.index, watermark_ms, &slots, &count)
             else:
                 status = fc_session_purgeable(&self.index, watermark_ms, lateness_ms, &slots, &count)
+        self.busy = False
         try:
             if status != FC_OK:
                 check(status, f"the sessions done at watermark {watermark_ms}")
@@ -238,8 +259,10 @@ cdef class SessionIndex:
             else:
                 ends = &times[0]
         cdef fc_status status
+        self.enter()
         with nogil:
             status = fc_session_get(&self.index, &rows[0], n, starts, ends, ids)
+        self.busy = False
         if status != FC_OK:
             check(status, f"{self!r}: a slot is not one of a live session")
         return result
@@ -251,8 +274,10 @@ cdef class SessionIndex:
         cdef fc_status status
         result = np.empty(n, np.uint8)
         cdef uint8_t[::1] flags = result
+        self.enter()
         with nogil:
             status = fc_session_fired(&self.index, &rows[0], n, &flags[0])
+        self.busy = False
         if status != FC_OK:
             check(status, f"{self!r}: a slot is not one of a live session")
         return result.view(np.bool_)
@@ -262,8 +287,10 @@ cdef class SessionIndex:
         cdef const int32_t[::1] rows = int32_of(slots, "mark_fired")
         cdef int64_t n = rows.shape[0]
         cdef fc_status status
+        self.enter()
         with nogil:
             status = fc_session_mark_fired(&self.index, &rows[0], n)
+        self.busy = False
         if status != FC_OK:
             check(status, f"mark_fired in {self!r}: a slot is not one of a live session")
 
@@ -272,8 +299,10 @@ cdef class SessionIndex:
         cdef const int32_t[::1] rows = int32_of(slots, "release")
         cdef int64_t n = rows.shape[0]
         cdef fc_status status
+        self.enter()
         with nogil:
             status = fc_session_release(&self.index, &rows[0], n)
+        self.busy = False
         if status != FC_OK:
             check(status, f"release from {self!r}: a slot is not one of a live session")
 
@@ -284,8 +313,10 @@ cdef class SessionIndex:
         cdef fc_status status
         result = np.empty(n, np.uint8)
         cdef uint8_t[::1] flags = result
+        self.enter()
         with nogil:
             status = fc_session_groups(&self.index, &groups[0], n, &flags[0])
+        self.busy = False
         check(status, "group_has_sessions: ids are 0 or more")
         return result.view(np.bool_)
 
@@ -293,8 +324,10 @@ cdef class SessionIndex:
         """int32[live_count], the slots of all live sessions, ascending."""
         result = np.empty(self.index.live_count, np.int32)
         cdef int32_t[::1] out = result
+        self.enter()
         with nogil:
             fc_session_slots(&self.index, &out[0])
+        self.busy = False
         return result
 
     @property
@@ -312,6 +345,158 @@ cdef class SessionIndex:
     def memory_bytes(self):
         return fc_session_memory_bytes(&self.index)
 
+    def absorb(self, SessionIndex other not None, group_ids):
+        """Take over the sessions of another index, for rescaling.
+
+        group_ids : int32[n], for each group id of the other index the one here, -1 to drop its sessions
+        -> int32[m], for each slot of the other index the one here, -1 where it has no session or drops it
+        The order of creation within a group and what was fired are kept.
+        ValueError : a group that `group_ids` has not, or one here that would get the sessions of two groups or has
+            sessions already; nothing has changed then.  MemoryError: this index is of no use any more
+        """
+        cdef const int32_t[::1] groups = int32_of(group_ids, "absorb")
+        cdef int64_t n = groups.shape[0]
+        cdef fc_status status
+        result = np.empty(other.index.slot_bound, np.int32)
+        cdef int32_t[::1] slots = result
+        if other is self:
+            raise ValueError("absorb: the other index is this one")
+        self.enter()
+        try:
+            other.enter()
+            with nogil:
+                status = fc_session_absorb(&self.index, &other.index, &groups[0], n, &slots[0])
+            other.busy = False
+        finally:
+            self.busy = False
+        check(status, f"absorb: each group of the other index needs one of its own among the {n} group ids, that has no "
+                      "sessions yet")
+        return result
+
+    # -- snapshots ---------------------------------------------------------------------------------------------
+
+    @property
+    def row_count(self):
+        return self.index.live_count
+
+    @property
+    def state_bytes(self):
+        """About what a snapshot of everything takes."""
+        return 32 * self.index.live_count + self.index.slot_bound // 8
+
+    def describe(self):
+        """{}: gaps and lateness are arguments of each call."""
+        return {}
+
+    @classmethod
+    def of_description(cls, description):
+        """An empty index. ValueError: the description is of something else."""
+        if description != {}:
+            raise ValueError(f"not the description of a SessionIndex, which is empty: {description!r}")
+        return cls()
+
+    def freeze(self, int64_t since, int64_t epoch):
+        """What changed in the epochs (since, epoch], everything for since = 0. -> FrozenSessions
+
+        Takes the time to copy 16 bytes per 256 slots. ValueError: since is not below epoch, or epoch not above the
+        last one
+        """
+        cdef FrozenSessions frozen = FrozenSessions.__new__(FrozenSessions)
+        cdef fc_status status
+        self.enter()
+        status = fc_session_freeze(&self.index, since, epoch, &frozen.frozen)
+        self.busy = False
+        if status != FC_OK:
+            check(status, f"SessionIndex.freeze: changes of the epochs ({since}, {epoch}], the last epoch was "
+                          f"{self.index.epoch - 1}")
+        frozen.index = self
+        return frozen
+
+    def forget(self, int64_t epoch):
+        """No later freeze will have a `since` below `epoch`, but 0. There is nothing to forget."""
+
+    def load(self, const uint8_t[::1] payload):
+        """Apply one block of a snapshot; those of older snapshots come first. The index was empty before the first.
+
+        ValueError : no block of sessions; nothing has changed then
+        """
+        cdef const char *reason = NULL
+        cdef fc_status status
+        if not self.loading:
+            self.enter()
+            self.busy = False
+            if self.index.slot_bound or self.index.epoch > 1:
+                raise RuntimeError("SessionIndex.load: the index is in use; load into a new one")
+            self.loading = True
+        with nogil:
+            status = fc_session_load(&self.index, &payload[0], payload.shape[0], &reason)
+        if reason != NULL:
+            raise ValueError(f"SessionIndex.load: {payload.shape[0]} bytes are no block of sessions: {reason.decode()}")
+        check(status, "SessionIndex.load")
+
+    def loaded(self, int64_t epoch, int64_t group_bound=INT64_MAX):
+        """All blocks of the epochs up to `epoch` are in.
+
+        group_bound : the group ids of sessions have to be below; who knows it spares the memory for wrong ones
+        ValueError : two sessions of a group touch, or a group id is too large; the index is of no use then
+        """
+        cdef const char *reason = NULL
+        cdef fc_status status
+        if not self.loading:
+            self.enter()
+            self.busy = False
+        self.loading = True
+        with nogil:
+            status = fc_session_loaded(&self.index, epoch, group_bound, &reason)
+        if reason != NULL:
+            raise ValueError(f"SessionIndex.loaded: {reason.decode()}")
+        check(status, f"SessionIndex.loaded: epoch {epoch}, the last one was {self.index.epoch - 1}")
+        self.loading = False
+
+
+cdef class FrozenSessions:
+    """Sessions as they were when an epoch ended. Made by SessionIndex.freeze, and kept by the index until it is
+    released."""
+
+    def __init__(self):
+        raise TypeError("made by SessionIndex.freeze")
+
+    def blocks(self):
+        """The snapshot in pieces of about 1 MB; may run on another thread than the one that uses the index."""
+        while (block := self.next_block()) is not None:
+            yield block
+
+    cdef object next_block(self):
+        cdef int64_t size = 0
+        cdef fc_status status
+        cdef uint8_t *data
+        if self.frozen == NULL:
+            raise RuntimeError("these frozen sessions have been released")
+        if self.writing:
+            raise RuntimeError("frozen sessions are written by two threads at once")
+        self.writing = True
+        try:
+            with nogil:
+                status = fc_session_frozen_plan(self.frozen, &size)
+            check(status, "a block of sessions")
+            if size == 0:
+                return None
+            block = PyBytes_FromStringAndSize(NULL, size)
+            data = <uint8_t *>PyBytes_AS_STRING(block)
+            with nogil:
+                fc_session_frozen_write(self.frozen, data)
+            return block
+        finally:
+            self.writing = False
+
+    def release(self):
+        """Nothing is needed any more; by the thread that uses the index, once, when nobody runs blocks()."""
+        if self.frozen == NULL or self.writing:
+            raise RuntimeError("frozen sessions are released once, and not while they are written")
+        self.index.enter()
+        fc_session_frozen_release(&self.index.index, self.frozen)
+        self.index.busy = False
+        self.frozen = NULL
 
 def fail_allocation(int64_t nth):
     """For tests: the nth allocation of this module's kernels fails, once; 0 for none.

@@ -206,7 +206,8 @@ def open_checkpoint(location: str | os.PathLike[str], filesystem: pafs.FileSyste
     checkpoint_id = checkpoint_id_of(folder)
     if checkpoint_id is not None:
         sizes = {f"{SHARED}/{entry.name}": entry.size for entry in outer.list(SHARED)}
-        return _checkpoint(outer, checkpoint_id, None, sizes)
+        job_id = parent.rpartition("/")[2]
+        return _checkpoint(outer, checkpoint_id, job_id if is_job(job_id) else None, sizes)
     return _savepoint(outer.below(folder))
 
 

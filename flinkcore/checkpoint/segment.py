@@ -15,7 +15,8 @@
                     4  4  raw_bytes     of the payload, > 0
                     8  4  stored_bytes  raw_bytes: stored as it is; less: compressed by the codec
                    12  4  reserved      0
-                   16  8  checksum      xxh3_64 of the payload, raw
+                   16  8  checksum      xxh3_64 of the raw payload; when it is compressed, seeded with that of
+                                        the stored bytes: many of those unpack to the same
        -16     4  magic            "FCSE"
        -12     4  block_count
         -8     8  digest           xxh3_64 of the header, the index, and the 8 bytes before it
@@ -98,14 +99,12 @@ class SegmentWriter:
 
     def write(self, part: int, payload: Payload) -> None:
         """Appends a block. The payload is not empty; it may change as soon as the call returns."""
-        from xxhash import xxh3_64_intdigest
-
         raw = memoryview(payload).cast("B")
         if not 0 < len(raw) < 1 << 32:
             raise CheckpointError(f"a block of part {part} has {len(raw):,} bytes; a snapshot writes its state in "
                                   "blocks of 1 to 4,294,967,295 bytes, of about 1 MB")
         stored = self._packed(raw)
-        self._index += _ENTRY.pack(part, len(raw), len(stored), 0, xxh3_64_intdigest(raw))
+        self._index += _ENTRY.pack(part, len(raw), len(stored), 0, _checksum(raw, stored))
         self._stored_bytes += len(stored)
         if len(stored) <= _SMALL_BYTES or self._length() <= self._inline_bytes_max:
             self._waiting += stored
@@ -147,9 +146,9 @@ class SegmentWriter:
 
     def _packed(self, raw: memoryview) -> memoryview:
         if self._codec is not None and len(raw) <= COMPRESSED_RAW_BYTES_MAX:
-            packed = memoryview(self._codec.compress(pa.py_buffer(raw)))
+            packed = self._codec.compress(pa.py_buffer(raw))
             if len(packed) < len(raw):
-                return packed
+                return memoryview(packed)[: len(packed)]  # the view has all that was allocated for it
         return raw
 
     def _length(self) -> int:
@@ -212,8 +211,6 @@ class OpenSegment:
 
     def payload(self, number: int, stored: memoryview) -> memoryview:
         """The payload of a block, checked. StateFormatError when it is not what was written."""
-        from xxhash import xxh3_64_intdigest
-
         block = self.blocks[number]
         raw = stored
         if block.stored_bytes < block.raw_bytes:
@@ -221,7 +218,7 @@ class OpenSegment:
                 raw = memoryview(self._codec.decompress(pa.py_buffer(stored), decompressed_size=block.raw_bytes))
             except (OSError, ValueError) as error:
                 raise self._damaged(f"block {number} of part {block.part} does not decompress: {error}") from error
-        if xxh3_64_intdigest(raw) != block.checksum:
+        if _checksum(raw, stored) != block.checksum:
             raise self._damaged(f"block {number} of part {block.part} does not have its checksum")
         return raw
 
@@ -316,6 +313,12 @@ def faults_of_segment(store: Store, ref: SegmentRef) -> Iterator[str]:
                 yield str(error)
     finally:
         segment.close()
+
+
+def _checksum(raw: memoryview, stored: memoryview) -> int:
+    from xxhash import xxh3_64_intdigest
+
+    return xxh3_64_intdigest(raw, 0 if len(stored) == len(raw) else xxh3_64_intdigest(stored))
 
 
 def _codec(name: str) -> pa.Codec:

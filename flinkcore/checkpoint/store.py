@@ -278,4 +278,5 @@ def open_store(location: str | os.PathLike[str], filesystem: pafs.FileSystem | N
         filesystem, path = filesystem.base_fs, filesystem.base_path + path
     if filesystem is None or isinstance(filesystem, pafs.LocalFileSystem):
         return LocalStore(os.path.expanduser(path) if filesystem is None else path)
-    return ArrowStore(filesystem, path, text)
+    # Keys may stand in front of the host or in the query; they are nothing for messages.
+    return ArrowStore(filesystem, path, re.sub(r"//[^/@]*@", "//", text.partition("?")[0]))

@@ -88,6 +88,12 @@ class ArrowSource(Source):
         return SplitQueue(RangeSplit(f"rows-{start}", start, min(start + step, rows))
                           for start in range(0, rows, step))
 
+    def check_restored(self, split: SourceSplit) -> None:
+        rows = self.ends[-1] if self.stream is None and self.ends else 0
+        if isinstance(split, RangeSplit) and not 0 <= split.start <= split.end <= rows:
+            raise ConnectorError(f"the table had at least {split.end} rows when the checkpoint was made, and has "
+                                 f"{rows} in this program; restore with the same table, or give the source another uid")
+
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         if isinstance(split, RangeSplit):
             return TableReader(self, split)

@@ -274,15 +274,19 @@ class Source(ABC):
         """The enumerator of a job that starts afresh; `parallelism` subtasks will ask it for splits."""
 
     def restore_enumerator(self, parallelism: int, state: Any) -> SplitEnumerator:
-        """The enumerator that goes on from SplitEnumerator.snapshot(). The default suits a SplitQueue and
-        AssignedSplits."""
+        """The enumerator that goes on from SplitEnumerator.snapshot(), after check_restored of its splits. The
+        default suits a SplitQueue and AssignedSplits."""
         if isinstance(state, AssignedState):
+            for split in state.splits:
+                self.check_restored(split)
             return AssignedSplits(state, parallelism)
         if not isinstance(state, tuple) or not all(isinstance(split, SourceSplit) for split in state):
             raise UnsupportedOperationError(
                 f"{type(self).__name__} has an enumerator with a snapshot of its own "
                 f"({type(state).__name__}); it must override restore_enumerator to be restored from a "
                 "checkpoint")
+        for split in state:
+            self.check_restored(split)
         return SplitQueue(state)
 
     @abstractmethod

@@ -67,6 +67,12 @@ class CollectionSource(Source):
             return SplitQueue([IteratorSplit("iterator", 0)])
         return SplitQueue([RangeSplit("collection", 0, len(self.data))])
 
+    def check_restored(self, split: SourceSplit) -> None:
+        if isinstance(split, RangeSplit) and not 0 <= split.start <= split.end == len(self.data):
+            raise ConnectorError(f"the collection had {split.end} values when the checkpoint was made, and has "
+                                 f"{len(self.data)} in this program; restore with the same values, or give the source "
+                                 "another uid")
+
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         if isinstance(split, RangeSplit):
             return BatchReader(self.data, split)

@@ -15,7 +15,8 @@ _turn = threading.Lock()
 
 
 class PrintSink(Sink):
-    """Writes one line per record to standard output, or to standard error.
+    """Writes one line per record to standard output, or to standard error. After a failure, records since the last
+    checkpoint are written again, as Flink does.
 
     identifier : comes before each line, "identifier> "; with several subtasks also the number of the subtask,
         from 1: "identifier:2> ", or "2> " without an identifier (Flink: PrintSinkOutputWriter)

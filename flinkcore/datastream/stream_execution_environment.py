@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -29,7 +28,7 @@ from flinkcore.datastream.checkpoint_config import CheckpointConfig
 from flinkcore.datastream.checkpointing_mode import CheckpointingMode
 from flinkcore.datastream.data_stream import DataStream
 from flinkcore.datastream.execution_mode import RuntimeExecutionMode
-from flinkcore.errors import ConfigurationError, FlinkcoreWarning
+from flinkcore.errors import ConfigurationError
 from flinkcore.graph.job_graph import JobGraph, build
 from flinkcore.graph.transformation import Edge, Transformation
 from flinkcore.operators.timestamps import AssignTimestamps
@@ -276,13 +275,6 @@ class StreamExecutionEnvironment:
             self._transformations.clear()
         else:
             self._transformations = [t for t in self._transformations if t not in set(transformations)]
-        if self._config.get(options.CHECKPOINT_INTERVAL) is not None:
-            warnings.warn(
-                "checkpoints are configured, but this version does not write them yet: "
-                "after a failure the job starts from the beginning",
-                FlinkcoreWarning,
-                stacklevel=3,
-            )
         return launch(graph)
 
     def job_graph(

@@ -58,12 +58,12 @@ class OperatorContext:
     timers: ProcessingTimers
     config: Configuration
     metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
-    state: StateManager = field(default_factory=StateManager)
     subtask_index: int = 0
     parallelism: int = 1
     max_parallelism: int = 128
     operator_id: str = ""
     job_name: str = ""
+    state: StateManager = field(default_factory=StateManager)
     interrupted: Callable[[], bool] = lambda: False  # the job is being cancelled, or has failed elsewhere
     job_id: str = ""
     checkpointing: bool = False  # there will be snapshots: what becomes visible outside waits for them

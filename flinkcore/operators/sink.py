@@ -47,7 +47,7 @@ class SinkOperator(Operator):
             )
         self._committer = self.sink.create_committer()
         self._may_have_leftovers = context.subtask_index == 0
-        self._restore_committables(context.state.items("committables", "split", self._snapshot_committables))
+        self.restore_committables(context.state.items("committables", "split", self.snapshot_committables))
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         try:
@@ -84,7 +84,7 @@ class SinkOperator(Operator):
         if committables:
             self._prepared[checkpoint_id] = committables
 
-    def _snapshot_committables(self) -> list[Any]:
+    def snapshot_committables(self) -> list[Any]:
         """All that is not committed, as values of JSON: any subtask may commit any of it."""
         encode = self.sink.encode_committable
         return [encode(item) for committables in self._prepared.values() for item in committables]
@@ -113,7 +113,7 @@ class SinkOperator(Operator):
         if not self._context.checkpointing:
             self._commit_all()
 
-    def _restore_committables(self, committables: Sequence[Any]) -> None:
+    def restore_committables(self, committables: Sequence[Any]) -> None:
         """Commits what the restored checkpoint held, perhaps for the second time; after open(), before any record.
 
         ConfigurationError : the sink has no committer any more

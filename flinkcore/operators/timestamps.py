@@ -71,7 +71,7 @@ class AssignTimestamps(Operator):
         self._future = BadRecords.of(spec.on_future, context.metrics, out)
         self._wake()
         if not self.of_split:
-            self._restore(context.state.field("watermarks", None, self.snapshot, merged_snapshots))
+            self.restore(context.state.field("watermarks", None, self.snapshot, merged_snapshots))
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         rows = self._rows(batch)
@@ -107,7 +107,7 @@ class AssignTimestamps(Operator):
         """What goes into a checkpoint, as plain data."""
         return self._tracker.snapshot()
 
-    def _restore(self, snapshot: dict[str, Any] | None) -> None:
+    def restore(self, snapshot: dict[str, Any] | None) -> None:
         """Goes on from snapshot(). The last watermark is emitted again, so that records that were
         late are late again. None: begins anew."""
         watermark_ms = self.restore_tracker(snapshot)

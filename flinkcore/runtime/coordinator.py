@@ -24,6 +24,7 @@ from flinkcore.checkpoint.schedule import Settings, fails_job, next_trigger_ms
 from flinkcore.checkpoint.segment import SegmentRef, SegmentWriter
 from flinkcore.errors import CheckpointError, FlinkcoreError, described
 from flinkcore.graph.job_graph import JobGraph, Node
+from flinkcore.runtime.source_driver import SharedEnumerator
 from flinkcore.runtime.task import OperatorRunner, Request, Task
 from flinkcore.state.part import FrozenState
 from flinkcore.time.clock import Clock
@@ -139,6 +140,11 @@ class Coordinator:
         self._lock = threading.Lock()  # of _chains and _planned, which tasks read, and of _closed
         self._nodes = {node.operator_id: node for node in graph.nodes}
         self._upstream = _upstream_tasks(self.tasks)
+        self._enumerators: dict[str, SharedEnumerator] = {
+            task.head.context.operator_id: task.source.enumerator
+            for task in self.tasks
+            if task.source is not None
+        }
         self._draining: tuple[SavepointHome, Future[str]] | None = None
         self._closed = False
 
@@ -286,7 +292,7 @@ class Coordinator:
         pending = Pending(barrier, now_ms, awaited, home, future, ends_job=barrier.suspends or final)
         self._pending[pending.id] = pending
         self._last_triggered_ms = now_ms
-        for enumerator in self._enumerators():
+        for enumerator in self._enumerators.values():
             enumerator.begin_snapshot(pending.id)
         for task in self.tasks:
             if task in awaited and self._upstream[task] <= self._finished:
@@ -323,10 +329,6 @@ class Coordinator:
     def _ask(self, task: Task, request: Request, payload: Any) -> None:
         task.requests.append((request, payload))
         self._wake(task)
-
-    def _enumerators(self) -> list[Any]:
-        found = {id(task.source.enumerator): task.source.enumerator for task in self.tasks if task.source is not None}
-        return list(found.values())
 
     # -- what tasks report --------------------------------------------------------------------------------
 
@@ -458,11 +460,7 @@ class Coordinator:
                 del self._planned[key]
 
     def _operators_of(self, pending: Pending) -> list[OperatorState]:
-        enumerators = {
-            task.runners[0].context.operator_id: task.source.enumerator.end_snapshot(pending.id)
-            for task in self.tasks
-            if task.source is not None
-        }
+        enumerators = {key: found.end_snapshot(pending.id) for key, found in self._enumerators.items()}
         operators = []
         for operator_id, node in self._nodes.items():
             states = [
@@ -488,7 +486,7 @@ class Coordinator:
     def _drop(self, pending: Pending, error: Exception) -> None:
         self._forget(pending)
         pending.abandoned = True
-        for enumerator in self._enumerators():
+        for enumerator in self._enumerators.values():
             enumerator.abort_snapshot(pending.id)
         pending.home.discard(pending.segments)
         for task in self.tasks:

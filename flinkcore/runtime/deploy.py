@@ -75,9 +75,9 @@ def deploy(
                             f"in one process; lower the parallelism (there is one thread for each subtask)"
                         )
     enumerators = {
-        node: SharedEnumerator(_enumerator(node, run.restoration), node.parallelism)
+        node: SharedEnumerator(_enumerator(node, run.restoration), node.parallelism, source.encode_state)
         for node in graph.nodes
-        if node.transformation.source is not None
+        if (source := node.transformation.source) is not None
     }
     return [
         _Deployment(graph, chain, index, clock, channels, enumerators, interrupted, run).task

@@ -193,9 +193,9 @@ class SourceDriver(Operator):
             parallelism=context.parallelism,
             interrupted=context.interrupted,
         )
-        splits = context.state.items("splits", "split", self._snapshot)
-        reader = context.state.field("reader", None, self._reader_snapshot, merged_readers)
-        self._restore(splits, reader)
+        splits = context.state.items("splits", "split", self.snapshot)
+        reader = context.state.field("reader", None, self.reader_snapshot, merged_readers)
+        self.restore(splits, reader)
 
     def poll(self, timeout_ms: int) -> bool:
         """Reads at most one batch and sends it on; False when there was nothing to read now.
@@ -243,7 +243,7 @@ class SourceDriver(Operator):
         """The subtask is at its barrier: splits that it gets from now on are not in its snapshot."""
         self.enumerator.subtask_snapshotted(checkpoint_id, self.context.subtask_index)
 
-    def _snapshot(self) -> list[Any]:
+    def snapshot(self) -> list[Any]:
         """The splits that are being read, at their positions, as values of JSON: any subtask may go on with any."""
         return [
             [
@@ -253,12 +253,12 @@ class SourceDriver(Operator):
             for active in self._active
         ]
 
-    def _reader_snapshot(self) -> dict[str, Any]:
+    def reader_snapshot(self) -> dict[str, Any]:
         """What is not about one split, as a value of JSON; see merged_readers."""
         return {"watermark_ms": self.combined.snapshot(), "finished": self.finished, "next": self._next}
 
-    def _restore(self, splits: Sequence[Any], reader: dict[str, Any] | None = None) -> None:
-        """Goes on from _snapshot() and _reader_snapshot(): opens all the splits, which were read at
+    def restore(self, splits: Sequence[Any], reader: dict[str, Any] | None = None) -> None:
+        """Goes on from snapshot() and reader_snapshot(): opens all the splits, which were read at
         the same time before, and emits the watermark that had been reached.
 
         ConnectorError : what a split was cut from has changed
@@ -269,7 +269,8 @@ class SourceDriver(Operator):
             self.source.check_restored(split)
             self._open_split(split, plain.decode(assigned))
         if reader is not None:
-            self._next, self.finished = reader["next"], reader["finished"]
+            self._next = reader["next"]
+            self.finished = reader["finished"] and not self._active
         watermark_ms = self.combined.restore(None if reader is None else reader["watermark_ms"])
         if watermark_ms is not None:
             self.out.watermark(watermark_ms)

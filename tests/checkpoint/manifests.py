@@ -20,6 +20,7 @@ from flinkcore.checkpoint.store import Store
 JOB_ID = "0123456789abcdef0123456789abcdef"
 OPERATOR_ID = "00112233445566778899aabbccddeeff"
 SOURCE_ID = "ffeeddccbbaa99887766554433221100"
+BLOCK_BYTES = 300
 
 
 def write_segment(store: Store, path: str, blocks: Sequence[tuple[int, bytes]], *, since: int = 0, epoch: int = 1,
@@ -34,10 +35,10 @@ def write_segment(store: Store, path: str, blocks: Sequence[tuple[int, bytes]], 
         raise
 
 
-def blocks_of(seed: int, count: int = 3, bytes_max: int = 300) -> list[tuple[int, bytes]]:
+def blocks_of(seed: int, count: int = 3) -> list[tuple[int, bytes]]:
     """Some blocks that compress, and some that do not."""
     rng = random.Random(seed)
-    return [(rng.randrange(3), rng.randbytes(rng.randrange(1, 40)) * rng.randrange(1, bytes_max // 40 + 1))
+    return [(rng.randrange(3), rng.randbytes(rng.randrange(1, 40)) * rng.randrange(1, BLOCK_BYTES // 20))
             for _ in range(count)]
 
 

@@ -20,12 +20,12 @@ from flinkcore.connectors.files.csv import Csv
 from flinkcore.connectors.files.ipc import ArrowIpc, ArrowIpcWriter
 from flinkcore.connectors.files.json import JsonLines
 from flinkcore.connectors.files.parquet import Parquet, ParquetWriter
-from flinkcore.connectors.files.sink import FileSink, RollingPolicy
+from flinkcore.connectors.files.sink import FileSink, PendingFile, RollingPolicy
 from flinkcore.connectors.files.source import FileSource, text_source
 from flinkcore.connectors.files.text import TextLines
 from flinkcore.connectors.files.writers import CsvWriter, JsonWriter, TextWriter
 from flinkcore.connectors.fit import batch_of_values
-from flinkcore.errors import ConfigurationError, ConnectorError, SchemaError
+from flinkcore.errors import ConfigurationError, ConnectorError, SchemaError, StateFormatError
 
 NEVER = RollingPolicy(None, None, None)
 
@@ -173,6 +173,19 @@ def test_a_committable_whose_data_is_gone_is_an_error(writing, tmp_path):
         ConnectorError, match=r"cannot commit '.*part-run-one-0000-0-0': its data, .* is gone. Records are lost"
     ):
         sink.create_committer().commit(prepared)
+
+
+def test_a_crafted_committable_moves_nothing_else(writing, tmp_path):
+    (tmp_path / "precious").write_text("kept")
+    committer = FileSink(tmp_path / "out", TextWriter()).create_committer()
+    for hidden, path in (
+        ("precious", "out/part-0"),
+        (".p.inprogress.x", "q"),
+        (".p.inprogress.x/../precious", "p"),
+    ):
+        with pytest.raises(StateFormatError, match="is no unfinished part of"):
+            committer.commit([PendingFile(f"{tmp_path}/{hidden}", f"{tmp_path}/{path}")])
+    assert (tmp_path / "precious").read_text() == "kept"
 
 
 def test_a_writer_that_is_closed_leaves_nothing(writing, tmp_path):

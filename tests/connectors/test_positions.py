@@ -355,6 +355,26 @@ def test_a_file_that_changed_is_not_read_on(reading, tmp_path, change, words, mo
         source.restore_enumerator(1, state)
 
 
+@pytest.mark.parametrize(
+    "before, after, words",
+    [
+        (CollectionSource([1, 2, 3]), CollectionSource([1, 2]), "the collection had 3 values .* has 2 in this program"),
+        (CollectionSource([1, 2]), CollectionSource([1, 2, 3]), "the collection had 2 values .* has 3 in this program"),
+        (ArrowSource({"n": [1, 2]}), ArrowSource({"n": [1]}), "the table had at least 2 rows .* has 1 in this program"),
+    ],
+)
+def test_a_program_with_other_data_does_not_go_on_reading(before, after, words):
+    enumerator = before.create_enumerator(1)
+    state = before.encode_state(enumerator.snapshot())
+    before.restore_enumerator(1, before.decode_state(state))
+    for check in (
+        lambda: after.check_restored(enumerator.next_split(0)),
+        lambda: after.restore_enumerator(1, after.decode_state(state)),
+    ):
+        with pytest.raises(ConnectorError, match=words):
+            check()
+
+
 # -- what cannot be read again --------------------------------------------------------------------------------
 
 

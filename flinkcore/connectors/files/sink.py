@@ -29,7 +29,7 @@ from flinkcore.connectors.base import Committer, Sink, SinkContext, SinkWriter
 from flinkcore.connectors.files.buckets import BasePathBuckets, BucketAssigner
 from flinkcore.connectors.files.format import FileEncoder, WriterFormat
 from flinkcore.connectors.files.paths import CODECS, PathLike, first_line, resolve
-from flinkcore.errors import ConfigurationError, ConnectorError
+from flinkcore.errors import ConfigurationError, ConnectorError, StateFormatError
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class FileSink(Sink):
         return FileCommitter(self)
 
     def _check_writable(self, context: SinkContext) -> None:
-        probe = f"{self.folder}/.{part_name(self, context, 'probe')}{IN_PROGRESS}{owner_of(context)}"
+        probe = hidden_path(f"{self.folder}/{part_name(self, context, 'probe')}") + owner_of(context)
         with writing(self.base_path):
             self.filesystem.create_dir(self.folder, recursive=True)
             self.filesystem.open_output_stream(probe).close()
@@ -176,6 +176,12 @@ class FileSink(Sink):
 
 def part_name(sink: FileSink, context: SinkContext, number: object) -> str:
     return f"{sink.part_prefix}-{context.run_id}-{context.subtask_index}-{number}{sink.part_suffix}"
+
+
+def hidden_path(path: str) -> str:
+    """Where a part is written before it has its name, but for the owner."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name}{IN_PROGRESS}"
 
 
 def owner_of(context: SinkContext) -> str:
@@ -204,8 +210,8 @@ class PartFile:
 
     def __init__(self, sink: FileSink, context: SinkContext, bucket: str, number: int, now_ms: int) -> None:
         folder = f"{sink.folder}/{bucket}" if bucket else sink.folder
-        part = part_name(sink, context, number)
-        self.pending = PendingFile(f"{folder}/.{part}{IN_PROGRESS}{owner_of(context)}", f"{folder}/{part}")
+        path = f"{folder}/{part_name(sink, context, number)}"
+        self.pending = PendingFile(hidden_path(path) + owner_of(context), path)
         self.sink = sink
         self.begun_ms = now_ms
         self.written_ms = now_ms
@@ -327,6 +333,10 @@ class FileCommitter(Committer):
     def commit(self, committables: list[PendingFile]) -> None:
         filesystem = self.sink.filesystem
         for pending in committables:
+            start, in_progress, owner = pending.hidden.rpartition(IN_PROGRESS)
+            if start + in_progress != hidden_path(pending.path) or "/" in owner:
+                raise StateFormatError(f"'{pending.hidden}' is no unfinished part of '{pending.path}': the "
+                                       "checkpoint that says so is damaged")
             with writing(pending.path):
                 hidden, path = filesystem.get_file_info([pending.hidden, pending.path])
                 if hidden.type == pafs.FileType.File:

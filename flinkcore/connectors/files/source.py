@@ -132,10 +132,10 @@ class FileSource(Source):
             raise ConfigurationError(f"the input of this file source was {was} when the checkpoint was made, and is "
                                      f"{now} in this program, which cannot know what was read; restore with "
                                      f"monitor_interval_ms as it was, or give the source another uid")
-        for split in {split.path: split for split in (state.splits if monitored else state)}.values():
-            self.check_restored(split)
         if not monitored:
             return super().restore_enumerator(parallelism, state)
+        for split in state.splits:
+            self.check_restored(split)
         enumerator = FileDiscovery(self, parallelism)
         enumerator.seen = dict(state.seen)
         enumerator.splits = deque(state.splits)

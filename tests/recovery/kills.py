@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs in child processes that are killed (SIGKILL) at fault points, resumed, killed again, and run to their end.
+
+Whatever a reader of the output folder then sees must be what a run without kills gives: nothing lost, nothing twice.
+One scenario, or many:
+
+    python -m tests.recovery.kills SCENARIO            replays one, e.g. "tumbling 2:manifest.linked*3 3:restore.segment*1"
+    python -m tests.recovery.kills --campaign 5000     seeded ones until so many processes were killed
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flinkcore import faultpoint, options
+from tests.recovery.pipelines import PIPELINES, committed, environment
+
+RUN_S_MAX = 60
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A run with a parallelism, whose process is killed when it reaches a fault point for the count-th time."""
+
+    parallelism: int
+    point: str
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.parallelism}:{self.point}*{self.count}"
+
+    @staticmethod
+    def parse(text: str) -> Kill:
+        parallelism, _, rest = text.partition(":")
+        point, _, count = rest.partition("*")
+        return Kill(int(parallelism), point, int(count or 1))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Runs one after the other, each resuming where the one before was killed; the last one to its end."""
+
+    pipeline: str
+    kills: tuple[Kill, ...]
+    parallelism: int  # of the last run
+
+    def __str__(self) -> str:
+        return " ".join([self.pipeline, *map(str, self.kills), str(self.parallelism)])
+
+    @staticmethod
+    def parse(text: str) -> Scenario:
+        pipeline, *kills, parallelism = text.split()
+        return Scenario(pipeline, tuple(map(Kill.parse, kills)), int(parallelism))
+
+    @staticmethod
+    def of_seed(seed: int) -> Scenario:
+        """Any pipeline, one to four kills anywhere, a parallelism of one to three, often another after each kill."""
+        rng = random.Random(seed)
+        kills = [
+            Kill(rng.randrange(1, 4), rng.choice(faultpoint.NAMES[:25]), min(30, 1 + int(rng.expovariate(0.2))))
+            for _ in range(rng.randrange(1, 5))
+        ]
+        return Scenario(rng.choice(sorted(PIPELINES)), tuple(kills), rng.randrange(1, 4))
+
+
+def scenarios(seed: int) -> Iterator[Scenario]:
+    """Each pipeline killed at each fault point, early and late, and resumed with another parallelism."""
+    rng = random.Random(seed)
+    for pipeline in PIPELINES:
+        for point in faultpoint.NAMES:
+            if point.startswith("spill"):
+                continue
+            before = []
+            if point.startswith(("restore", "rescale")):  # then there must be something to restore
+                before = [Kill(2, "manifest.linked", rng.randrange(2, 8))]
+            kills = [*before, Kill(3, point, rng.choice([1, 1, 2, 5, 11]))]
+            yield Scenario(pipeline, tuple(kills), rng.choice([1, 2, 3]))
+
+
+def run_child(pipeline: str, folder: str, parallelism: int, resume: bool, kill: Kill | None) -> None:
+    """The whole life of a child process."""
+    reached: Counter[str] = Counter()
+
+    def stop(name: str) -> None:
+        reached[name] += 1
+        if kill is not None and name == kill.point and reached[name] == kill.count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    faultpoint.hook = stop
+    base = Path(folder)
+    env = environment(base / "checkpoints", parallelism)
+    env.set_max_parallelism(16)
+    if resume:
+        env.get_configuration().set(options.RECOVERY_PATH, "newest")
+    PIPELINES[pipeline](env, base / "output")
+    with open(base / "errors.txt", "a") as errors:
+        os.dup2(errors.fileno(), 2)
+        env.execute(pipeline)
+
+
+class Children:
+    """Child processes forked from one that has imported everything already."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["tests.recovery.kills"])
+
+    def run(self, pipeline: str, folder: Path, parallelism: int, resume: bool, kill: Kill | None) -> int:
+        """-> the exit code; -9 when it was killed"""
+        process = self._context.Process(target=run_child, args=(pipeline, str(folder), parallelism, resume, kill))
+        process.start()
+        process.join(RUN_S_MAX)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            return 124
+        return process.exitcode or 0
+
+
+def play(scenario: Scenario, children: Children, folder: Path, expected: list[str]) -> int:
+    """Plays a scenario. -> how many processes were killed; AssertionError with the command that plays it again"""
+    again = f'replay with: python -m tests.recovery.kills "{scenario}"'
+    killed = 0
+    for position, kill in enumerate(scenario.kills):
+        code = children.run(scenario.pipeline, folder, kill.parallelism, position > 0, kill)
+        assert code in (0, -9), f"exit code {code}\n{_errors(folder)}\n{again}"
+        killed += code == -9
+        if code == 0:
+            break
+    code = children.run(scenario.pipeline, folder, scenario.parallelism, True, None)
+    assert code == 0, f"the last run ended with {code}\n{_errors(folder)}\n{again}"
+    found = committed(folder / "output")
+    if found != expected:
+        lost, extra = Counter(expected) - Counter(found), Counter(found) - Counter(expected)
+        raise AssertionError(
+            f"{sum(lost.values())} lines lost, e.g. {list(lost)[:3]}; {sum(extra.values())} too many, "
+            f"e.g. {list(extra)[:3]}\n{_errors(folder)}\n{again}"
+        )
+    hidden = [path.name for path in (folder / "output").rglob(".*") if path.is_file()]
+    assert not hidden, f"files left behind: {hidden[:3]}\n{again}"
+    return killed
+
+
+def _errors(folder: Path) -> str:
+    path = folder / "errors.txt"
+    return path.read_text()[-4000:] if path.exists() else ""
+
+
+def expected_lines(pipeline: str, folder: Path) -> list[str]:
+    """What a run without kills and without checkpoints writes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    env = environment(None, 1)
+    PIPELINES[pipeline](env, folder / "output")
+    env.execute(pipeline)
+    return committed(folder / "output")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenario", nargs="?")
+    parser.add_argument("--campaign", type=int, default=0, metavar="KILLS")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    base = Path(tempfile.mkdtemp(prefix="flinkcore-kills-"))
+    children, killed, played = Children(), 0, 0
+    began = time.monotonic()
+    expected = functools.cache(lambda name: expected_lines(name, base / "expected" / name))
+
+    def play_in(scenario: Scenario) -> int:
+        folder = base / "scenario"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return play(scenario, children, folder, expected(scenario.pipeline))
+
+    if options.scenario:
+        print(f"{play_in(Scenario.parse(options.scenario))} processes killed; nothing lost, nothing twice")
+        return 0
+    failures = 0
+    seed = options.seed
+    while killed < options.campaign:
+        try:
+            killed += play_in(Scenario.of_seed(seed))
+        except AssertionError as error:
+            failures += 1
+            print(f"seed {seed}: {error}", flush=True)
+        seed += 1
+        played += 1
+        if played % 50 == 0:
+            print(f"{played} scenarios, {killed} kills, {failures} failures, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{played} scenarios, {killed} kills, {failures} failures, {time.monotonic() - began:.0f} s")
+    shutil.rmtree(base)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
