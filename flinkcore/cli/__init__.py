@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: flinkcore run, list, savepoint, stop, cancel, explain, checkpoint, info. Imports nothing heavy until a program runs."""
+"""The command line: flinkcore run, list, savepoint, stop, cancel, explain, checkpoint, info.
+
+Imports nothing heavy until a program runs.
+"""
 
 from __future__ import annotations
 
@@ -168,9 +171,10 @@ def _parser() -> argparse.ArgumentParser:
     trigger.add_argument("job", metavar="JOB")
     trigger.add_argument("folder", metavar="DIR", nargs="?", help=_SAVEPOINT_FOLDER)
     stop = _command(commands, "stop", "have a running job end with a savepoint", _STOP)
-    stop.add_argument("-p", "--savepoint-path", "--savepointPath", dest="folder", metavar="DIR", help=_SAVEPOINT_FOLDER)
+    stop.add_argument("-p", "--savepoint-path", "--savepointPath", dest="folder", metavar="DIR",
+                      help=_SAVEPOINT_FOLDER)
     stop.add_argument("-d", "--drain", action="store_true",
-                      help="before the savepoint all event time passes, as at the end of the input: every window fires; "
+                      help="before the savepoint all event time passes, as at the end of the input: windows fire; "
                            "for a job that is not to go on")
     stop.add_argument("job", metavar="JOB")
     cancel = _command(commands, "cancel", "have a running job end at once", _CANCEL)

@@ -166,8 +166,10 @@ class JobRun:
             if job.status is JobStatus.FINISHED:
                 future.set_result(savepoint.result())
             else:
-                error = CheckpointError(f"the savepoint is complete, '{savepoint.result()}', but job '{job.name}', which "
-                                        f"was to finish with it, is {job.status.value}")
+                error = CheckpointError(
+                    f"the savepoint is complete, '{savepoint.result()}', but job '{job.name}', which was to finish "
+                    f"with it, is {job.status.value}"
+                )
                 error.__cause__ = job.failure
                 future.set_exception(error)
 

@@ -20,7 +20,15 @@ from typing import Any
 import pytest
 
 from flinkcore.cli import control, jobs, main
-from flinkcore.cli.control import ControlServer, RunningJob, find_job, line_of, read_answer, read_request, running_jobs
+from flinkcore.cli.control import (
+    ControlServer,
+    RunningJob,
+    find_job,
+    line_of,
+    read_answer,
+    read_request,
+    running_jobs,
+)
 from flinkcore.errors import CheckpointError, ControlError, FlinkcoreWarning, JobCancelledError
 
 CheckpointStats = make_dataclass("CheckpointStats", ["checkpoint_id", "completed_ms", "duration_ms", "written_bytes"])
@@ -101,7 +109,7 @@ def test_a_job_describes_itself(job: Job, folder: Path) -> None:
     job.checkpoints.append(CheckpointStats(7, 1, 2, 3))
     (found,) = running_jobs()
     assert found.description is not None
-    assert found.description.checkpoint == dict(checkpoint_id=7, completed_ms=1, duration_ms=2, written_bytes=3)
+    assert found.description.checkpoint == {"checkpoint_id": 7, "completed_ms": 1, "duration_ms": 2, "written_bytes": 3}
 
 
 def test_the_answer_to_a_savepoint_comes_when_it_is_complete(job: Job) -> None:
@@ -135,13 +143,13 @@ def test_an_answer_under_way_when_the_job_and_the_process_end_still_arrives(job:
 
 def test_a_savepoint_that_fails_says_why(job: Job) -> None:
     job.future.set_exception(CheckpointError("job 'bids': a savepoint needs a folder"))
-    with pytest.raises(ControlError, match="^job 'bids': a savepoint needs a folder$"):
+    with pytest.raises(ControlError, match=r"^job 'bids': a savepoint needs a folder$"):
         find_job("bids").ask("savepoint", folder=None, stop=False, drain=False)
 
 
 def test_an_error_that_is_not_ours_comes_with_its_class(job: Job) -> None:
     job.future.set_exception(ZeroDivisionError("by zero"))
-    with pytest.raises(ControlError, match="^ZeroDivisionError: by zero$"):
+    with pytest.raises(ControlError, match=r"^ZeroDivisionError: by zero$"):
         find_job("bids").ask("savepoint", folder=None, stop=False, drain=False)
 
 
