@@ -279,12 +279,12 @@ class JobRun:
     def restarting(self, delay_ms: int) -> None:
         """The job starts again after a while; what failed is told to the log."""
         log.warning("%s\njob '%s' starts again in %d ms", self.failure, self.name, delay_ms)
+        self.failure = None  # one that is cancelled from here on has not failed
         self.status = JobStatus.RESTARTING
         self.restarts += 1
 
     def restarted(self) -> None:
         """The tasks run again."""
-        self.failure = None
         self.status = JobStatus.RUNNING
 
 
