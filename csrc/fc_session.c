@@ -48,11 +48,14 @@ fc_status fc_session_own(fc_session_index *index, int64_t page) {
     return FC_OK;
 }
 
+static inline bool is_owned(const fc_session_index *index, int32_t slot) {
+    return fc_session_pages(index)[(uint32_t)slot / FC_SESSION_PAGE].epoch == index->epoch;
+}
+
 /* To be called before a session is changed; it may move. Links to neighbours are no change: no snapshot reads
  * them. */
 static inline fc_status own(fc_session_index *index, int32_t slot) {
-    const int64_t page = (uint32_t)slot / FC_SESSION_PAGE;
-    return fc_session_pages(index)[page].epoch == index->epoch ? FC_OK : fc_session_own(index, page);
+    return is_owned(index, slot) ? FC_OK : fc_session_own(index, (uint32_t)slot / FC_SESSION_PAGE);
 }
 
 static fc_status own_all(fc_session_index *index, const int32_t *slots, int64_t n) {
@@ -239,7 +242,7 @@ fc_status fc_session_assign(fc_session_index *index, const int32_t *ids, const i
         if (large) prefetch_ahead(index, ids, i, n);
         const int64_t start_ms = ts_ms[i], end_ms = start_ms + (gaps_ms == NULL ? gap_ms : gaps_ms[i]);
         int32_t newer = -1, slot = heads_of(index)[ids[i]] - 1;
-        const fc_session *session = slot >= 0 ? fc_session_at(index, slot) : NULL;
+        fc_session *session = slot >= 0 ? fc_session_at(index, slot) : NULL;
         while (slot >= 0 && session->start_ms > end_ms) {
             newer = slot;
             slot = session->older;
@@ -255,27 +258,31 @@ fc_status fc_session_assign(fc_session_index *index, const int32_t *ids, const i
             status = create(index, ids[i], newer, slot, start_ms, end_ms, &sessions[i]);
             continue;
         }
-        const int32_t first = slot;
+        const fc_session *earliest = session;
         int32_t last = slot;
-        while (session->older >= 0) {
-            const fc_session *next = fc_session_at(index, session->older);
+        while (earliest->older >= 0) {
+            const fc_session *next = fc_session_at(index, earliest->older);
             if (next->end_ms < start_ms) break;
-            last = session->older;
-            session = next;
+            last = earliest->older;
+            earliest = next;
         }
-        const int64_t merged_start_ms = smaller(start_ms, session->start_ms);
-        if (first == last) {
-            status = own(index, slot);
-            if (status != FC_OK) break;
-            fc_session *extended = changed(index, slot);
-            extended->start_ms = merged_start_ms;
-            extended->end_ms = merged_end_ms;
+        const int64_t merged_start_ms = smaller(start_ms, earliest->start_ms);
+        if (last != slot) {
+            status = merge_run(index, slot, last, merged_start_ms, merged_end_ms, &slot);
+            session = fc_session_at(index, slot);
         } else {
-            status = merge_run(index, first, last, merged_start_ms, merged_end_ms, &slot);
+            if (!is_owned(index, slot)) {
+                status = fc_session_own(index, slot / FC_SESSION_PAGE);
+                session = fc_session_at(index, slot);
+            }
             if (status != FC_OK) break;
+            session->start_ms = merged_start_ms;
+            session->end_ms = merged_end_ms;
+            session->epoch = (uint16_t)index->epoch;
         }
-        if (fc_session_at(index, slot)->state & FIRED) {
-            fc_session_at(index, slot)->state = LIVE;
+        if (status != FC_OK) break;
+        if (session->state & FIRED) {
+            session->state = LIVE;
             bound_below(index, slot);
         }
         sessions[i] = slot;

@@ -71,6 +71,9 @@ def _value_of(stamped: Stamped) -> Any:
 class ExpiringValueState(_Expiring, HeapValueState):
     """A value with a time to live."""
 
+    def value(self) -> Any:
+        return self._read()
+
 
 class ExpiringListState(_Expiring, HeapListState):
     """A list whose elements expire one by one."""

@@ -57,13 +57,15 @@ class HeapValueState(HeapState, ValueState[Any]):
     """One value; a value of None is no value."""
 
     def value(self) -> Any:
-        return self._read()
+        return self._lend(self._namespace, self._manager.current)
 
     def update(self, value: Any) -> None:
         if value is None:
             self.clear()
-        else:
-            self._put(value if self._convert is None else self._convert(value))
+            return
+        if self._convert is not None:
+            value = self._convert(value)
+        self._table.put(self._namespace, self._manager.current, value)
 
 
 class HeapListState(HeapState, ListState[Any]):
@@ -78,7 +80,7 @@ class HeapListState(HeapState, ListState[Any]):
             raise SchemaError(f"list state '{self._table.name}': cannot add None")
         if self._convert is not None:
             value = self._convert(value)
-        values = self._edit()
+        values = self._table.edit(self._namespace, self._manager.current)
         if values is None:
             self._put([value])
         else:

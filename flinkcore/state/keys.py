@@ -48,7 +48,16 @@ class KeyIndex:
 
     @classmethod
     def of_description(cls, description: dict[str, Any]) -> KeyIndex:
-        raise NotImplementedError
+        import pyarrow as pa
+        T = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "bytes": pa.binary()}
+        groups = GroupIndex.of_description(description)
+        types = [{1: pa.int64(), 2: pa.float64(), 3: pa.bool_(), 4: pa.binary()}[k] for k in groups.kinds]
+        schema = Schema([f"f{i}" for i in range(len(types))], types, "value" if len(types) == 1 else "tuple")
+        return cls(schema, groups.kinds)
+
+    def absorb(self, other, keep):
+        columns = other._groups.key_columns(keep, other._schema.types)
+        return self._groups.intern(columns, other._groups.hashes(keep))
 
     def key(self, group_id: int) -> Any:
         """The key object of a live id."""

@@ -42,6 +42,7 @@ _ATOMS = frozenset((int, float, str, bytes, bool, type(None)))
 _ABSENT: Any = object()
 _GROUP_ID = pa.field("group_id", pa.int32(), nullable=False)
 _NOTED_ROWS_MIN = 65_536
+_NOTED_NAMESPACES_MIN = 16
 
 
 class Rows(dict[int, Any]):
@@ -58,12 +59,11 @@ class Rows(dict[int, Any]):
 class _Epoch:
     """What is known of the changes of one epoch."""
 
-    __slots__ = ("before", "next", "noted", "number", "touched")
+    __slots__ = ("before", "next", "number", "touched")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.touched: list[tuple[Hashable, set[int]]] = []
-        self.noted = 0  # ids in `touched`
         self.before: dict[Hashable, dict[int, Any]] = {}  # rows as earlier epochs left them, _ABSENT for none
         self.next: _Epoch | None = None
 
@@ -106,10 +106,8 @@ class Table:
         self._epochs: list[_Epoch] = []  # those not forgotten, the current one last
         self._since = 0  # the smallest epoch since which all changes are noted
         self._pending: list[FrozenTable] = []
-        self._noted_max = _NOTED_ROWS_MIN
-        self.row_bytes = (
-            1024.0  # what a row lately took in a snapshot; with no row yet, so that few are tried
-        )
+        self._noted_max = _NOTED_NAMESPACES_MIN  # namespaces of an epoch, until what is noted is counted
+        self.row_bytes = 1024.0  # what a row lately took in a snapshot; many at first, so that few are tried
 
     # -- rows ---------------------------------------------------------------------------------------------
 
@@ -121,13 +119,16 @@ class Table:
     def edit(self, namespace: Hashable, group_id: int) -> Any:
         """The row for somebody who may change it in place; None when there is none."""
         rows = self.rows.get(namespace)
-        row = None if rows is None else rows.get(group_id)
-        if rows is None or row is None or self._epoch is None or self._copy is None or type(row) in _ATOMS:
+        if rows is None:
+            return None
+        row = rows.get(group_id)
+        epoch = self._epoch
+        if epoch is None or (rows.epoch is epoch and group_id in rows.touched):  # type: ignore[operator]
             return row
-        if rows.epoch is not self._epoch or group_id not in rows.touched:  # type: ignore[operator]
-            self.touch(rows, group_id)
-            return rows[group_id]
-        return row
+        if row is None or self._copy is None or type(row) in _ATOMS:
+            return row
+        self.touch(rows, group_id)
+        return rows[group_id]
 
     def put(self, namespace: Hashable, group_id: int, row: Any) -> None:
         rows = self.rows.get(namespace)
@@ -135,7 +136,8 @@ class Table:
             rows = self.rows[namespace] = Rows(namespace)
         if group_id not in rows:
             self._hold(group_id)
-        if self._epoch is not None and (rows.epoch is not self._epoch or group_id not in rows.touched):  # type: ignore[operator]
+        epoch = self._epoch
+        if epoch is not None and (rows.epoch is not epoch or group_id not in rows.touched):  # type: ignore[operator]
             self.touch(rows, group_id, copies=False)
         rows[group_id] = row
 
@@ -143,7 +145,8 @@ class Table:
         rows = self.rows.get(namespace)
         if rows is None or group_id not in rows:
             return
-        if self._epoch is not None and (rows.epoch is not self._epoch or group_id not in rows.touched):  # type: ignore[operator]
+        epoch = self._epoch
+        if epoch is not None and (rows.epoch is not epoch or group_id not in rows.touched):  # type: ignore[operator]
             self.touch(rows, group_id, copies=False)
         del rows[group_id]
         if not rows:
@@ -171,21 +174,18 @@ class Table:
 
     def touch(self, rows: Rows, group_id: int, copies: bool = True) -> None:
         """A row is about to change for the first time in this epoch. copies: maybe in place."""
-        epoch = self._epoch
-        if rows.epoch is not epoch:
+        if rows.epoch is not self._epoch:
             self._note(rows)
+        epoch = self._epoch
         if epoch is None:
             return
         rows.touched.add(group_id)  # type: ignore[union-attr]
-        epoch.noted += 1
         if self._pending:
             before = epoch.before.setdefault(rows.namespace, {})
             if group_id not in before:  # else its namespace was emptied and came back
                 row = before[group_id] = rows.get(group_id, _ABSENT)
                 if copies and row is not _ABSENT and self._copy is not None:
                     rows[group_id] = self._copy(row)
-        elif epoch.noted > self._noted_max:
-            self._forget_costly()
 
     def touch_all(self, rows: Rows, group_ids: Iterable[int]) -> None:
         """touch() for those of some rows that need it."""
@@ -211,18 +211,25 @@ class Table:
 
     def _note(self, rows: Rows) -> None:
         """The rows of a namespace are about to change for the first time in this epoch."""
-        rows.epoch = self._epoch
+        epoch = self._epoch
+        if epoch is not None and len(epoch.touched) >= self._noted_max and not self._pending:
+            self._forget_costly()
+            epoch = self._epoch
+        rows.epoch = epoch
         rows.touched = None
-        if self._epoch is not None:
+        if epoch is not None:
             rows.touched = set()
-            self._epoch.touched.append((rows.namespace, rows.touched))
+            epoch.touched.append((rows.namespace, rows.touched))
 
     def _forget_costly(self) -> None:
-        """Noting changes must not cost more than the rows: the next snapshot takes everything instead."""
-        self._noted_max = max(_NOTED_ROWS_MIN, 2 * len(self))
-        if sum(epoch.noted for epoch in self._epochs) > self._noted_max:
+        """Noting changes must not cost more than the rows: then the next snapshot takes everything instead."""
+        noted = sum(len(touched) for epoch in self._epochs for _, touched in epoch.touched)
+        if noted > max(_NOTED_ROWS_MIN, 2 * len(self)):
             self._epoch = None
             self._epochs.clear()
+            self._noted_max = _NOTED_NAMESPACES_MIN
+        else:
+            self._noted_max *= 2
 
     # -- snapshots ----------------------------------------------------------------------------------------
 
@@ -266,6 +273,7 @@ class Table:
         changed = [noted for noted in self._epochs if noted.number > since] if since and complete else None
         self._epoch = following
         self._epochs.append(following)
+        self._noted_max = _NOTED_NAMESPACES_MIN
         frozen = FrozenTable(self, following, changed, replaces=bool(since) and not complete)
         self._pending.append(frozen)
         return frozen
@@ -310,9 +318,10 @@ class Table:
 
     def loaded(self, epoch: int) -> None:
         self._reading = None
-        self._epoch = _Epoch(epoch + 1)
-        self._epochs = [self._epoch]
-        self._since = epoch
+        if epoch:  # else the first snapshot is of everything
+            self._epoch = _Epoch(epoch + 1)
+            self._epochs = [self._epoch]
+            self._since = epoch
 
     def absorb(self, other: Table, ids: np.ndarray) -> None:
         """Takes over the rows of another table whose group ids have a new one here.

@@ -191,9 +191,10 @@ class TimerQueue:
             raise StateFormatError("two timers have one place in the order of registration")
         self._registered = max(self._live.values(), default=-1) + 1
         self._sort()
-        self._changes = []
         self._noted.clear()
-        self._since = epoch
+        if epoch:  # else the first snapshot is of everything
+            self._changes = []
+            self._since = epoch
 
     def absorb(self, other: TimerQueue, ids: np.ndarray) -> None:
         """Takes over the timers of another queue whose group ids have a new one here, in their order.
