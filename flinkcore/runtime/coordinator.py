@@ -317,8 +317,9 @@ class Coordinator:
             home = self.home.savepoint(folder)
             if drain:
                 self._draining = (home, future)
-                for task in self.tasks:
-                    if task.source is not None and task not in self._finished:
+                sources_last = sorted(self.tasks, key=lambda task: task.source is not None)
+                for task in sources_last:  # the others know of it before input ends
+                    if task not in self._finished:
                         self._ask(task, Request.DRAIN, None)
                 return
             barrier = Barrier(self._take_id(), self.settings.aligned, full=True, suspends=stop)
@@ -439,6 +440,8 @@ class Coordinator:
             for task in self.tasks:
                 if task not in self._finished:
                     self._ask(task, Request.COMPLETE, pending.id)
+                    if pending.ends_job:
+                        self._ask(task, Request.END, None)
         if pending.home is self.home:
             self._submit(self._collect())
         if pending.future is not None:

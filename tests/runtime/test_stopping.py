@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from flinkcore.checkpoint.layout import open_checkpoint
 from flinkcore.columnar.schema import Schema
 from flinkcore.common import JobStatus, WatermarkStrategy
 from flinkcore.connectors.base import Boundedness, Source, SourceReader, SourceSplit, SplitQueue
@@ -57,14 +58,15 @@ class NumbersReader(SourceReader):
 class Started:
     """A job that passes on numbers, its source, and the numbers that came out."""
 
-    def __init__(self, folder: Path, function=lambda n: n, **options: str) -> None:
+    def __init__(self, folder: Path, function=lambda n: n, parallelism: int = 1, **options: str) -> None:
         self.source, self.seen, self.arrived = Numbers(), [], threading.Condition()
-        env = StreamExecutionEnvironment.get_execution_environment().set_parallelism(1)
+        env = StreamExecutionEnvironment.get_execution_environment().set_parallelism(parallelism)
         env.get_configuration().set_string("execution.checkpointing.savepoint-dir", os.fspath(folder / "saved"))
         for key, value in options.items():
             env.get_configuration().set_string(key.replace("__", ".").replace("_", "-"), value)
         numbers = env.from_source(self.source, WatermarkStrategy.no_watermarks(), "numbers")
-        numbers.map(function).map(self.see).print()
+        sums = numbers.map(function).map(self.see).key_by(lambda n: n % 3).reduce(lambda a, b: a + b)
+        sums.uid("sums").print()
         self.client = env.execute_async("numbers")
         self.run: JobRun = self.client._run
 
@@ -112,12 +114,15 @@ def test_the_path_of_a_savepoint_that_ends_the_job_is_there_when_it_has_ended(tm
     assert isinstance(job.client.get_job_execution_result().result().get_net_runtime(), int)
 
 
-def test_a_drained_job_ends_too_and_leaves_one_savepoint(tmp_path):
-    job = Started(tmp_path)
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_a_drained_job_ends_too_and_leaves_one_savepoint(tmp_path, parallelism):
+    job = Started(tmp_path, parallelism=parallelism)
     job.let_through(3)
     path = job.client.stop_with_savepoint(True).result()
     assert os.listdir(tmp_path / "saved") == [os.path.basename(path)]
     assert job.run.status.name == "FINISHED"
+    (sums,) = [operator for operator in open_checkpoint(path).complete().operators if operator.uid == "sums"]
+    assert sum(part.rows for subtask in sums.subtasks for part in subtask.parts if part.kind == "table") == 3
 
 
 def test_a_job_that_has_ended_has_no_state_to_save(tmp_path):
