@@ -17,7 +17,7 @@ from flinkcore.checkpoint.segment import SegmentRef, read_segment
 from flinkcore.checkpoint.store import Store, open_store
 from flinkcore.errors import CheckpointError, ConfigurationError, StateFormatError, UnsupportedOperationError
 from flinkcore.graph.job_graph import JobGraph
-from flinkcore.runtime.coordinator import Coordinator, Job
+from flinkcore.runtime.coordinator import CheckpointHistory, Coordinator, Job
 from flinkcore.runtime.deploy import RunFacts
 from flinkcore.runtime.task import Task
 from flinkcore.state.part import PartState
@@ -76,6 +76,7 @@ class Recovery:
         )
         self._builds_on_own = own
         self._next_id = self.home.last_id + 1
+        self._history = CheckpointHistory()
 
     # -- for the executor ---------------------------------------------------------------------------------
 
@@ -123,7 +124,18 @@ class Recovery:
                     if restored is not None and not restored.rescaled:
                         chains[key] = list(subtask.segments)
         return Coordinator(
-            self.graph, tasks, self.home, self.settings, clock, submit, wake, fail, stopped, chains, self._next_id
+            self.graph,
+            tasks,
+            self.home,
+            self.settings,
+            clock,
+            submit,
+            wake,
+            fail,
+            stopped,
+            chains,
+            self._next_id,
+            self._history,
         )
 
     def close(self, cancelled: bool, failed: bool) -> None:

@@ -43,7 +43,8 @@ class Request(enum.Enum):
     ABORT = "abort"  # ... or given up
     RELEASE = "release"  # a snapshot is written, or will not be: payload [FrozenState]
     RESUME = "resume"  # the savepoint behind which the source stopped has failed
-    DRAIN = "drain"  # the source reads no more, as if its input had ended
+    DRAIN = "drain"  # the job ends with a savepoint: sources read no more, as if their input had ended
+    END = "end"  # that savepoint is complete
 
 
 class CheckpointListener(Protocol):
@@ -210,6 +211,7 @@ class Task:
         self.was_over = False  # it was over already in the checkpoint that it was restored from
         self._held = False  # a source behind the barrier of a savepoint that ends the job
         self._last_checkpoint_id = 0  # that it has snapshotted for, or tried to
+        self._drains = False  # the task is to have part in a savepoint before it ends
         self.current: OperatorRunner | None = None  # whose code runs now, or ran when it failed
         self._entered_ns = 0
 
@@ -364,9 +366,14 @@ class Task:
                 frozen.release()
         elif request is Request.RESUME:
             self._held = False
-        elif request is Request.DRAIN and self.source is not None and not self.over:
-            self._held = False
-            self._end_source()
+        elif request is Request.DRAIN:
+            self._drains = True
+            if self.source is not None and not self.over:
+                self._held = False
+                self._end_source()
+        elif request is Request.END:
+            self._drains = False
+            self._finish_if_done()
 
     def _call(self, runner: OperatorRunner, method: Callable[[int], None], checkpoint_id: int) -> None:
         previous = self.enter(runner)
@@ -411,11 +418,11 @@ class Task:
         self._finish_if_done()
 
     def _finish_if_done(self) -> None:
-        """A task ends when its input is over and no operator waits for a checkpoint."""
+        """A task ends when its input is over and nothing of it waits for a checkpoint."""
         if not self.over or self.finished:
             return
         if self.listener is not None:
-            if any(runner.operator.pending for runner in self.runners):
+            if self._drains or any(runner.operator.pending for runner in self.runners):
                 self.listener.waiting(self)
                 return
             self.listener.finished(self)

@@ -120,7 +120,7 @@ class StateManager:
         lists = {name: ListState(mode, get()) for name, (mode, get) in self._lists.items()}
         entries, parts = [], []
         try:
-            for known in self._parts.values():
+            for known in self._rooted():
                 parts.append(known.part.freeze(since, self.epoch))
                 entries.append(_entry(known))
         except BaseException:
@@ -176,6 +176,16 @@ class StateManager:
             self._numbers, name, namespace, parent, part, claimed
         )
         self._numbers += 1
+
+    def _rooted(self) -> list[_Registered]:
+        """The parts but those that go by keys of which none has come yet: they are empty."""
+        parts = list(self._parts.values())
+        while True:
+            names = {known.name for known in parts}
+            kept = [known for known in parts if known.parent is None or known.parent in names]
+            if len(kept) == len(parts):
+                return kept
+            parts = kept
 
     def _claimed(self, known: _Registered, made: P) -> P:
         """The restored part in the place of the one that the program made."""
