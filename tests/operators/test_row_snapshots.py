@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from flinkcore.columnar import typeinfo as ti
@@ -22,8 +23,14 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
 from flinkcore.expr.aggregate import aggregate_call
 from flinkcore.operators.base import Operator, OperatorContext
-from flinkcore.operators.functions import AggregateFunction, KeyedProcessFunction, ProcessWindowFunction
+from flinkcore.operators.functions import (
+    AggregateFunction,
+    KeyedBatchFunction,
+    KeyedProcessFunction,
+    ProcessWindowFunction,
+)
 from flinkcore.operators.group_aggregate import GroupAggregate
+from flinkcore.operators.keyed_batches import KeyedMapBatches
 from flinkcore.operators.process import KeyedProcessRows
 from flinkcore.operators.row_aggregate import expression_windows
 from flinkcore.operators.row_reduce import RowAccumulate, RowReduce
@@ -92,7 +99,13 @@ class Counter(KeyedProcessFunction):
         yield value.k, self.count.value(), self.total.get(), self.mean.get()
 
     def on_timer(self, timestamp: int, ctx: Any) -> Any:
-        yield ctx.get_current_key(), timestamp, list(self.values), list(self.seen.items()), self.profile.value()
+        yield (
+            ctx.get_current_key(),
+            timestamp,
+            list(self.values),
+            list(self.seen.items()),
+            self.profile.value(),
+        )
         if timestamp % 2:
             for state in (self.count, self.values, self.seen, self.total, self.mean, self.profile):
                 state.clear()
@@ -135,6 +148,21 @@ class InWindow(Report):
         context.window_state().get_list_state(ListStateDescriptor("times", LONG)).clear()
 
 
+class Before(KeyedBatchFunction):
+    """What was the last value of each record's key before its batch, as a column and as a row."""
+
+    def open(self, runtime_context: Any) -> None:
+        self.last = runtime_context.get_batch_state(ValueStateDescriptor("last", LONG))
+        self.rows = runtime_context.get_batch_state(ValueStateDescriptor("rows", ti.ListTypeInfo(LONG)))
+
+    def map_batch(self, batch: Any, context: Any) -> Any:
+        before, rows = self.last.get_many(context.ids), self.rows.get_many(context.ids)
+        self.last.put_many(context.ids, pc.if_else(pc.less(batch["v"], 4), None, batch["v"]))
+        self.rows.put_many(context.ids, pa.array([[value] for value in batch["v"].to_pylist()]))
+        self.rows.clear_many(context.ids[batch["v"].to_numpy() > 15])
+        return {"k": batch["k"], "before": before, "rows": rows}
+
+
 def add(one: Any, other: Any) -> Any:
     return Row(k=one.k, v=one.v + other.v)
 
@@ -163,7 +191,9 @@ def window(assigner: Any, **options: Any) -> Callable[[], Operator]:
 TUMBLING = TumblingEventTimeWindows.of(Ms(10))
 SLIDING = SlidingEventTimeWindows.of(Ms(10), Ms(5))
 SESSIONS = EventTimeSessionWindows.with_gap(Ms(4))
+BEFORE = Schema(("k", "before", "rows"), (pa.int64(), pa.int64(), pa.list_(pa.int64())))
 OPERATORS: dict[str, Callable[[], Operator]] = {
+    "batches": lambda: KeyedMapBatches(ROWS, Before(), BEFORE, KEY),
     "process": lambda: KeyedProcessRows(ROWS, Counter(), OUT, KEY),
     "reduce": lambda: RowReduce(ROWS, add, ROWS, False, KEY),
     "reduce in place": lambda: RowReduce(ROWS, add_in_place, ROWS, False, KEY),
