@@ -100,7 +100,7 @@ class KeyedState(KeyedStateStore):
     def intern_array(self, keys: Sequence[Column], hashes: np.ndarray) -> np.ndarray:
         """The same, int32[n]."""
         if not self._claimed:
-            self.keys = self.manager.part(KEYS, lambda: KeyIndex.of_columns(keys, self._key_schema))
+            self.keys = self.manager.part(KEYS, lambda: KeyIndex.of_keys(keys, self._key_schema))
             self._claimed = True
         assert self.keys is not None
         before = len(self.keys)
@@ -144,7 +144,7 @@ class KeyedState(KeyedStateStore):
             unused = [group_id for group_id in self._unused if group_id not in self._holds]
             self._unused.clear()
             if unused and self.keys is not None:
-                self.keys.release(unused)
+                self.keys.release(np.array(unused, np.int32))
         self.current = -1
 
     # -- states -------------------------------------------------------------------------------------------
