@@ -59,9 +59,9 @@ from flinkcore.time.clock import ManualClock
 from flinkcore.time.evictors import CountEvictor
 from flinkcore.time.triggers import CountTrigger, PurgingTrigger
 
-LONG = ti.BasicTypeInfo.LONG_TYPE_INFO()
-ROWS = Schema(("k", "v"), (pa.int64(), pa.int64()), "row")
-KEY = Schema(("k",), (pa.int64(),), "value")
+LONG, STRING = ti.BasicTypeInfo.LONG_TYPE_INFO(), ti.BasicTypeInfo.STRING_TYPE_INFO()
+ROWS = Schema(("k", "v"), (pa.string(), pa.int64()), "row")
+KEY = Schema(("k",), (pa.string(),), "value")
 OUT = Schema.of_objects()
 
 
@@ -80,7 +80,7 @@ class Counter(KeyedProcessFunction):
         get = runtime_context
         self.count = get.get_state(ValueStateDescriptor("count", LONG))
         self.profile = get.get_state(ValueStateDescriptor("profile", None))
-        self.values = get.get_list_state(ListStateDescriptor("values", ti.TupleTypeInfo([LONG, LONG])))
+        self.values = get.get_list_state(ListStateDescriptor("values", ti.TupleTypeInfo([STRING, LONG])))
         self.seen = get.get_map_state(MapStateDescriptor("seen", LONG, ti.ListTypeInfo(LONG)))
         self.total = get.get_reducing_state(ReducingStateDescriptor("total", lambda a, b: a + b, LONG))
         self.mean = get.get_aggregating_state(AggregatingStateDescriptor("mean", Mean(), None))
@@ -191,7 +191,7 @@ def window(assigner: Any, **options: Any) -> Callable[[], Operator]:
 TUMBLING = TumblingEventTimeWindows.of(Ms(10))
 SLIDING = SlidingEventTimeWindows.of(Ms(10), Ms(5))
 SESSIONS = EventTimeSessionWindows.with_gap(Ms(4))
-BEFORE = Schema(("k", "before", "rows"), (pa.int64(), pa.int64(), pa.list_(pa.int64())))
+BEFORE = Schema(("k", "before", "rows"), (pa.string(), pa.int64(), pa.list_(pa.int64())))
 OPERATORS: dict[str, Callable[[], Operator]] = {
     "batches": lambda: KeyedMapBatches(ROWS, Before(), BEFORE, KEY),
     "process": lambda: KeyedProcessRows(ROWS, Counter(), OUT, KEY),
@@ -267,7 +267,7 @@ def script(seed: int) -> list[tuple[Any, ...]]:
     watermark_ms = 0
     for _ in range(14):
         count = rng.randrange(1, 6)
-        rows = [Row(k=rng.randrange(3), v=rng.randrange(20)) for _ in range(count)]
+        rows = [Row(k=rng.choice("abc"), v=rng.randrange(20)) for _ in range(count)]
         steps.append(("batch", rows, [watermark_ms + rng.randrange(-2, 15) for _ in rows]))
         if rng.random() < 0.6:
             watermark_ms += rng.randrange(8)
@@ -328,7 +328,7 @@ def test_values_kept_for_retraction_are_part_of_snapshots(seed):
                 rows.append(live.pop(rng.randrange(len(live))))
                 kinds.append(rng.choice([DELETE, UPDATE_BEFORE]))
             else:
-                rows.append((rng.randrange(2), rng.randrange(5)))
+                rows.append((rng.choice("ab"), rng.randrange(5)))
                 kinds.append(rng.choice([INSERT, UPDATE_AFTER]))
                 live.append(rows[-1])
         table = pa.RecordBatch.from_arrays([pa.array(part) for part in zip(*rows)], ["k", "v"])
