@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 
 from flinkcore import faultpoint, options
@@ -39,9 +39,9 @@ class _Stored:
         self.epoch = subtask.epoch
         self.entries: Sequence[PartState] = subtask.parts
 
-    def blocks(self) -> Iterator[tuple[int, memoryview]]:
+    def blocks(self, parts: Container[int]) -> Iterator[tuple[int, memoryview]]:
         for segment in self._segments:
-            yield from read_segment(self._store, segment)
+            yield from read_segment(self._store, segment, parts)
             faultpoint.reached("restore.segment")
 
 

@@ -45,6 +45,10 @@ _NOTED_ROWS_MIN = 65_536
 _NOTED_NAMESPACES_MIN = 16
 
 
+def _nobody(group_id: int) -> None:
+    """Who owns no ids."""
+
+
 class Rows(dict[int, Any]):
     """The rows of one namespace by group id. Change them only as Table.writable() says."""
 
@@ -86,8 +90,8 @@ class Table:
         name: str,
         content: Content,
         namespace: Codec | None = None,
-        hold: Callable[[int], None] = lambda group_id: None,
-        let_go: Callable[[int], None] = lambda group_id: None,
+        hold: Callable[[int], None] = _nobody,
+        let_go: Callable[[int], None] = _nobody,
         *,
         expiry: Expiry | None = None,
         allow_pickle: bool = False,
@@ -254,11 +258,21 @@ class Table:
         self._reading = Reading(stored, self.content, self.compatible(stored), f"state '{self.name}'")
 
     def take_over(self, stored: StoredRows) -> bool:
-        """Takes the rows that a checkpoint holds. -> whether they had to be migrated; StateFormatError: they do not fit"""
+        """Takes the rows that a checkpoint holds. -> whether they had to be migrated
+
+        StateFormatError : they do not fit
+        """
         found = self.compatible(stored.description)
         self.read_as(stored.description)
-        for payload in stored.payloads:
-            self.load(memoryview(payload))
+        hold, let_go = self._hold, self._let_go
+        self._hold = self._let_go = _nobody  # blocks also tell of rows that are gone, whose ids may be gone, too
+        try:
+            for payload in stored.payloads:
+                self.load(memoryview(payload))
+        finally:
+            self._hold, self._let_go = hold, let_go
+        for _, group_id in self.walk():
+            hold(group_id)
         self.loaded(stored.epoch)
         return found is not AS_IS
 
