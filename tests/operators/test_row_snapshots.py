@@ -20,9 +20,8 @@ from flinkcore.columnar import typeinfo as ti
 from flinkcore.columnar.batch import DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, Batch
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.schema import Schema
-from flinkcore.config import Configuration
 from flinkcore.expr.aggregate import aggregate_call
-from flinkcore.operators.base import Operator, OperatorContext
+from flinkcore.operators.base import Operator
 from flinkcore.operators.functions import (
     AggregateFunction,
     KeyedBatchFunction,
@@ -46,7 +45,7 @@ from flinkcore.state.manager import StateManager
 from flinkcore.state.part import FrozenState, RestoredState
 from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
-from flinkcore.testing.harness import CollectedOutput, Harness, ManualTimers
+from flinkcore.testing.harness import Harness
 from flinkcore.time.assigners import (
     CountTumblingWindowAssigner,
     EventTimeSessionWindows,
@@ -55,7 +54,6 @@ from flinkcore.time.assigners import (
     TumblingEventTimeWindows,
     TumblingProcessingTimeWindows,
 )
-from flinkcore.time.clock import ManualClock
 from flinkcore.time.evictors import CountEvictor
 from flinkcore.time.triggers import CountTrigger, PurgingTrigger
 
@@ -241,24 +239,19 @@ class Stored:
         self.epoch, self.entries = frozen.epoch, frozen.entries
         self.fields, self.lists = frozen.fields, {name: one.items for name, one in frozen.lists.items()}
 
-    def blocks(self) -> Any:
-        return iter([(number, memoryview(block)) for number, block in self._blocks])
+    def blocks(self, parts: Any) -> Any:
+        return ((number, memoryview(block)) for number, block in self._blocks if number in parts)
 
     def restored(self) -> RestoredState:
         return RestoredState([self], [self.fields], self.lists, False, "a test")
 
 
-class Life(Harness):
+def life(operator: Operator, now_ms: int, stored: Stored | None = None) -> Harness:
     """A harness whose operator may go on from a snapshot; time goes on, too."""
-
-    def __init__(self, operator: Operator, now_ms: int, stored: Stored | None = None) -> None:
-        self.operator, self.clock, self.collected = operator, ManualClock(now_ms), CollectedOutput()
-        self._schema, self._key, self._timers = ROWS, ["k"], ManualTimers()
-        self.state = StateManager("op")
-        if stored is not None:
-            self.state.restore(stored.restored())
-        context = OperatorContext("op", self.clock, self._timers, Configuration(), state=self.state)
-        operator.open(context, self.collected)
+    state = StateManager("op")
+    if stored is not None:
+        state.restore(stored.restored())
+    return Harness(operator, ROWS, "k", now_ms=now_ms, state=state)
 
 
 def script(seed: int) -> list[tuple[Any, ...]]:
@@ -279,24 +272,24 @@ def script(seed: int) -> list[tuple[Any, ...]]:
 
 def run(make: Callable[[], Operator], steps: list[tuple[Any, ...]], seed: int | None = None) -> list[Any]:
     """The output of a script; with a seed, the operator is killed and restored on the way."""
-    life, found = Life(make(), 0), []
+    harness, found = life(make(), 0), []
     rng, stored = random.Random(seed), Stored()
     for step, *arguments in steps:
-        getattr(life, step)(*arguments)
-        found += life.output()
+        getattr(harness, step)(*arguments)
+        found += harness.output()
         if seed is None or step == "end":
             continue
         since = stored.epoch if rng.random() < 0.8 else 0
-        frozen = life.state.freeze(since)
+        frozen = harness.state.freeze(since)
         if rng.random() < 0.8:
             stored.add(frozen)
             frozen.release()
-            life.state.forget(since)
+            harness.state.forget(since)
         else:  # the checkpoint fails, and nothing is lost by that
             frozen.release()
             continue
         if rng.random() < 0.4:
-            life = Life(make(), life.clock.now_ms(), stored)
+            harness = life(make(), harness.clock.now_ms(), stored)
     return found
 
 
