@@ -264,15 +264,8 @@ class Table:
         """
         found = self.compatible(stored.description)
         self.read_as(stored.description)
-        hold, let_go = self._hold, self._let_go
-        self._hold = self._let_go = _nobody  # blocks also tell of rows that are gone, whose ids may be gone, too
-        try:
-            for payload in stored.payloads:
-                self.load(memoryview(payload))
-        finally:
-            self._hold, self._let_go = hold, let_go
-        for _, group_id in self.walk():
-            hold(group_id)
+        for payload in stored.payloads:
+            self.load(memoryview(payload))
         self.loaded(stored.epoch)
         return found is not AS_IS
 

@@ -27,6 +27,7 @@ from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.operators.key import hash_keys
 from flinkcore.operators.output_tag import OutputTag
+from flinkcore.state.manager import StateManager
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from flinkcore.time.clock import ManualClock
 
@@ -64,7 +65,7 @@ class ManualTimers:
 
 
 class Harness:
-    """Runs one operator by hand."""
+    """Runs one operator by hand. state : a restored one, for an operator that goes on from a snapshot"""
 
     def __init__(
         self,
@@ -76,8 +77,10 @@ class Harness:
         parallelism: int = 1,
         subtask_index: int = 0,
         key2: str | int | Sequence[str] | None = None,
+        state: StateManager | None = None,
     ) -> None:
         self.operator = operator
+        self.state = StateManager() if state is None else state
         self.clock = ManualClock(now_ms)
         self.collected = CollectedOutput()
         self.metrics = OperatorMetrics()
@@ -93,6 +96,7 @@ class Harness:
             self.metrics,
             subtask_index,
             parallelism,
+            state=self.state,
         )
         operator.open(self._context, self.collected)
 
