@@ -2,7 +2,9 @@
 """What of a checkpoint goes to which subtask of the job that is restored from it. Pure.
 
 Operators are matched by their ids, which come from uids where there are uids. With the same parallelism subtask i goes
-on from subtask i; with another one, keyed state moves by key groups and the items of lists are dealt out anew.
+on from subtask i; with another one, keyed state moves by key groups and operator state is dealt out anew: what is split
+in runs of one length, in the order of the old subtasks; what is broadcast from one old subtask that has it. The union
+of all goes to each subtask with any parallelism.
 Source: Flink, StateAssignmentOperation, RoundRobinOperatorStateRepartitioner, Checkpoints.loadAndValidateCheckpoint
 """
 
@@ -14,7 +16,7 @@ from typing import Any
 
 from flinkcore.checkpoint.manifest import Manifest, OperatorState, SubtaskState
 from flinkcore.errors import StateMigrationError
-from flinkcore.state.part import RestoredState, StoredState
+from flinkcore.state.part import MODES, PartState, RestoredState, Share, StoredState
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,11 @@ def assign(
 def _state_of(
     operator: Wanted, old: OperatorState, index: int, source: str, open_state: Callable[[SubtaskState], StoredState]
 ) -> RestoredState:
+    lists = _dealt(old, operator.parallelism, index)
+    shares = _shares(old, operator.parallelism, index, open_state)
     if old.parallelism == operator.parallelism:
         same = old.subtasks[index]
-        lists = {name: list(state.items) for name, state in same.lists.items()}
-        return RestoredState([open_state(same)], [same.fields], lists, False, source)
+        return RestoredState([open_state(same)], [same.fields], lists, False, source, shares)
     groups = key_group_range(old.max_parallelism, operator.parallelism, index)
     overlapping = [
         open_state(subtask)
@@ -123,7 +126,7 @@ def _state_of(
         if max(groups.start, subtask.key_groups[0]) < min(groups.stop, subtask.key_groups[1])
     ]
     fields = [subtask.fields for subtask in old.subtasks if not subtask.finished]
-    return RestoredState(overlapping, fields, _dealt(old, operator.parallelism, index), True, source)
+    return RestoredState(overlapping, fields, lists, True, source, shares)
 
 
 def _dealt(old: OperatorState, parallelism: int, index: int) -> dict[str, list[Any]]:
@@ -131,12 +134,41 @@ def _dealt(old: OperatorState, parallelism: int, index: int) -> dict[str, list[A
     lists: dict[str, list[Any]] = {}
     for name in {name for subtask in old.subtasks for name in subtask.lists}:
         found = [subtask.lists[name] for subtask in old.subtasks if name in subtask.lists]
-        if found[0].mode == "broadcast":
+        if found[0].mode != "union" and old.parallelism == parallelism:
+            own = old.subtasks[index].lists.get(name)
+            lists[name] = [] if own is None else list(own.items)
+        elif found[0].mode == "broadcast":
             lists[name] = list(found[0].items)
-            continue
-        items = [item for state in found for item in state.items]
-        lists[name] = items if found[0].mode == "union" else items[index::parallelism]
+        else:
+            items = [item for state in found for item in state.items]
+            lists[name] = items if found[0].mode == "union" else items[index::parallelism]
     return lists
+
+
+def _shares(
+    old: OperatorState, parallelism: int, index: int, open_state: Callable[[SubtaskState], StoredState]
+) -> list[Share]:
+    """What one new subtask takes of the parts of all old ones that hold operator state, by old subtask."""
+    holders: dict[str, list[tuple[SubtaskState, PartState]]] = {}
+    for subtask in old.subtasks:
+        for part in subtask.parts:
+            if part.parent in MODES and part.rows:
+                holders.setdefault(part.name, []).append((subtask, part))
+    taken: dict[int, dict[int, range]] = {}
+    for found in holders.values():
+        mode = found[0][1].parent
+        if old.parallelism == parallelism and (mode != "union" or [s.index for s, _ in found] == [index]):
+            continue  # it goes on from what it has
+        total, before = sum(part.rows for _, part in found), 0
+        for position, (subtask, part) in enumerate(found):
+            start, end = 0, part.rows
+            if mode == "split":
+                start = max(start, total * index // parallelism - before)
+                end = min(end, total * (index + 1) // parallelism - before)
+            if start < end and (mode != "broadcast" or position == index % len(found)):
+                taken.setdefault(subtask.index, {})[part.number] = range(start, end)
+            before += part.rows
+    return [Share(open_state(old.subtasks[i]), taken[i]) for i in sorted(taken)]
 
 
 def key_group_range(max_parallelism: int, parallelism: int, subtask_index: int) -> range:

@@ -23,6 +23,7 @@ from flinkcore.checkpoint.manifest import OperatorState
 from flinkcore.checkpoint.segment import SegmentRef, faults_of_segment
 from flinkcore.checkpoint.store import open_store
 from flinkcore.errors import CheckpointStorageError
+from flinkcore.state.part import MODES
 
 
 def find(location: str | os.PathLike[str], filesystem: pafs.FileSystem | None = None) -> list[Checkpoint]:
@@ -94,7 +95,7 @@ class OperatorSize:
     def rows(self) -> int:
         """Of the states that have rows of their own: not those that share them with another."""
         parents = {part.name: part.parent for subtask in self.operator.subtasks for part in subtask.parts}
-        return sum(state.rows for state in self.states if parents.get(state.name) is None)
+        return sum(state.rows for state in self.states if parents.get(state.name) in (None, state.name, *MODES))
 
 
 def sizes_of(checkpoint: Checkpoint) -> list[OperatorSize]:

@@ -23,14 +23,14 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from flinkcore import __version__, faultpoint
 from flinkcore.checkpoint.json_fields import Fields, Json, JsonFault, check_json, parse_object
 from flinkcore.checkpoint.segment import SegmentRef
 from flinkcore.checkpoint.store import Store, check_path
 from flinkcore.errors import CheckpointError, StateFormatError
-from flinkcore.state.part import ListState, PartState
+from flinkcore.state.part import MODES, ListState, Mode, PartState
 
 FORMAT_VERSION = 1
 
@@ -364,7 +364,7 @@ class _Reader1:
         raise JsonFault(f"{fields.place}.key_groups is not [start, end) of 0 to {max_parallelism}")
 
     def list_state(self, fields: Fields) -> ListState:
-        state = ListState(fields.choice("mode", "split", "union", "broadcast"), fields.items("items"))
+        state = ListState(cast(Mode, fields.choice("mode", *MODES)), fields.items("items"))
         fields.end()
         return state
 
@@ -421,5 +421,5 @@ def check_parts(parts: tuple[PartState, ...], place: str) -> None:
         raise JsonFault(f"{place} has two parts of one number, or of one name and namespace")
     known = {part.name for part in parts}
     for part in parts:
-        if part.parent is not None and part.parent not in known:
+        if part.parent is not None and part.parent not in known and part.parent not in MODES:
             raise JsonFault(f"{place} has a part '{part.name}' of '{part.parent}', which is not there")

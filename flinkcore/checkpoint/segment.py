@@ -31,7 +31,7 @@ A segment lies in a file of its own, or, when it is small, in the manifest.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -194,19 +194,25 @@ class OpenSegment:
     def close(self) -> None:
         self._file.close()
 
-    def stored(self) -> Iterator[memoryview]:
-        """The blocks as they are stored, each in its turn; read in runs of some megabytes."""
+    def stored(self, parts: Container[int] | None = None) -> Iterator[tuple[int, memoryview]]:
+        """(number, bytes as they are stored) of each block in its turn; read in runs of some megabytes.
+
+        parts : only blocks of these
+        """
+        numbers = [i for i, block in enumerate(self.blocks) if parts is None or block.part in parts]
         start = 0
-        while start < len(self.blocks):
+        while start < len(numbers):
+            first = numbers[start]
             end, length = start, 0
-            while end < len(self.blocks) and (end == start or length + self.blocks[end].stored_bytes
-                                              <= self._read_bytes):
-                length += self.blocks[end].stored_bytes
+            while end < len(numbers) and numbers[end] - first == end - start and (
+                    end == start or length + self.blocks[numbers[end]].stored_bytes <= self._read_bytes):
+                length += self.blocks[numbers[end]].stored_bytes
                 end += 1
-            offset = self.blocks[start].offset
+            offset = self.blocks[first].offset
             run = self._file.read(offset, length)
-            for block in self.blocks[start:end]:
-                yield run[block.offset - offset : block.offset - offset + block.stored_bytes]
+            for number in numbers[start:end]:
+                block = self.blocks[number]
+                yield number, run[block.offset - offset : block.offset - offset + block.stored_bytes]
             start = end
 
     def payload(self, number: int, stored: memoryview) -> memoryview:
@@ -284,15 +290,18 @@ class OpenSegment:
                                 "checkpoint")
 
 
-def read_segment(store: Store, ref: SegmentRef) -> Iterator[tuple[int, memoryview]]:
+def read_segment(
+    store: Store, ref: SegmentRef, parts: Container[int] | None = None
+) -> Iterator[tuple[int, memoryview]]:
     """The blocks of a segment, (part number, payload), each checked before it is given.
 
+    parts : only blocks of these
     StateFormatError : it is damaged, foreign, missing, of a newer version, or not the one that `ref` means
     CheckpointStorageError : it cannot be read
     """
     segment = OpenSegment(store, ref)
     try:
-        for number, stored in enumerate(segment.stored()):
+        for number, stored in segment.stored(parts):
             yield segment.blocks[number].part, segment.payload(number, stored)
     finally:
         segment.close()
@@ -306,7 +315,7 @@ def faults_of_segment(store: Store, ref: SegmentRef) -> Iterator[str]:
         yield str(error)
         return
     try:
-        for number, stored in enumerate(segment.stored()):
+        for number, stored in segment.stored():
             try:
                 segment.payload(number, stored)
             except StateFormatError as error:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from operator import index
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
@@ -60,10 +60,16 @@ from flinkcore.operators.process import (
 )
 from flinkcore.operators.sink import SinkOperator
 from flinkcore.operators.timestamps import AssignTimestamps
+from flinkcore.state.descriptors import MapStateDescriptor
 from flinkcore.table.expression import Expression
 from flinkcore.time.assigners import WindowAssigner
 
 if TYPE_CHECKING:
+    from flinkcore.datastream.connected_streams import (
+        BroadcastConnectedStream,
+        BroadcastStream,
+        ConnectedStreams,
+    )
     from flinkcore.datastream.keyed_stream import KeyedStream
     from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
     from flinkcore.datastream.windowed_stream import AllWindowedStream
@@ -355,6 +361,22 @@ class DataStream(_Settings):
         edges = tuple(edge for stream in (self, *streams) for edge in stream._edges)
         return DataStream(self._env, edges, self._schema)
 
+    @overload
+    def connect(self, ds: DataStream) -> ConnectedStreams: ...
+    @overload
+    def connect(self, ds: BroadcastStream) -> BroadcastConnectedStream: ...
+    def connect(self, ds: DataStream | BroadcastStream) -> ConnectedStreams | BroadcastConnectedStream:
+        """This stream and another, of whatever type, for one function that sees the records of both."""
+        from flinkcore.datastream.connected_streams import (
+            BroadcastConnectedStream,
+            BroadcastStream,
+            ConnectedStreams,
+        )
+
+        if isinstance(ds, BroadcastStream):
+            return BroadcastConnectedStream(self, ds, ds.broadcast_state_descriptors)
+        return ConnectedStreams(self, ds)
+
     def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
         """The records that the last step sent to a side output."""
         tag = output_tag.tag_id if isinstance(output_tag, OutputTag) else output_tag
@@ -387,9 +409,27 @@ class DataStream(_Settings):
         """All records to the first subtask of the next step (Flink: DataStream.global; beyond PyFlink)."""
         return self._repartitioned(Partitioning.GLOBAL)
 
-    def broadcast(self) -> DataStream:
-        """All records to all subtasks of the next step."""
-        return self._repartitioned(Partitioning.BROADCAST)
+    @overload
+    def broadcast(self) -> DataStream: ...
+    @overload
+    def broadcast(
+        self,
+        broadcast_state_descriptor: MapStateDescriptor,
+        *other_broadcast_state_descriptors: MapStateDescriptor,
+    ) -> BroadcastStream: ...
+    def broadcast(
+        self,
+        broadcast_state_descriptor: MapStateDescriptor | None = None,
+        *other_broadcast_state_descriptors: MapStateDescriptor,
+    ) -> DataStream | BroadcastStream:
+        """All records to all subtasks of the next step. With descriptors, what connect() takes as the side that may
+        write these broadcast states."""
+        stream = self._repartitioned(Partitioning.BROADCAST)
+        if broadcast_state_descriptor is None:
+            return stream
+        from flinkcore.datastream.connected_streams import BroadcastStream
+
+        return BroadcastStream(stream, [broadcast_state_descriptor, *other_broadcast_state_descriptors])
 
     def partition_custom(self, partitioner: Any, key_selector: Any) -> DataStream:
         """Each record to the subtask that partitioner(key, subtask count) says."""
@@ -487,14 +527,15 @@ class DataStream(_Settings):
         kind: str = "Operator",
         hidden: bool = False,
         parallelism_max: int | None = None,
+        second: tuple[Edge, ...] = (),
     ) -> DataStream:
-        """The stream that a new step makes of this one."""
+        """The stream that a new step makes of this one, and of a second input when it has one."""
         transformation = Transformation(
             id=self._env.next_id(),
             name=name,
             kind=kind,
             schema=schema,
-            inputs=self._edges,
+            inputs=(*self._edges, *(replace(edge, input_index=1) for edge in second)),
             factory=factory,
             hidden=hidden,
             parallelism_max=parallelism_max,
@@ -611,4 +652,8 @@ def __getattr__(name: str) -> Any:
         from flinkcore.datastream import windowed_stream
 
         return getattr(windowed_stream, name)
+    if name in ("ConnectedStreams", "BroadcastStream", "BroadcastConnectedStream"):
+        from flinkcore.datastream import connected_streams
+
+        return getattr(connected_streams, name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Generic, TypeVar
@@ -22,7 +22,7 @@ from flinkcore.state.functions import (
     ReduceFunctionWrapper,
     as_reduce_function,
 )
-from flinkcore.state.interfaces import KeyedStateStore
+from flinkcore.state.interfaces import KeyedStateStore, OperatorStateStore
 from flinkcore.time.domain import TimeDomain
 
 IN = TypeVar("IN")
@@ -50,6 +50,7 @@ __all__ = [
     "KeyedProcessFunction",
     "KeyedStateStore",
     "MapFunction",
+    "OperatorStateStore",
     "Partitioner",
     "ProcessAllWindowFunction",
     "ProcessFunction",
@@ -93,6 +94,10 @@ class RuntimeContext(KeyedStateStore):
 
     @abstractmethod
     def get_metrics_group(self) -> Any: ...
+
+    @abstractmethod
+    def get_operator_state_store(self) -> OperatorStateStore:
+        """State that belongs to the subtask, not to a key (Flink: FunctionInitializationContext). Beyond PyFlink."""
 
 
 class TimerService(ABC):
@@ -361,6 +366,11 @@ class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction, Generic[KEY, I
 
     class Context(BaseBroadcastProcessFunction.Context):
         """For broadcast records."""
+
+        @abstractmethod
+        def apply_to_keyed_state(self, state_descriptor: Any, function: Callable[[Any, Any], Any]) -> None:
+            """function(key, state) for each key of this subtask that has a value in this state (Flink:
+            KeyedBroadcastProcessFunction.Context.applyToKeyedState). Beyond PyFlink."""
 
     class ReadOnlyContext(BaseBroadcastProcessFunction.ReadOnlyContext):
         """For the records of the keyed stream."""

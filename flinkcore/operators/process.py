@@ -27,6 +27,7 @@ from flinkcore.operators.keyed import KeyedTimers, KeyedTimerService, UnkeyedTim
 from flinkcore.operators.row_output import RowOutput, not_iterable, timestamps_of
 from flinkcore.operators.runtime_context import OperatorRuntimeContext
 from flinkcore.state.keyed import KeyedState
+from flinkcore.state.operator import OperatorStates
 from flinkcore.time import MIN_TIMESTAMP
 from flinkcore.time.domain import TimeDomain
 
@@ -66,8 +67,10 @@ class RowOperator(Operator):
         self.state: KeyedState | None = None
         if self.keyed and (self.needs_state or isinstance(self._function, Function)):
             self.state = KeyedState(context.state, context.clock, self.key_schema)
+        self.operator_state = OperatorStates(context.state)
         if hasattr(self._function, "open"):
-            self._guard("open", self._function.open, OperatorRuntimeContext(context, self.state))
+            runtime = OperatorRuntimeContext(context, self.state, self.operator_state)
+            self._guard("open", self._function.open, runtime)
 
     def close(self) -> None:
         function = getattr(self, "_function", None)

@@ -11,19 +11,35 @@ from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import OperatorContext
 from flinkcore.operators.functions import RuntimeContext
 from flinkcore.state.keyed import KeyedState
+from flinkcore.state.manager import StateManager
+from flinkcore.state.operator import OperatorStates
 
 
 class OperatorRuntimeContext(RuntimeContext):
-    """The RuntimeContext of one operator in one subtask. state is None where the stream is not keyed."""
+    """The RuntimeContext of one operator in one subtask.
 
-    def __init__(self, context: OperatorContext, state: KeyedState | None = None) -> None:
+    state : None where the stream is not keyed;  operator_state : made here when the operator has none
+    """
+
+    def __init__(
+        self,
+        context: OperatorContext,
+        state: KeyedState | None = None,
+        operator_state: OperatorStates | None = None,
+    ) -> None:
         self._context = context
         self._state = state
+        self._operator_state = operator_state or OperatorStates(context.state)
 
     @property
     def operator_metrics(self) -> OperatorMetrics:
         """What the engine counts for the operator; for functions of the engine's own."""
         return self._context.metrics
+
+    @property
+    def operator_state(self) -> StateManager:
+        """Where the operator keeps its state; for functions of the engine's own."""
+        return self._context.state
 
     def get_task_name(self) -> str:
         return self._context.name
@@ -50,6 +66,9 @@ class OperatorRuntimeContext(RuntimeContext):
 
     def get_metrics_group(self) -> Any:
         return self._context.metrics.user
+
+    def get_operator_state_store(self) -> OperatorStates:
+        return self._operator_state
 
     def get_state(self, state_descriptor: Any) -> Any:
         return self._keyed(state_descriptor).get_state(state_descriptor)

@@ -49,6 +49,7 @@ class Pending:
     home: CheckpointHome | SavepointHome
     future: Future[str] | None = None
     states: dict[tuple[str, int], SubtaskState] = field(default_factory=dict)
+    writing: set[Task] = field(default_factory=set)  # frozen, and not reported yet
     segments: list[SegmentRef] = field(default_factory=list)
     pauses_ns: list[int] = field(default_factory=list)
     ends_job: bool = False
@@ -211,6 +212,7 @@ class Coordinator:
             task.requests.append((Request.RELEASE, frozen))
             return
         pending.pauses_ns.append(pause_ns)
+        pending.writing.add(task)
         self._submit(self._write(pending, task, frozen, task.over))
 
     def declined(self, task: Task, barrier: Barrier, error: Exception) -> None:
@@ -344,12 +346,11 @@ class Coordinator:
     def _on_finished(self, task: Task) -> None:
         self._finished.add(task)
         for pending in list(self._pending.values()):
-            if task in pending.awaited:
-                if not any(key in pending.states for key in _keys(task)):
-                    pending.states.update((key, _over(key[1])) for key in _keys(task))
+            if task in pending.awaited and task not in pending.writing:
+                pending.states.update((key, _over(key[1])) for key in _keys(task))
                 pending.awaited.discard(task)
             for other in pending.awaited:
-                if self._upstream[other] <= self._finished:
+                if task in self._upstream[other] and self._upstream[other] <= self._finished:
                     self._ask(other, Request.TRIGGER, pending.barrier)
             self._complete_if_done(pending)
 

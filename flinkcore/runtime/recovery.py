@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 
 from flinkcore import faultpoint, options
 from flinkcore.checkpoint.assignment import Restoration, Wanted, assign
 from flinkcore.checkpoint.home import CheckpointHome, Writing
-from flinkcore.checkpoint.layout import Checkpoint, find_checkpoints, find_newest, open_checkpoint
+from flinkcore.checkpoint.layout import Checkpoint, find_begun, find_checkpoints, find_newest, open_checkpoint
 from flinkcore.checkpoint.manifest import Manifest, SubtaskState
 from flinkcore.checkpoint.schedule import Settings
 from flinkcore.checkpoint.segment import SegmentRef, read_segment
@@ -39,9 +39,9 @@ class _Stored:
         self.epoch = subtask.epoch
         self.entries: Sequence[PartState] = subtask.parts
 
-    def blocks(self) -> Iterator[tuple[int, memoryview]]:
+    def blocks(self, parts: Container[int]) -> Iterator[tuple[int, memoryview]]:
         for segment in self._segments:
-            yield from read_segment(self._store, segment)
+            yield from read_segment(self._store, segment, parts)
             faultpoint.reached("restore.segment")
 
 
@@ -62,7 +62,11 @@ class Recovery:
         root = open_store(directory or "memory:")
         found = self._find(root if directory else None)
         own = found is not None and found.manifest is not None and self._is_own(found, root)
-        self.job_id = found.manifest.job_id if own and found is not None and found.manifest else job_id
+        self.job_id = job_id
+        if own and found is not None and found.manifest is not None:
+            self.job_id = found.manifest.job_id
+        elif found is None and config.get(options.RECOVERY_PATH) == NEWEST:
+            self.job_id = find_begun(root, graph.name) or job_id
         self._start: tuple[Manifest, Store] | None = None
         if found is not None:
             self._start = (found.complete(), found.home)

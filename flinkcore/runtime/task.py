@@ -22,7 +22,7 @@ from flinkcore.runtime.channel import Channel, ElementKind, InputGate
 from flinkcore.runtime.routing import OperatorOutput
 from flinkcore.runtime.source_driver import SourceDriver
 from flinkcore.state.part import FrozenState, RestoredState
-from flinkcore.time import MAX_WATERMARK
+from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from flinkcore.time.clock import Clock
 
 
@@ -112,6 +112,7 @@ class OperatorRunner:
         self.metrics = out.metrics
         self.out = out
         self.restored: RestoredState | None = None  # what it goes on from
+        self._watermark_ms = MIN_TIMESTAMP  # the last one that the operator was given
         self._rows_at_once: int | None = None if operator.describe().native else ROWS_FIRST
 
     def register(self, timestamp_ms: int) -> None:
@@ -124,6 +125,9 @@ class OperatorRunner:
             self.context.state.restore(self.restored)
             self.restored = None
             faultpoint.reached("restore.done")
+        self._watermark_ms = self.context.state.field(
+            "operator_watermark_ms", MIN_TIMESTAMP, lambda: self._watermark_ms
+        )
         self.operator.open(self.context, self.out)
         self.task.leave(previous)
 
@@ -162,6 +166,10 @@ class OperatorRunner:
                 self._rows_at_once = 4 * count
 
     def watermark(self, watermark_ms: int) -> None:
+        if watermark_ms <= self._watermark_ms:  # it had come before the checkpoint that was restored
+            self.out.watermark(watermark_ms)
+            return
+        self._watermark_ms = watermark_ms
         previous = self.task.enter(self)
         self.operator.process_watermark(watermark_ms)
         self.task.leave(previous)
@@ -202,6 +210,7 @@ class Task:
         self.finished = False  # ... and nothing waits for a checkpoint
         self.was_over = False  # it was over already in the checkpoint that it was restored from
         self._held = False  # a source behind the barrier of a savepoint that ends the job
+        self._last_checkpoint_id = 0  # that it has snapshotted for, or tried to
         self._drains = False  # the task is to have part in a savepoint before it ends
         self.current: OperatorRunner | None = None  # whose code runs now, or ran when it failed
         self._entered_ns = 0
@@ -374,8 +383,9 @@ class Task:
     def _snapshot(self, barrier: Barrier) -> None:
         """Freezes all operators and sends the barrier on. What fails here fails the checkpoint, not the task."""
         listener = self.listener
-        if listener is None:
+        if listener is None or barrier.checkpoint_id <= self._last_checkpoint_id:
             return
+        self._last_checkpoint_id = barrier.checkpoint_id
         began_ns = self.clock.now_ns()
         frozen: list[FrozenState] = []
         failure: Exception | None = None

@@ -173,7 +173,16 @@ class OperatorStateStore(ABC):
     """Gives access to state that belongs to a subtask, not to a key."""
 
     @abstractmethod
-    def get_broadcast_state(self, state_descriptor: Any) -> BroadcastState[Any, Any]: ...
+    def get_broadcast_state(self, state_descriptor: Any) -> BroadcastState[Any, Any]:
+        """A map that is the same in every subtask: whoever changes it must do so in all of them alike."""
+
+    @abstractmethod
+    def get_list_state(self, state_descriptor: Any) -> ListState[Any]:
+        """A list whose items go, when the job is rescaled, each to one of the subtasks. Beyond PyFlink."""
+
+    @abstractmethod
+    def get_union_list_state(self, state_descriptor: Any) -> ListState[Any]:
+        """A list that, after every restore, holds in each subtask the items of all of them. Beyond PyFlink."""
 
 
 class KeyedStateStore(ABC):

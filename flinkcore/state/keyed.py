@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -53,6 +53,22 @@ from flinkcore.state.timers import TimerQueue
 from flinkcore.state.types import converter, nullable
 
 
+class _NoKey:
+    """The group id while no record or timer of a keyed stream is being processed: no table has a row for it."""
+
+    def __init__(self, operator: str) -> None:
+        self._operator = operator
+
+    def __hash__(self) -> int:
+        self.refuse()
+
+    def refuse(self) -> NoReturn:
+        raise UnsupportedOperationError(
+            f"operator '{self._operator}': there is no current key; keyed state, timers and keys "
+            "exist while a record or timer of a keyed stream is being processed"
+        )
+
+
 class KeyedState(KeyedStateStore):
     """The keys of an operator, and the states of its functions, over the parts of a StateManager.
 
@@ -72,7 +88,8 @@ class KeyedState(KeyedStateStore):
         key_schema: Schema | None = None,
         window: Codec | None = None,
     ) -> None:
-        self.current = -1  # group id; -1: no record is being processed
+        self.no_key = _NoKey(manager.operator)
+        self.current: Any = self.no_key  # group id of what is being processed
         self.keys: KeyIndex | None = manager.find(KEYS)  # the restored one until the first batch, which knows the types
         self._claimed = False
         self.tables: dict[str, Table] = {}
@@ -95,7 +112,7 @@ class KeyedState(KeyedStateStore):
     def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> list[int]:
         """Group id of each row of a batch. Ids that get no state are released by the next release_unused."""
         if not self._claimed:
-            self.keys = self.manager.part(KEYS, lambda: KeyIndex.of_columns(keys, self._key_schema))
+            self.keys = self.manager.part(KEYS, lambda: KeyIndex.of_keys(keys, self._key_schema))
             self._claimed = True
         assert self.keys is not None
         before = len(self.keys)
@@ -109,11 +126,8 @@ class KeyedState(KeyedStateStore):
 
     def current_key(self) -> Any:
         """The key object of the current record or timer."""
-        if self.keys is None or self.current < 0:
-            raise UnsupportedOperationError(
-                f"operator '{self._operator}': there is no current key; keyed state and keys "
-                "exist while a record or timer of a keyed stream is being processed"
-            )
+        if self.keys is None or self.current is self.no_key:
+            self.no_key.refuse()
         return self.keys.key(self.current)
 
     def hold(self, group_id: int) -> None:
@@ -139,8 +153,8 @@ class KeyedState(KeyedStateStore):
             unused = [group_id for group_id in self._unused if group_id not in self._holds]
             self._unused.clear()
             if unused and self.keys is not None:
-                self.keys.release(unused)
-        self.current = -1
+                self.keys.release(np.array(unused, np.int32))
+        self.current = self.no_key
 
     # -- states -------------------------------------------------------------------------------------------
 
@@ -164,6 +178,17 @@ class KeyedState(KeyedStateStore):
     def state(self, descriptor: StateDescriptor, scope: str = "") -> Any:
         """The state of any descriptor. States of one name in several scopes are several states."""
         return self._get(descriptor, StateDescriptor, scope)
+
+    def for_each(self, descriptor: StateDescriptor, function: Callable[[Any, Any], Any]) -> None:
+        """function(key, state) for each key that has a value in this state (Flink: applyToAllKeys)."""
+        state = self._get(descriptor, StateDescriptor)
+        table = self.tables[descriptor.name]
+        try:
+            for namespace, self.current in table.walk():
+                if table.get(namespace, self.current) is not None:
+                    function(self.current_key(), state)
+        finally:
+            self.current = self.no_key
 
     def table(
         self, name: str, content: Content, namespace: Codec | None = None, expiry: Expiry | None = None

@@ -4,14 +4,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flinkcore import faultpoint
 from flinkcore._native.agg import Accumulators
 from flinkcore.errors import StateFormatError, StateMigrationError
-from flinkcore.state.part import FrozenState, ListMode, ListState, PartState, RestoredState, StatePart, StoredState
+from flinkcore.state.keys import KeyIndex
+from flinkcore.state.part import (
+    MODES,
+    FrozenState,
+    ListState,
+    Mode,
+    PartState,
+    RestoredState,
+    Share,
+    StatePart,
+    StoredState,
+)
 from flinkcore.state.parts import KEYS, make_part
 from flinkcore.state.rescale import absorb, kept_keys
 from flinkcore.state.stored import StoredRows
@@ -49,7 +60,7 @@ class StateManager:
         self._numbers = 0
         self._rewritten = 0  # no snapshot builds on one of an earlier epoch
         self._fields: dict[str, Callable[[], Any]] = {}
-        self._lists: dict[str, tuple[ListMode, Callable[[], list[Any]]]] = {}
+        self._lists: dict[str, tuple[Mode, Callable[[], list[Any]]]] = {}
         self._restored_fields: list[dict[str, Any]] = []
         self._restored_lists: dict[str, list[Any]] = {}
 
@@ -62,7 +73,8 @@ class StateManager:
     def part(self, name: str, make: Callable[[], P], namespace: Any = None, parent: str | None = KEYS) -> P:
         """The part of this name and namespace: the restored one, or a new one that `make` gives.
 
-        StateMigrationError : the restored part is of another kind, or holds other types
+        parent : the part whose ids its rows go by, None when it goes by none, a Mode for operator state
+        StateMigrationError : the restored part is of another kind, goes by others, or holds other types
         """
         key = (name, _text(namespace))
         known = self._parts.get(key)
@@ -71,7 +83,7 @@ class StateManager:
             self._add(name, namespace, parent, part, claimed=True)
             return part
         if not known.claimed:
-            known.part = self._claimed(known, make())
+            known.part = self._claimed(known, parent, make())
             known.claimed = True
         return known.part
 
@@ -101,7 +113,7 @@ class StateManager:
         found = [fields[name] for fields in self._restored_fields if name in fields]
         return initial if not found else found[0] if len(found) == 1 else merge(found)
 
-    def items(self, name: str, mode: ListMode, get: Callable[[], list[Any]]) -> list[Any]:
+    def items(self, name: str, mode: Mode, get: Callable[[], list[Any]]) -> list[Any]:
         """A list of values of JSON that snapshots ask for with `get`. -> the restored items"""
         self._lists[name] = (mode, get)
         return self._restored_lists.get(name, [])
@@ -144,19 +156,16 @@ class StateManager:
         self.source = restored.source
         self._restored_fields = list(restored.fields)
         self._restored_lists = dict(restored.lists)
-        if not restored.rescaled:
-            for stored in restored.stored:
-                self.epoch = stored.epoch + 1
-                for entry, part in self._load(stored, stored.epoch):
-                    self._parts[entry.name, _text(entry.namespace)] = _Registered(
-                        entry.number, entry.name, entry.namespace, entry.parent, part, False
-                    )
-                    self._numbers = max(self._numbers, entry.number + 1)
-            return
-        faultpoint.reached("rescale.begun")
+        if restored.rescaled:
+            faultpoint.reached("rescale.begun")
         for stored in restored.stored:
-            self._absorb(stored)
-            faultpoint.reached("rescale.absorbed")
+            if restored.rescaled:
+                self._absorb(stored)
+                faultpoint.reached("rescale.absorbed")
+            else:
+                self._go_on(stored, {name for share in restored.shares for name in share.names})
+        for share in restored.shares:
+            self._append(share)
 
     @property
     def state_bytes(self) -> int:
@@ -181,23 +190,30 @@ class StateManager:
         parts = list(self._parts.values())
         while True:
             names = {known.name for known in parts}
-            kept = [known for known in parts if known.parent is None or known.parent in names]
+            kept = [known for known in parts if known.parent is None or known.parent in names.union(MODES)]
             if len(kept) == len(parts):
                 return kept
             parts = kept
 
-    def _claimed(self, known: _Registered, made: P) -> P:
+    def _claimed(self, known: _Registered, parent: str | None, made: P) -> P:
         """The restored part in the place of the one that the program made."""
         stored = known.part
         where = f"operator '{self.operator}': state '{known.name}' of {self.source}"
         if stored.kind != made.kind:
             raise StateMigrationError(f"{where} is a {stored.kind} state, the program has a {made.kind} state there")
+        if known.parent != parent:
+            raise StateMigrationError(
+                f"{where} goes by '{known.parent}', the program's state of that name by '{parent}'; "
+                f"give it another name to start without it"
+            )
         try:
             if isinstance(stored, StoredRows):
                 if made.take_over(stored):  # type: ignore[attr-defined]
                     self._rewritten = self.epoch  # what segments of earlier epochs hold is of other types
                 return made
-            if isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
+            if isinstance(made, KeyIndex):
+                stored.fit(made)
+            elif isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
                 made.adopt(stored.describe())
             elif stored.describe() != made.describe():
                 raise ValueError(f"it holds {stored.describe()}, the program has {made.describe()} there")
@@ -208,19 +224,20 @@ class StateManager:
             ) from error
         return stored  # type: ignore[no-any-return]
 
-    def _load(self, stored: StoredState, epoch: int) -> Iterator[tuple[PartState, Any]]:
-        """The parts of one old subtask, with what they held."""
+    def _load(
+        self, stored: StoredState, entries: Sequence[PartState], epoch: int
+    ) -> Iterator[tuple[PartState, Any]]:
+        """Some parts of one old subtask, with what they held."""
         parts: dict[int, Any] = {}
+        by_number = {entry.number: entry for entry in entries}
         entry: PartState | None = None
         try:
-            for entry in stored.entries:
+            for entry in entries:
                 parts[entry.number] = make_part(entry.kind, entry.description)
-            entries = {entry.number: entry for entry in stored.entries}
-            for number, payload in stored.blocks():
-                entry = entries.get(number)
-                if entry is not None:
-                    parts[number].load(payload)
-            for entry in stored.entries:
+            for number, payload in stored.blocks(by_number):
+                entry = by_number[number]
+                parts[number].load(payload)
+            for entry in entries:
                 parts[entry.number].loaded(epoch)
                 yield entry, parts.pop(entry.number)
         except ValueError as error:
@@ -232,9 +249,32 @@ class StateManager:
                 f"go back to an earlier checkpoint"
             ) from error
 
+    def _go_on(self, stored: StoredState, dealt: set[str]) -> None:
+        """Takes over all of the same subtask, but operator state that is dealt out anew."""
+        self.epoch = stored.epoch + 1
+        self._numbers = max((entry.number + 1 for entry in stored.entries), default=0)
+        for entry, part in self._load(stored, [e for e in stored.entries if e.name not in dealt], stored.epoch):
+            self._parts[entry.name, _text(entry.namespace)] = _Registered(
+                entry.number, entry.name, entry.namespace, entry.parent, part, False
+            )
+
+    def _append(self, share: Share) -> None:
+        """Takes over operator state: its rows go behind those that came before."""
+        for entry, part in self._load(share.stored, share.entries, 0):
+            if not isinstance(part, StoredRows):
+                raise StateFormatError(
+                    f"operator '{self.operator}': {self.source} has {part.kind} '{entry.name}' as operator state"
+                )
+            key = (entry.name, _text(entry.namespace))
+            if key not in self._parts:
+                self._add(entry.name, entry.namespace, entry.parent, make_part(entry.kind, entry.description), False)
+            target = self._parts[key].part
+            target.append(part, share.rows[entry.number])
+            target.loaded(self.epoch)  # no earlier segment holds it so, under its new number
+
     def _absorb(self, stored: StoredState) -> None:
         """Takes over the key groups of this subtask from an old one."""
-        loaded = list(self._load(stored, 0))
+        loaded = list(self._load(stored, [entry for entry in stored.entries if entry.parent not in MODES], 0))
         maps: dict[str | None, Any] = {}
         homeless = stored.key_groups.start in self.key_groups  # what goes by no key moves with the first key group
         pending = sorted(loaded, key=lambda item: item[0].name != KEYS)

@@ -9,9 +9,9 @@ holds what changed in the epochs (since, epoch], or everything when `since` is 0
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 Payload: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -64,7 +64,8 @@ class PartState:
     number : names the part in blocks; never given to another part of the subtask
     rows, bytes, description : StatePart.row_count, state_bytes and describe()
     name, namespace : what the operator calls it; the namespace is a value of JSON, e.g. the start of a pane
-    parent : the part whose ids its rows go by: "keys", another part's name, or None when it goes by none
+    parent : the part whose ids its rows go by: "keys", another part's name, or None when it goes by none; a Mode for
+        operator state
     """
 
     number: int
@@ -77,16 +78,17 @@ class PartState:
     parent: str | None = None
 
 
-#: How the items of a list go to the subtasks of a restored job: each to one of them, or all of them to each; those of a
-#: broadcast list are the same in every subtask (Flink: OperatorStateHandle.Mode).
-ListMode: TypeAlias = Literal["split", "union", "broadcast"]
+#: How operator state, the rows of a part or the items of a list, goes to the subtasks of a restored job: each row to
+#: one of them, or all rows to each; what is broadcast is the same in every subtask (Flink: OperatorStateHandle.Mode).
+Mode: TypeAlias = Literal["split", "union", "broadcast"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True)
 class ListState:
     """Operator state: some values of JSON."""
 
-    mode: ListMode
+    mode: Mode
     items: list[Any]
 
 
@@ -126,8 +128,28 @@ class StoredState(Protocol):
     epoch: int
     entries: Sequence[PartState]
 
-    def blocks(self) -> Iterator[tuple[int, memoryview]]:
-        """(part number, payload), those of older segments first; of parts that are over, too."""
+    def blocks(self, parts: Container[int]) -> Iterator[tuple[int, memoryview]]:
+        """(part number, payload) of these parts, those of older segments first."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a new subtask takes of the operator state of an old one.
+
+    rows : by part number: which of its rows, counted in the order of their ids
+    """
+
+    stored: StoredState
+    rows: Mapping[int, range]
+
+    @property
+    def entries(self) -> list[PartState]:
+        """The parts that some rows are taken of."""
+        return [entry for entry in self.stored.entries if entry.number in self.rows]
+
+    @property
+    def names(self) -> list[str]:
+        return [entry.name for entry in self.entries]
 
 
 @dataclass(frozen=True)
@@ -137,6 +159,8 @@ class RestoredState:
     stored : of the old subtasks that share key groups with the new one; the same one when `rescaled` is False
     fields : the fields of the same subtask, or of all old subtasks
     lists : items by name, already dealt out to the new subtasks
+    shares : of operator state that is dealt out anew, in the order of the old subtasks; what a subtask goes on from
+        as it was is not among them
     """
 
     stored: Sequence[StoredState]
@@ -144,3 +168,4 @@ class RestoredState:
     lists: dict[str, list[Any]]
     rescaled: bool
     source: str  # what it came from, for errors: "checkpoint 42 of /data/chk"
+    shares: Sequence[Share] = ()

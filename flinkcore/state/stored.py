@@ -32,6 +32,7 @@ class StoredRows:
         self.payloads: list[Payload] = []
         self.epoch = 0  # up to which the blocks tell what happened
         self._orders = 0  # of timers: above all that are taken
+        self._ids = 0  # of operator state: how many rows were appended
 
     def describe(self) -> dict[str, Any]:
         return self.description
@@ -80,6 +81,37 @@ class StoredRows:
                 self._orders = max(self._orders, (pc.max(moved).as_py() or 0) + 1)
             if batch.num_rows:
                 self.payloads += written(batch.schema, batch.columns)
+
+    def append(self, other: StoredRows, places: range) -> None:
+        """Takes over some rows of a table of operator state, under ids that follow those here.
+
+        places : which of the rows that are left, counted in the order of their ids
+        StateFormatError : they are no rows of operator state
+        """
+        for batch in other._left().slice(places.start, len(places)).to_batches():
+            first = self._ids
+            self._ids += batch.num_rows
+            ids = pa.array(np.arange(first, self._ids), pa.int32())
+            batch = batch.set_column(batch.schema.get_field_index("group_id"), batch.schema.field("group_id"), ids)
+            self.payloads += written(batch.schema, batch.columns)
+
+    def _left(self) -> pa.Table:
+        """The rows that no later block has replaced or removed, in the order of their ids."""
+        blocks = list(self.batches())
+        if any("namespace" in batch.schema.names for _, batch in blocks):
+            raise StateFormatError("operator state has a column of namespaces, which only keyed state has")
+        present = [batch for rows, batch in blocks if rows == PRESENT]
+        if not present:
+            return pa.table({})
+        ids = np.concatenate([batch.column("group_id").to_numpy() for _, batch in blocks])
+        is_present = np.concatenate([np.full(batch.num_rows, rows == PRESENT) for rows, batch in blocks])
+        _, last = np.unique(ids[::-1], return_index=True)  # what a row's id was last said to be
+        last = len(ids) - 1 - last
+        places = (np.cumsum(is_present) - 1)[last[is_present[last]]]
+        try:
+            return pa.Table.from_batches(present).take(places).combine_chunks()
+        except pa.ArrowException as error:
+            raise StateFormatError(f"blocks of operator state do not fit together: {error}") from error
 
     def group_ids(self) -> np.ndarray:
         """The ids that some row has, or had, ascending."""

@@ -45,6 +45,10 @@ _NOTED_ROWS_MIN = 65_536
 _NOTED_NAMESPACES_MIN = 16
 
 
+def _nobody(group_id: int) -> None:
+    """Who owns no ids."""
+
+
 class Rows(dict[int, Any]):
     """The rows of one namespace by group id. Change them only as Table.writable() says."""
 
@@ -86,8 +90,8 @@ class Table:
         name: str,
         content: Content,
         namespace: Codec | None = None,
-        hold: Callable[[int], None] = lambda group_id: None,
-        let_go: Callable[[int], None] = lambda group_id: None,
+        hold: Callable[[int], None] = _nobody,
+        let_go: Callable[[int], None] = _nobody,
         *,
         expiry: Expiry | None = None,
         allow_pickle: bool = False,
@@ -254,11 +258,21 @@ class Table:
         self._reading = Reading(stored, self.content, self.compatible(stored), f"state '{self.name}'")
 
     def take_over(self, stored: StoredRows) -> bool:
-        """Takes the rows that a checkpoint holds. -> whether they had to be migrated; StateFormatError: they do not fit"""
+        """Takes the rows that a checkpoint holds. -> whether they had to be migrated
+
+        StateFormatError : they do not fit
+        """
         found = self.compatible(stored.description)
         self.read_as(stored.description)
-        for payload in stored.payloads:
-            self.load(memoryview(payload))
+        hold, let_go = self._hold, self._let_go
+        self._hold = self._let_go = _nobody  # blocks also tell of rows that are gone, whose ids may be gone, too
+        try:
+            for payload in stored.payloads:
+                self.load(memoryview(payload))
+        finally:
+            self._hold, self._let_go = hold, let_go
+        for _, group_id in self.walk():
+            hold(group_id)
         self.loaded(stored.epoch)
         return found is not AS_IS
 
@@ -303,21 +317,29 @@ class Table:
             },
         )
         if kind == NOTHING:
-            for namespace, group_id in list(self.walk()):
-                self.remove(namespace, group_id)
+            self.rows.clear()
             return
         namespaces, group_ids = self._places(batch)
         if kind == REMOVED:
             for namespace, group_id in zip(namespaces, group_ids):
-                self.remove(namespace, group_id)
+                rows = self.rows.get(namespace)
+                if rows is not None and rows.pop(group_id, _ABSENT) is not _ABSENT and not rows:
+                    del self.rows[namespace]
             return
         now_ms = 0 if self._expiry is None else self._expiry.now_ms()
         found = reading.rows(batch.columns[len(places) :], now_ms, self.allow_pickle)
         for namespace, group_id, row in zip(namespaces, group_ids, found):
-            self.put(namespace, group_id, row)
+            rows = self.rows.get(namespace)
+            if rows is None:
+                rows = self.rows[namespace] = Rows(namespace)
+            rows[group_id] = row
 
     def loaded(self, epoch: int) -> None:
         self._reading = None
+        # Only now: ids of rows that came and went in between are given back, or belong to other keys.
+        for rows in self.rows.values():
+            for group_id in rows:
+                self._hold(group_id)
         if epoch:  # else the first snapshot is of everything
             self._epoch = _Epoch(epoch + 1)
             self._epochs = [self._epoch]

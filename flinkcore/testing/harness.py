@@ -6,6 +6,8 @@
     op.watermark(999)
     assert op.output() == [("a", 1)]
 
+An operator of two inputs takes records of the second with `op.batch(..., input=1)`.
+
 The clock stands still until advance(); every call returns after all that it causes has happened.
 """
 
@@ -73,13 +75,15 @@ class Harness:
         now_ms: int = 0,
         parallelism: int = 1,
         subtask_index: int = 0,
+        key2: str | int | Sequence[str] | None = None,
     ) -> None:
         self.operator = operator
         self.clock = ManualClock(now_ms)
         self.collected = CollectedOutput()
         self.metrics = OperatorMetrics()
-        self._schema = schema if schema is not None else getattr(operator, "schema", None)
-        self._key = [key] if isinstance(key, (str, int)) else key
+        first = schema if schema is not None else getattr(operator, "schema", None)
+        self._schemas = getattr(operator, "schemas", (first,))
+        self._keys = [[each] if isinstance(each, (str, int)) else each for each in (key, key2)]
         self._timers = ManualTimers()
         self._context = OperatorContext(
             type(operator).__name__,
@@ -99,22 +103,25 @@ class Harness:
         rows: Sequence[Any] | Batch | None = None,
         timestamps_ms: Sequence[int] | None = None,
         keys: Sequence[Any] | None = None,
+        input: int = 0,
         **columns: Any,
     ) -> Harness:
         """Records, as a Batch, as rows in the form of the schema, or as one keyword per column.
 
         keys : the key of each record, as Python objects, when it is not a column
+        input : which input of the operator they come from
         """
+        schema = self._schemas[input]
         if isinstance(rows, Batch):
             batch = rows
-        elif self._schema is None:
+        elif schema is None:
             batch = Batch.from_arrow(pa.RecordBatch.from_pydict(columns))
         else:
-            values = list(rows) if rows is not None else self._rows(columns)
-            batch = Batch(self._schema, from_rows(values, self._schema, "test data"), len(values))
+            values = list(rows) if rows is not None else _rows(columns, schema)
+            batch = Batch(schema, from_rows(values, schema, "test data"), len(values))
         if timestamps_ms is not None:
             batch = batch.with_timestamps(np.array(timestamps_ms, np.int64))
-        self.operator.process_batch(self._keyed(batch, keys))
+        self.operator.process_batch(self._keyed(batch, keys, input), input)
         return self
 
     def watermark(self, watermark_ms: int) -> Harness:
@@ -173,12 +180,8 @@ class Harness:
 
     # -- inside -------------------------------------------------------------------------------------------
 
-    def _rows(self, columns: dict[str, Any]) -> list[Any]:
-        assert self._schema is not None
-        rows = list(zip(*(columns[name] for name in self._schema.names)))
-        return [row[0] for row in rows] if self._schema.form in ("value", "object") else rows
-
-    def _keyed(self, batch: Batch, keys: Sequence[Any] | None) -> Batch:
+    def _keyed(self, batch: Batch, keys: Sequence[Any] | None, input: int) -> Batch:
+        names = self._keys[input]
         if keys is not None:
             schema = (
                 Schema.of_objects()
@@ -186,8 +189,8 @@ class Harness:
                 else Schema(("key",), (pa.array(keys).type,), "value")
             )
             columns = from_rows(list(keys), schema, "test keys")
-        elif self._key is not None:
-            columns = tuple(batch.column(name) for name in self._key)
+        elif names is not None:
+            columns = tuple(batch.column(name) for name in names)
         else:
             return batch
         return batch.with_keys(columns, hash_keys(columns))
@@ -202,9 +205,14 @@ def harness(
     """A harness around an operator that has not been opened; see the module.
 
     key : column or columns that are the key of each record;  schema : of its input, default operator.schema
-    options : config, now_ms, parallelism, subtask_index
+    options : config, now_ms, parallelism, subtask_index; key2, of the records of a second input
     """
     return Harness(operator, schema, key, **options)
+
+
+def _rows(columns: dict[str, Any], schema: Schema) -> list[Any]:
+    rows = list(zip(*(columns[name] for name in schema.names)))
+    return [row[0] for row in rows] if schema.form in ("value", "object") else rows
 
 
 def _values(batch: Batch) -> list[Any]:

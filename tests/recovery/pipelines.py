@@ -24,7 +24,7 @@ from flinkcore.connectors.base import RangeSplit, Source, SourceContext, SourceR
 from flinkcore.connectors.files.sink import FileSink
 from flinkcore.connectors.files.writers import CsvWriter, TextWriter
 from flinkcore.datastream import DataStream, StreamExecutionEnvironment
-from flinkcore.datastream.functions import KeyedProcessFunction, RuntimeContext
+from flinkcore.datastream.functions import KeyedBroadcastProcessFunction, KeyedProcessFunction, RuntimeContext
 from flinkcore.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 from flinkcore.datastream.window import EventTimeSessionWindows, SlidingEventTimeWindows, TumblingEventTimeWindows
 from flinkcore.table.expressions import col, lit
@@ -38,43 +38,56 @@ SCHEMA = Schema(["key", "value", "ts"], [pa.int64(), pa.int64(), pa.int64()])
 
 
 class Numbers(Source):
-    """RECORDS records in `splits` splits, read a few at a time with a short pause; out of order by up to a second."""
+    """Numbered records in `splits` splits, read a few at a time with a short pause.
+
+    make : the records of some numbers, pure, so that a source can go back to any of them;  count : how many there are
+    """
 
     schema = SCHEMA
 
-    def __init__(self, splits: int = 2, pause_s: float = 0.001) -> None:
+    def __init__(
+        self,
+        splits: int = 2,
+        pause_s: float = 0.001,
+        make: Callable[[np.ndarray], Batch] | None = None,
+        count: int = RECORDS,
+        rows_per_read: int = ROWS_PER_READ,
+    ) -> None:
         self.splits = splits
         self.pause_s = pause_s
+        self.make = make or records
+        self.count = count
+        self.rows_per_read = rows_per_read
 
     def create_enumerator(self, parallelism: int) -> SplitQueue:
-        bounds = [RECORDS * i // self.splits for i in range(self.splits + 1)]
+        bounds = [self.count * i // self.splits for i in range(self.splits + 1)]
         return SplitQueue([RangeSplit(f"numbers-{i}", bounds[i], bounds[i + 1]) for i in range(self.splits)])
 
     def create_reader(self, split: SourceSplit, context: SourceContext) -> SourceReader:
         assert isinstance(split, RangeSplit)
-        return _NumbersReader(split, self.pause_s)
+        return _NumbersReader(split, self)
 
 
 class _NumbersReader(SourceReader):
-    def __init__(self, split: RangeSplit, pause_s: float) -> None:
+    def __init__(self, split: RangeSplit, source: Numbers) -> None:
         self.split = split
-        self.pause_s = pause_s
+        self.source = source
 
     def read(self, max_rows: int, timeout_ms: int) -> Batch | None:
-        start, end = self.split.start, min(self.split.start + ROWS_PER_READ, self.split.end)
+        start, end = self.split.start, min(self.split.start + self.source.rows_per_read, self.split.end)
         if start == end:
             return None
-        if self.pause_s:
-            time.sleep(self.pause_s)
+        if self.source.pause_s:
+            time.sleep(self.source.pause_s)
         self.split = replace(self.split, start=end)
-        return records(np.arange(start, end))
+        return self.source.make(np.arange(start, end))
 
     def position(self) -> SourceSplit:
         return self.split
 
 
 def records(numbers: np.ndarray) -> Batch:
-    """The records of these numbers: pure, so that a source can go back to any of them."""
+    """Keys and values, out of order by up to a second."""
     mixed = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     keys = (mixed >> np.uint64(40)).astype(np.int64) % KEYS
     jitter = (mixed >> np.uint64(20)).astype(np.int64) % 1000
@@ -202,6 +215,75 @@ def timers(env: StreamExecutionEnvironment, folder: Path) -> None:
     )
 
 
+def rules(numbers: np.ndarray) -> Batch:
+    """Which factor, of one of five, holds from which time on."""
+    columns = {"key": numbers % 5, "value": numbers * 7 % 11, "ts": numbers * 250}
+    return Batch.from_arrow(pa.RecordBatch.from_pydict(columns), SCHEMA)
+
+
+class EachRecord(WatermarkGenerator):
+    """A watermark behind each record of a source in order."""
+
+    def on_event(self, event: Any, event_timestamp: int, output: WatermarkOutput) -> None:
+        output.emit_watermark(event_timestamp)
+
+    def on_periodic_emit(self, output: WatermarkOutput) -> None:
+        pass
+
+    def snapshot_state(self) -> None:
+        return None
+
+    def restore_state(self, state: None) -> None:
+        pass
+
+
+RULES = MapStateDescriptor("rules", Types.TUPLE([Types.LONG(), Types.LONG()]), Types.LONG())
+
+
+class _Scaled(KeyedBroadcastProcessFunction):
+    """Each value times the factor that holds at its time: it waits until event time has come so far, so that all rules
+    up to then are there, whichever of the two streams is faster."""
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self.waiting = runtime_context.get_list_state(
+            ListStateDescriptor("waiting", Types.TUPLE([Types.LONG(), Types.LONG()]))
+        )
+
+    def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> None:
+        self.waiting.add((ctx.timestamp(), value[1]))
+        ctx.timer_service().register_event_time_timer(ctx.timestamp())
+
+    def process_broadcast_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.Context) -> None:
+        ctx.get_broadcast_state(RULES).put((value[0], value[2]), value[1])
+
+    def on_timer(
+        self, timestamp: int, ctx: KeyedBroadcastProcessFunction.OnTimerContext
+    ) -> Iterator[tuple[int, ...]]:
+        waiting = list(self.waiting.get())
+        self.waiting.update([(time_ms, value) for time_ms, value in waiting if time_ms != timestamp])
+        factors = list(ctx.get_broadcast_state(RULES).items())
+        for value in sorted(value for time_ms, value in waiting if time_ms == timestamp):
+            held = [(time_ms, f) for (rule, time_ms), f in factors if rule == value % 5 and time_ms <= timestamp]
+            factor = max(held)[1] if held else 0
+            yield ctx.get_current_key(), timestamp, value, factor, factor * value
+
+
+def broadcast(env: StreamExecutionEnvironment, folder: Path) -> None:
+    changes = env.from_source(
+        Numbers(1, 0.002, rules, count=160, rows_per_read=2),
+        WatermarkStrategy.for_generator(EachRecord).with_timestamp_column("ts"),
+        "rules",
+    ).uid("rules")
+    write_lines(
+        numbers(env, splits=1)
+        .key_by(lambda row: row[0], Types.LONG())
+        .connect(changes.broadcast(RULES))
+        .process(_Scaled(), Types.TUPLE([Types.LONG()] * 5))
+        .uid("scaled"),
+        folder,
+    )
+
+
 def file_to_file(env: StreamExecutionEnvironment, folder: Path) -> None:
     """Lines of a file, each once, with a number for each key."""
     source = folder.parent / "input.csv"
@@ -236,6 +318,7 @@ PIPELINES: dict[str, Callable[[StreamExecutionEnvironment, Path], None]] = {
     "session": session,
     "running": running,
     "timers": timers,
+    "broadcast": broadcast,
     "file_to_file": file_to_file,
     "generated": generated,
 }
