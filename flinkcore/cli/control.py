@@ -408,7 +408,7 @@ def running_jobs() -> list[RunningJob]:
     ControlError : the folder in which a job would now open its socket is not to be trusted
     """
     places = folders()
-    if places:
+    if places and os.path.lexists(places[0]):
         make_folder(places[0])
     paths = [os.path.join(folder, name) for folder in places if _fault(folder) is None
              for name in sorted(os.listdir(folder)) if name.endswith(SUFFIX)]
