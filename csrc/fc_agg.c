@@ -534,8 +534,9 @@ fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other) {
             memcpy(page, from_page, (size_t)page_used_bytes(&agg->layout));
             for (int64_t r = 0; r < page_rows; r++) {
                 uint64_t *row = row_in_page(agg, page, r);
-                agg->row_count += row[0] >> 63;
-                row[0] = (row[0] & ~FC_ROW_STAMP) | row_stamp(agg);
+                uint64_t in_use = row[0] >> 63;
+                agg->row_count += in_use;
+                row[0] = ((row[0] & ~FC_ROW_STAMP) | row_stamp(agg)) & FC_MASK(in_use);
             }
             continue;
         }

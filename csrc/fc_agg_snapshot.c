@@ -201,7 +201,7 @@ static int64_t row_value_bytes(const fc_agg_frozen *f, const uint64_t *row) {
     return bytes;
 }
 
-/* Bytes of the section that gives `rows` rows of `touched`, and with them what was removed. */
+/* Bytes of the section that gives touched rows and says what was removed. */
 static int64_t some_rows_bytes(const fc_agg_frozen *f, const uint8_t *page, const fc_touched *touched) {
     int64_t bytes = (int64_t)sizeof(fc_agg_section_header) + 2 * touched->removed_count
                     + (int64_t)touched->row_count * (2 + f->layout.row_words * 8);

@@ -223,7 +223,7 @@ static const uint64_t *frozen_slot(const fc_group_frozen *frozen, int64_t id) {
 
 static fc_status mark_touched(fc_group_frozen *frozen) {
     fc_status status = fc_buffer_reserve(&frozen->ids, BLOCK_IDS * (int64_t)sizeof(int32_t));
-    if (status != FC_OK || frozen->whole) return status;
+    if (status != FC_OK || frozen->whole || frozen->touched.data != NULL) return status;
     status = fc_buffer_init_zeroed(&frozen->touched, (frozen->id_bound + 63) / 64 * 8);
     if (status != FC_OK) return status;
     for (int64_t i = frozen->log_start; i < frozen->log_end; i++)
@@ -463,11 +463,18 @@ static inline void forget_key(fc_group *group, int32_t id) {
     if (length > SHORT_BYTES_MAX) group->arena_garbage += length;
 }
 
-static void apply_block(fc_group *group, const key_block *block) {
+/* Words of a run in which every id has a key lie as slots do. */
+static void apply_dense_words(fc_group *group, const key_block *block) {
+    const int64_t first = block->first_id, end = first + block->count;
+    if (group->null_id >= first && group->null_id < end) group->null_id = -1;
+    if (group->stale_null_id >= first && group->stale_null_id < end) group->stale_null_id = -1;
+    memcpy(slot_of(group, (int32_t)first), block->keys, (size_t)(block->count * group->slot_words * 8));
+    for (int64_t id = first; id < end; id++) set_bit(group->live.data, id);
+}
+
+static void apply_sparse(fc_group *group, const key_block *block) {
     const size_t slot_bytes = (size_t)group->slot_words * 8;
     const uint8_t *keys = block->keys, *bytes = block->bytes;
-    if (block->reset) fc_group_clear(group);
-    group->id_bound = block->id_bound;
     for (int64_t i = 0; i < block->count; i++) {
         int32_t id = block_id(block, i);
         forget_key(group, id);
@@ -494,6 +501,14 @@ static void apply_block(fc_group *group, const key_block *block) {
         }
         bytes += length;
     }
+}
+
+static void apply_block(fc_group *group, const key_block *block) {
+    if (block->reset) fc_group_clear(group);
+    group->id_bound = block->id_bound;
+    const bool dense = block->run && block->count > 0 && block->key_count == block->count;
+    if (dense && !has_bytes(group->form)) apply_dense_words(group, block);
+    else apply_sparse(group, block);
     if (block->null_id >= 0) {
         if (group->null_id >= 0) group->stale_null_id = group->null_id;
         group->null_id = block->null_id;

@@ -47,6 +47,10 @@ class CheckpointStorageError(FlinkcoreError, OSError):
     """Where checkpoints lie cannot be read or written: the text names the path, what failed and what to do."""
 
 
+class ControlError(FlinkcoreError, OSError):
+    """A running job cannot be reached from outside its process, or refused what it was asked for."""
+
+
 class StateFormatError(FlinkcoreError, ValueError):
     """Bytes of a checkpoint or savepoint are damaged, incomplete, foreign, or of a version not known here."""
 

@@ -35,7 +35,8 @@ def test_the_light_modules_import_nothing_heavy(module: str) -> None:
     assert heavy_after(f"import {module}") == []
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["info"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["info"], ["list"],
+                                       ["savepoint", "no-such-job"], ["cancel", "no-such-job"]])
 def test_the_command_line_imports_nothing_heavy_before_it_runs_a_program(arguments: list[str]) -> None:
     code = f"from flinkcore.cli import main\ntry: main({arguments})\nexcept SystemExit: pass"
     assert heavy_after(code) == []

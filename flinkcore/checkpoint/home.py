@@ -14,6 +14,7 @@ from flinkcore.checkpoint.layout import (
     NewSavepoint,
     checkpoint_manifest,
     new_savepoint,
+    owner_of,
     segment_name,
     shared_segment,
 )
@@ -90,7 +91,7 @@ class CheckpointHome:
     def __init__(self, writing: Writing, job: Store, retained: int) -> None:
         self.writing = writing
         self.job = job
-        self._lock: Lock = job.lock(LOCK, f"job '{writing.job_name}'")
+        self._lock: Lock = job.lock(LOCK, owner_of(writing.job_name))
         self._retention = Retention(job, retained)
         self._mutex = threading.Lock()
         found = self._retention.sweep()
@@ -106,7 +107,7 @@ class CheckpointHome:
             )
         store = open_store(folder)
         sweep_savepoints(store)
-        return SavepointHome(self.writing, new_savepoint(store, f"job '{self.writing.job_name}'"))
+        return SavepointHome(self.writing, new_savepoint(store, owner_of(self.writing.job_name)))
 
     def segment_writer(
         self, checkpoint_id: int, operator_id: str, subtask: int, since: int, epoch: int

@@ -181,6 +181,21 @@ def find_newest(store: Store, job_name: str) -> tuple[Checkpoint | None, list[Ch
     return newest, skipped
 
 
+def owner_of(job_name: str) -> str:
+    """Whose a lock is, as it says of itself."""
+    return f"job '{job_name}'"
+
+
+def find_begun(store: Store, job_name: str) -> str | None:
+    """The id under which a job of this name ran, or runs, that has no checkpoint yet; None when none did. What its
+    sinks left unfinished goes by that id."""
+    for job_id in find_jobs(store):
+        job = store.below(job_id)
+        if job.exists(LOCK) and bytes(job.read(LOCK)).decode(errors="replace").startswith(f"{owner_of(job_name)}, "):
+            return job_id
+    return None
+
+
 def _created(checkpoint: Checkpoint) -> tuple[int, int]:
     assert checkpoint.manifest is not None
     return checkpoint.manifest.created_ms, checkpoint.manifest.checkpoint_id

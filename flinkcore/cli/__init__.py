@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: flinkcore run, explain, checkpoint, info. Imports nothing heavy until a program runs."""
+"""The command line: flinkcore run, list, savepoint, stop, cancel, explain, checkpoint, info.
+
+Imports nothing heavy until a program runs.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,48 @@ Runs a program of flinkcore, or of PyFlink unchanged: `pyflink` resolves to flin
 program sees sys.argv, sys.path and __main__ as under `python job.py`. On a terminal a status line shows how
 the job does; Ctrl-\\ prints which source holds the watermark back.
 
-exit codes: 0 the program and its jobs ended well; 1 one of them failed; 2 wrong usage; 130 Ctrl-C, after a
-clean cancel; a program that calls sys.exit(n) keeps its n."""
+Ctrl-C cancels the jobs, and their checkpoints go with them unless they are to be retained. SIGTERM ends the
+process: its jobs are cancelled as cleanly, but their checkpoints stay for --resume.
+
+exit codes: 0 the program and its jobs ended well; 1 one of them failed; 2 wrong usage; 130 Ctrl-C, 143 SIGTERM,
+after a clean cancel; a program that calls sys.exit(n) keeps its n."""
 
 _EXPLAIN = """\
 Runs a program, but shows its job graphs instead of executing them: tasks and the operators chained in each,
 how records travel between them, which operators run natively and which call Python for each record and why,
 where watermarks are made and which operators wait for them. What the program itself prints goes to stderr."""
+
+_JOB = """\
+JOB is the id of a running job, its beginning, or the job's name; `flinkcore list` shows them. Jobs under
+`flinkcore run` of the same user on this machine can be asked.
+
+exit codes: 0 done; 1 there is no such job, or it could not do it; 2 wrong usage; 130 Ctrl-C: the job goes on with
+what it was asked for"""
+
+_LIST = """\
+Shows the jobs that run under `flinkcore run` of this user on this machine."""
+
+_SAVEPOINT = f"""\
+trigger  has a running job write a savepoint; `flinkcore savepoint JOB [DIR]` is short for it
+
+{_JOB}"""
+
+_TRIGGER = f"""\
+Has a running job write a savepoint, and prints its path when it is complete. The job runs on.
+
+{_JOB}"""
+
+_STOP = f"""\
+Has a running job write a savepoint and end with it, and prints the path when it has ended. The job has then
+finished: sinks have committed everything that came before the savepoint.
+
+{_JOB}"""
+
+_CANCEL = f"""\
+Has a running job end at once, without a savepoint. Its checkpoints go with it unless they are to be retained
+(execution.checkpointing.externalized-checkpoint-retention).
+
+{_JOB}"""
 
 _CHECKPOINT = """\
 list    the checkpoints and savepoints of a directory, or of one job in it, with their states
@@ -33,10 +71,15 @@ URI such as s3://bucket/checkpoints. No engine runs, and nothing is changed.
 exit codes: 0 all is well; 1 something is damaged or cannot be read; 2 wrong usage"""
 
 
+#: What `flinkcore savepoint` can do; its first argument is a job when it is none of these.
+_SAVEPOINT_ACTIONS = ("trigger",)
+_SAVEPOINT_FOLDER = "where to put the savepoint; without it, execution.checkpointing.savepoint-dir of the job"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point of the `flinkcore` command. -> the exit code"""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(_spelled_out(sys.argv[1:] if arguments is None else arguments))
     if options.command is None:
         parser.print_help()
         return 2
@@ -49,6 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from flinkcore.cli.checkpoint import checkpoint
 
         return checkpoint(options.action, options.path)
+    if options.command in ("list", "savepoint", "stop", "cancel"):
+        from flinkcore.cli import jobs
+
+        if options.command == "list":
+            return jobs.list_jobs()
+        if options.command == "savepoint":
+            return jobs.savepoint(options.job, options.folder)
+        if options.command == "stop":
+            return jobs.stop(options.job, options.folder, drain=options.drain)
+        return jobs.cancel(options.job)
     from flinkcore.cli.program import Program
 
     program = Program.find(options.program, options.arguments, as_module=options.as_module)
@@ -62,6 +115,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     return run(program, quiet=options.quiet, engine_frames=options.traceback,
                explain_watermarks=options.explain_watermarks, settings=_settings(parser, options))
+
+
+def _spelled_out(arguments: Sequence[str]) -> Sequence[str]:
+    """`savepoint JOB` as `savepoint trigger JOB`. A job of the name of an action is asked in the long form."""
+    if len(arguments) > 1 and arguments[0] == "savepoint" and arguments[1] not in _SAVEPOINT_ACTIONS \
+            and not arguments[1].startswith("-"):
+        return ["savepoint", "trigger", *arguments[1:]]
+    return arguments
 
 
 def _settings(parser: argparse.ArgumentParser, options: argparse.Namespace) -> dict[str, str]:
@@ -103,20 +164,39 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-D", dest="define", action="append", default=[], metavar="KEY=VALUE",
                      help="an option under Flink's key; what the program itself sets stands above it")
     _program_command(commands, "explain", "show the job graph of a program, execute nothing", _EXPLAIN)
-    checkpoint = commands.add_parser("checkpoint", help="look into checkpoints and savepoints",
-                                     description=_CHECKPOINT, formatter_class=argparse.RawDescriptionHelpFormatter)
+    _command(commands, "list", "show the jobs that run", _LIST)
+    savepoint = _command(commands, "savepoint", "have a running job write a savepoint", _SAVEPOINT)
+    actions = savepoint.add_subparsers(dest="action", metavar="|".join(_SAVEPOINT_ACTIONS), required=True)
+    trigger = _command(actions, "trigger", "have a running job write a savepoint", _TRIGGER)
+    trigger.add_argument("job", metavar="JOB")
+    trigger.add_argument("folder", metavar="DIR", nargs="?", help=_SAVEPOINT_FOLDER)
+    stop = _command(commands, "stop", "have a running job end with a savepoint", _STOP)
+    stop.add_argument("-p", "--savepoint-path", "--savepointPath", dest="folder", metavar="DIR",
+                      help=_SAVEPOINT_FOLDER)
+    stop.add_argument("-d", "--drain", action="store_true",
+                      help="before the savepoint all event time passes, as at the end of the input: windows fire; "
+                           "for a job that is not to go on")
+    stop.add_argument("job", metavar="JOB")
+    cancel = _command(commands, "cancel", "have a running job end at once", _CANCEL)
+    cancel.add_argument("job", metavar="JOB")
+    checkpoint = _command(commands, "checkpoint", "look into checkpoints and savepoints", _CHECKPOINT)
     checkpoint.add_argument("action", choices=("list", "show", "verify"), metavar="list|show|verify")
     checkpoint.add_argument("path", metavar="PATH")
-    commands.add_parser("info", help="show how flinkcore was built and what it runs on",
-                        description="Shows build flags, compiler, vector unit, Python and dependencies.")
+    _command(commands, "info", "show how flinkcore was built and what it runs on",
+             "Shows build flags, compiler, vector unit, Python and dependencies.")
     return parser
+
+
+def _command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help: str,
+             description: str, usage: str | None = None) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=help, description=description, usage=usage,
+                               formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def _program_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help: str,
                      description: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=help, description=description,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter,
-                                  usage=f"flinkcore {name} [options] (job.py | -m module) [arguments ...]")
+    command = _command(commands, name, help, description,
+                       usage=f"flinkcore {name} [options] (job.py | -m module) [arguments ...]")
     command.add_argument("-m", dest="as_module", action="store_true",
                          help="the program is the name of a module, as in `python -m`")
     command.add_argument("--traceback", action="store_true",

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from flinkcore.checkpoint import inspect
 from flinkcore.checkpoint.layout import Checkpoint
 from flinkcore.checkpoint.manifest import Manifest
-from flinkcore.cli.text import count, instant
+from flinkcore.cli.text import count, instant, table
 from flinkcore.errors import FlinkcoreError
 
 
@@ -35,7 +35,7 @@ def _list(path: str) -> int:
                          "damaged" if found.damaged else "complete"))
         if found.damaged:
             broken.append(found)
-    _print_table(rows)
+    print(table(rows))
     for found in broken:
         print(f"\n{found.fault}")
     return 1 if broken else 0
@@ -72,7 +72,7 @@ def _show_manifest(found: Checkpoint, manifest: Manifest) -> None:
         if size.states:
             rows = [("STATE", "KIND", "ROWS", "BYTES")]
             rows += [(state.name, state.kind, f"{state.rows:,}", f"{state.bytes:,}") for state in size.states]
-            _print_table(rows, indent="    ")
+            print(table(rows, indent="    "))
 
 
 def _verify(path: str) -> int:
@@ -91,9 +91,3 @@ def _verify(path: str) -> int:
             for fault in faults:
                 print(f"  {fault}")
     return 1 if faulty else 0
-
-
-def _print_table(rows: Sequence[tuple[str, ...]], indent: str = "") -> None:
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print((indent + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths))).rstrip())

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import TextIO
 
+from flinkcore.cli.control import ControlServer
 from flinkcore.cli.program import Program, failure_text
 from flinkcore.cli.screen import Screen
 from flinkcore.cli.watch import Progress, WatermarkReport, summary
@@ -21,7 +22,7 @@ from flinkcore.errors import FlinkcoreWarning, JobCancelledError
 from flinkcore.runtime import job as jobs
 from flinkcore.runtime.job import JobRun
 
-OK, FAILED, INTERRUPTED = 0, 1, 130
+OK, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 REFRESH_S = 0.25
 IDLE_S = 3.0                    # without a record for this long, a job that holds open windows says why
 CANCEL_S = 10.0
@@ -84,12 +85,18 @@ def _outcome(program: Program, watch: _Watch, engine_frames: bool) -> tuple[int,
     except KeyboardInterrupt:
         watch.cancel_all()
         return INTERRUPTED, ""
+    except _Terminated:
+        watch.cancel_all(keep_checkpoints=True)
+        return TERMINATED, ""
+    except JobCancelledError as error:       # from outside, or by the program itself
+        watch.cancel_all(keep_checkpoints=True)
+        return FAILED, f"{error}\n"
     except SystemExit as exit:
         if exit.code is None or isinstance(exit.code, int):
             return exit.code or OK, ""
         return FAILED, f"{exit.code}\n"
     except BaseException as error:
-        watch.cancel_all()
+        watch.cancel_all(keep_checkpoints=True)
         if isinstance(_root(error), BrokenPipeError):
             return FAILED, ""                # whoever read our output has gone; nobody is there to be told
         return FAILED, failure_text(error, engine_frames=engine_frames)
@@ -129,8 +136,12 @@ def _built_something() -> bool:
     return module is not None and module.StreamExecutionEnvironment.made > 0
 
 
+class _Terminated(SystemExit):
+    """The process was asked to end. Its jobs were not: what they have done so far is kept."""
+
+
 class _Watch:
-    """Listens to the jobs of this process, refreshes the status line, and answers Ctrl-C and Ctrl-\\."""
+    """Listens to the jobs of this process, refreshes the status line, and answers signals and other processes."""
 
     def __init__(self, idle_reports: bool) -> None:
         self.screen: Screen | None = None
@@ -139,13 +150,17 @@ class _Watch:
         self._idle_reports = idle_reports
         self._progress: Progress | None = None
         self._told_idle: set[JobRun] = set()
+        self._control = ControlServer()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._refresh, name="status line", daemon=True)
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> _Watch:
-        jobs.listeners.append(self)
-        self._before = {signal.SIGINT: signal.signal(signal.SIGINT, self._interrupted)}
+        jobs.listeners += [self, self._control]
+        self._before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, self._interrupted),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, self._terminated),
+        }
         if hasattr(signal, "SIGQUIT"):
             self._before[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, self._asked)
         if self.screen is not None or self._idle_reports:
@@ -154,6 +169,8 @@ class _Watch:
 
     def __exit__(self, *failure: object) -> None:
         jobs.listeners.remove(self)
+        jobs.listeners.remove(self._control)
+        self._control.close()
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -178,16 +195,22 @@ class _Watch:
                 self.reports[job] = WatermarkReport.of(job)
         raise KeyboardInterrupt
 
+    def _terminated(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)       # a second one does not wait
+        for job in self.jobs:
+            job.keeps_checkpoints = True                    # also when the program cancels it on its way out
+        raise _Terminated(TERMINATED)
+
     def _asked(self, number: int, frame: FrameType | None) -> None:
         for job in self.jobs:
             if job.is_running:
                 self._say(f"watermarks of job '{job.name}'", WatermarkReport.of(job))
 
-    def cancel_all(self) -> None:
+    def cancel_all(self, *, keep_checkpoints: bool = False) -> None:
         """Stops what still runs, and waits for it to have stopped."""
         running = [job for job in self.jobs if job.is_running]
         for job in running:
-            job.cancel()
+            job.cancel(keep_checkpoints=keep_checkpoints)
         for job in running:
             try:
                 job.wait(CANCEL_S)

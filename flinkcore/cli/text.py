@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -21,6 +22,11 @@ def short(n: float) -> str:
             value = n / divisor
             return f"{value:.3g}{unit}" if unit else f"{value:.0f}"
     return f"{n / 1e9:.3g}G"
+
+
+def size(n: int) -> str:
+    """Bytes in at most seven characters: 999B, 12.3kB, 4.56MB, 7.89GB."""
+    return f"{short(n)}B"
 
 
 def duration(ms: int) -> str:
@@ -46,3 +52,10 @@ def instant(ms: int) -> str:
         return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
     except OverflowError:
         return f"{ms} ms"
+
+
+def table(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join((indent + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths))).rstrip()
+                     for row in rows)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flinkcore.cli.text import count, duration, instant, short
+from flinkcore.cli.text import count, duration, instant, short, size
 
 if TYPE_CHECKING:
     from flinkcore.runtime.job import JobRun
@@ -57,11 +57,14 @@ class Progress:
         self.job = job
         self._samples: list[Sample] = []
         self._moved_ns = 0
+        self._restarts = 0
 
     def line(self) -> str:
         """Takes a sample; the line it gives, without regard to the width of the terminal."""
         now = Sample.of(self.job)
         before = self._samples[0] if self._samples else None
+        if self.job.restarts != self._restarts:           # counts begin again
+            self._restarts, self._samples, before = self.job.restarts, [], None
         if not self._samples or now.rows_in != self._samples[-1].rows_in:
             self._moved_ns = now.elapsed_ns
         self._samples.append(now)
@@ -82,7 +85,16 @@ class Progress:
                        for share, name in reversed(shares[-3:]) if share >= 0.005]
             if busiest:
                 parts.append("busy " + ", ".join(busiest))
-        if self.idle_s() > 2:
+        history = self.job.checkpoint_history()
+        if history.completed_count:
+            last = history.recent[-1]
+            parts.append(f"checkpoints {short(history.completed_count)}, last {duration(last.duration_ms)} "
+                         f"{size(last.written_bytes)}")
+        if self.job.restarts:
+            parts.append(f"restarts {self.job.restarts:,}")
+        if self.job.status.value == "RESTARTING":
+            parts.append("restarting")
+        elif self.idle_s() > 2:
             parts.append(f"idle {self.idle_s():.0f} s")
         return "  ".join(parts)
 
@@ -98,11 +110,27 @@ def summary(job: JobRun) -> str:
     rate = f", {short(total.rows_in / seconds)} records/s" if total.rows_in > seconds > 0 else ""
     lines = [f"job '{job.name}' {job.status.value.lower()}: {count(total.rows_in, 'record')} in, "
              f"{total.rows_out:,} out, {duration(total.elapsed_ns // 1_000_000)}{rate}"]
+    if job.restarts:
+        lines.append(f"  {count(job.restarts, 'restart')}; the counts are those since the last")
+    lines += _checkpoints(job)
     for name, noun, what in _WORTH_SAYING:
         n = job.count(name)
         if n:
             lines.append(f"  {count(n, noun)} {what}")
     return "\n".join(lines) + "\n"
+
+
+def _checkpoints(job: JobRun) -> Iterable[str]:
+    history = job.checkpoint_history()
+    if history.failed_count:
+        yield f"  {count(history.failed_count, 'checkpoint')} failed"
+    if history.recent:
+        last = history.recent[-1]
+        yield (f"  {count(history.completed_count, 'checkpoint')} completed, the last in {duration(last.duration_ms)}: "
+               f"{size(last.written_bytes)} written of {size(last.full_bytes)}")
+    kept = [stats.path for stats in history.recent if stats.kind == "checkpoint"]
+    if kept and job.status.value != "FINISHED" and not job.cancelled_for_good and not kept[-1].startswith("memory:"):
+        yield f"  flinkcore run --resume goes on from {kept[-1]}"
 
 
 _WORTH_SAYING = (

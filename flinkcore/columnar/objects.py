@@ -10,6 +10,9 @@ A key is a tag byte and a payload; a container holds its items, each after its l
     b bytes  B bytearray   ( tuple   [ list   { dict: key, value, ...   < frozenset, > set: items sorted
     R Row: kind, "has names", names, values   D Decimal, as text   y date   t time   z datetime
     u timedelta   I Instant   p anything else (also times with a zone), pickled
+
+Nested Arrow values are encoded as the Python values of their storage: dates, times and timestamps as integers,
+structs as dicts. So none of them is ever pickled, and all that is not can be decoded without running anything.
 """
 
 from __future__ import annotations
@@ -18,14 +21,15 @@ import datetime
 import io
 import pickle
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flinkcore._native.column import Column
+from flinkcore._native.column import ARROW, OBJECT, Column
 from flinkcore.columnar.instant import Instant
 from flinkcore.columnar.row import ROW_KINDS, Row, make_row
 from flinkcore.errors import SchemaError
@@ -55,14 +59,68 @@ def encode_keys(keys: list[Any]) -> Column:
     return Column.from_arrow(pa.array(list(map(encode_key, keys)), pa.binary()))
 
 
-def decode_key(data: bytes) -> Any:
-    """The key of canonical bytes. It unpickles what was pickled: give it only what encode_key made."""
-    decoder = _DECODERS.get(data[:1])
-    if decoder is None:
-        raise ValueError(
-            f"{data[:20]!r} is not an encoded key; expected a tag of {', '.join(map(repr, _DECODERS))} first"
-        )
-    return decoder(data[1:])
+def decode_key(data: bytes, allow_pickle: bool = False) -> Any:
+    """The key of canonical bytes.
+
+    allow_pickle : keys that were pickled are unpickled, which may run anything; else they are refused
+    ValueError : no canonical bytes, or pickled ones
+    """
+    try:
+        return _decoded(data, allow_pickle)
+    except (TypeError, LookupError, ArithmeticError, RecursionError, struct.error) as error:
+        raise ValueError(f"{data[:20]!r} is not an encoded key: {error!r}") from error
+
+
+def holds_pickle(data: bytes) -> bool:
+    """Whether canonical bytes need pickle to be decoded."""
+    if b"p" not in data:
+        return False
+    return data[:1] == b"p" or (data[:1] in _CONTAINERS and any(map(holds_pickle, _split(data))))
+
+
+# -- columns -------------------------------------------------------------------------------------------------
+
+
+def plain_keys(keys: Sequence[Column]) -> list[Column]:
+    """Key columns as kernels know them: Python objects and nested values by their canonical bytes."""
+    return [encode_column(key) if key.kind in (OBJECT, ARROW) else key for key in keys]
+
+
+def encode_column(column: Column) -> Column:
+    """The canonical bytes of a column of Python objects or nested Arrow values, as a binary column."""
+    if column.kind == OBJECT:
+        return encode_keys(column.to_pylist())
+    array = column.to_arrow()
+    return encode_keys(array.view(_storage_type(array.type)).to_pylist())
+
+
+def decode_column(encoded: Column, type: pa.DataType) -> Column:
+    """The nested Arrow values of canonical bytes. ValueError: they are of no such values."""
+    try:
+        values = [decode_key(data) for data in encoded.to_pylist()]
+        return Column.from_arrow(pa.array(values, _storage_type(type)).view(type))
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise ValueError(f"not the encoded values of a column of {type}: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def _storage_type(type: pa.DataType) -> pa.DataType:
+    """The type with integers in place of dates, times, timestamps and durations, wherever they are inside."""
+    t = pa.types
+    if t.is_interval(type):
+        return pa.binary(16)
+    if t.is_temporal(type):
+        return pa.int64() if type.bit_width == 64 else pa.int32()
+    if t.is_struct(type):
+        return pa.struct([field.with_type(_storage_type(field.type)) for field in type])
+    if t.is_map(type):
+        return pa.map_(_storage_type(type.key_type), _storage_type(type.item_type), type.keys_sorted)
+    if t.is_list(type) or t.is_large_list(type) or t.is_fixed_size_list(type):
+        inner = type.value_field.with_type(_storage_type(type.value_type))
+        if t.is_fixed_size_list(type):
+            return pa.list_(inner, type.list_size)
+        return pa.list_(inner) if t.is_list(type) else pa.large_list(inner)
+    return type
 
 
 # -- encoding ------------------------------------------------------------------------------------------------
@@ -161,9 +219,25 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
 # -- decoding ------------------------------------------------------------------------------------------------
 
 
-def _decoded_items(data: bytes) -> list[Any]:
-    items = []
-    position = 0
+def _decoded(data: bytes, allow_pickle: bool) -> Any:
+    tag = data[:1]
+    if (build := _CONTAINERS.get(tag)) is not None:
+        return build([_decoded(item, allow_pickle) for item in _split(data)])
+    if (decode := _ATOMS.get(tag)) is not None:
+        return decode(data[1:])
+    if tag != b"p":
+        tags = ", ".join(map(repr, (*_ATOMS, *_CONTAINERS)))
+        raise ValueError(f"{data[:20]!r} is not an encoded key; expected a tag of {tags} first")
+    if not allow_pickle:
+        raise ValueError(
+            "the key is a pickled Python object, which only a program that declares such keys may unpickle"
+        )
+    return pickle.loads(data[1:])
+
+
+def _split(data: bytes) -> Iterator[bytes]:
+    """The encoded items of a container."""
+    position = 1
     while position < len(data):
         count = shift = 0
         while True:
@@ -173,33 +247,29 @@ def _decoded_items(data: bytes) -> list[Any]:
             shift += 7
             if group < 0x80:
                 break
-        items.append(decode_key(data[position : position + count]))
+        if count > len(data) - position:
+            raise ValueError(f"{data[:20]!r} is not an encoded key; an item is longer than what holds it")
+        yield data[position : position + count]
         position += count
-    return items
 
 
-def _decoded_row(data: bytes) -> Row:
-    size, *items = _decoded_items(data)
-    kind, has_names, *names = items[:size]
-    return make_row(names if has_names else None, items[size:], ROW_KINDS[kind])
+def _built_row(items: list[Any]) -> Row:
+    size, *rest = items
+    kind, has_names, *names = rest[:size]
+    return make_row(names if has_names else None, rest[size:], ROW_KINDS[kind])
 
 
-def _decoded_time(data: bytes) -> datetime.time:
-    *parts, fold = _decoded_items(data)
+def _built_time(items: list[Any]) -> datetime.time:
+    *parts, fold = items
     return datetime.time(*parts, fold=fold)
 
 
-def _decoded_datetime(data: bytes) -> datetime.datetime:
-    *parts, fold = _decoded_items(data)
+def _built_datetime(items: list[Any]) -> datetime.datetime:
+    *parts, fold = items
     return datetime.datetime(*parts, fold=fold)
 
 
-def _decoded_dict(data: bytes) -> dict[Any, Any]:
-    items = _decoded_items(data)
-    return dict(zip(items[::2], items[1::2]))
-
-
-_DECODERS: dict[bytes, Callable[[bytes], Any]] = {
+_ATOMS: dict[bytes, Callable[[bytes], Any]] = {
     b"N": lambda data: None,
     b"T": lambda data: True,
     b"F": lambda data: False,
@@ -208,17 +278,18 @@ _DECODERS: dict[bytes, Callable[[bytes], Any]] = {
     b"s": lambda data: data.decode("utf-8", "surrogatepass"),
     b"b": bytes,
     b"B": bytearray,
-    b"(": lambda data: tuple(_decoded_items(data)),
-    b"[": _decoded_items,
-    b"{": _decoded_dict,
-    b"<": lambda data: frozenset(_decoded_items(data)),
-    b">": lambda data: set(_decoded_items(data)),
-    b"R": _decoded_row,
     b"D": lambda data: Decimal(data.decode()),
     b"y": lambda data: datetime.date.fromisoformat(data.decode()),
-    b"t": _decoded_time,
-    b"z": _decoded_datetime,
-    b"u": lambda data: datetime.timedelta(*_decoded_items(data)),
-    b"I": lambda data: Instant(*_decoded_items(data)),
-    b"p": pickle.loads,
+}
+_CONTAINERS: dict[bytes, Callable[[list[Any]], Any]] = {
+    b"(": tuple,
+    b"[": list,
+    b"{": lambda items: dict(zip(items[::2], items[1::2])),
+    b"<": frozenset,
+    b">": set,
+    b"R": _built_row,
+    b"t": _built_time,
+    b"z": _built_datetime,
+    b"u": lambda items: datetime.timedelta(*items),
+    b"I": lambda items: Instant(*items),
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JobClient: looks at a job that runs, and stops it."""
+"""JobClient: looks at a job that runs, has it write a savepoint, and stops it."""
 
 from __future__ import annotations
 
@@ -40,6 +40,25 @@ class JobClient:
         self._run.when_ended(lambda run: _settle(future, None, None))
         return CompletableFuture(future)
 
+    def trigger_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture[str]:
+        """Have the job write a savepoint and run on. The result is its path.
+
+        savepoint_directory : where to put it, None for execution.checkpointing.savepoint-dir
+        """
+        return _following(self._run.savepoint(savepoint_directory))
+
+    def stop_with_savepoint(
+        self, advance_to_end_of_event_time: bool, savepoint_directory: str | None = None
+    ) -> CompletableFuture[str]:
+        """Have the job write a savepoint and end with it. The result, when it has ended, is the savepoint's path.
+
+        advance_to_end_of_event_time : before the savepoint the watermark goes to its end, so that every window fires
+            and every timer too: for a job that is not to go on
+        """
+        return _following(
+            self._run.savepoint(savepoint_directory, stop=True, drain=bool(advance_to_end_of_event_time))
+        )
+
     def get_accumulators(self) -> CompletableFuture[dict[str, Any]]:
         """Python functions register none; see flinkcore.metrics."""
         return CompletableFuture.completed({})
@@ -60,7 +79,19 @@ class JobClient:
         return CompletableFuture(future)
 
 
-def _settle(future: Future[Any], value: Any, error: Exception | None) -> None:
+def _following(source: Future[str]) -> CompletableFuture[str]:
+    """A future that can be given up while its source goes on."""
+    future: Future[str] = Future()
+
+    def settle(source: Future[str]) -> None:
+        error = source.exception()
+        _settle(future, None if error is not None else source.result(), error)
+
+    source.add_done_callback(settle)
+    return CompletableFuture(future)
+
+
+def _settle(future: Future[Any], value: Any, error: BaseException | None) -> None:
     try:
         if error is None:
             future.set_result(value)

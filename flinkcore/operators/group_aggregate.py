@@ -101,7 +101,7 @@ class GroupAggregate(Operator):
         assert batch.key_hashes is not None
         if not self._claimed:
             keys = batch.keys
-            self._index = self.context.state.part(KEYS, lambda: KeyIndex.of_columns(keys))
+            self._index = self.context.state.part(KEYS, lambda: KeyIndex.of_keys(keys))
             self._claimed = True
         assert self._index is not None
         known = self._index.id_bound
@@ -240,7 +240,7 @@ class GroupAggregate(Operator):
         if not len(self.key_schema):
             return []
         assert self._index is not None
-        return list(self._index.key_columns(ids, self.key_schema.types))
+        return self._index.key_columns(ids, self.key_schema.types)
 
 
 def _emptied(ids: np.ndarray, after: np.ndarray) -> np.ndarray:

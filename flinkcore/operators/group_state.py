@@ -43,7 +43,7 @@ class GroupState:
         self._distinct: dict[Typed, DistinctValues] = {
             arg: DistinctValues(state, f"distinct {i}") for i, arg in enumerate(self._aggregation.distinct)
         }
-        self._kept = [RetractableValues(calls[i]) for i in kept]
+        self._kept = [RetractableValues(state, f"values {i}", calls[i]) for i in kept]
         arguments = list(dict.fromkeys(arg for i in kept for arg in calls[i].args))
         self._kept_projection = CompiledProjection(arguments, [None] * len(arguments), now_ms)
         self._kept_arguments = [[arguments.index(arg) for arg in calls[i].args] for i in kept]

@@ -13,7 +13,7 @@ from flinkcore._native.hash import hash_columns
 from flinkcore._native.values import map_detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.faults import BAD_RECORD_SCHEMA, BadRecords, Policy
-from flinkcore.columnar.objects import encode_keys
+from flinkcore.columnar.objects import plain_keys
 from flinkcore.columnar.row import make_row
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
@@ -23,8 +23,7 @@ from flinkcore.operators.base import Operator, OperatorContext, OperatorDescript
 
 def hash_keys(keys: Sequence[Column]) -> np.ndarray:
     """uint64[n]: one hash per row of key columns; Python objects and nested values by their canonical bytes."""
-    plain = [encode_keys(key.to_pylist()) if key.kind in (OBJECT, ARROW) else key for key in keys]
-    return hash_columns(plain)
+    return hash_columns(plain_keys(keys))
 
 
 class KeyByColumns(Operator):

@@ -235,7 +235,7 @@ class PaneWindow(WindowedAggregate):
             self.count_overflows(self.panes.pop(start))
             self.context.state.drop("panes", start)
             expired = True
-        if expired and self.index.live_count >= self._sweep_at:
+        if expired and len(self.index) >= self._sweep_at:
             self._sweep()
 
     def _sweep(self) -> None:
@@ -245,7 +245,7 @@ class PaneWindow(WindowedAggregate):
             used[pane.used_ids()] = True
         live = self.index.live_ids()
         self.index.release(live[~used[live]])
-        self._sweep_at = 2 * self.index.live_count + SWEEP_KEYS_MIN
+        self._sweep_at = 2 * len(self.index) + SWEEP_KEYS_MIN
 
     # -- words --------------------------------------------------------------------------------------------
 

@@ -16,41 +16,45 @@ import pyarrow as pa
 
 from flinkcore._native.column import Column
 from flinkcore.expr.aggregate import AggregateCall
+from flinkcore.state.codec import ArrowValues, Codec, Fields
+from flinkcore.state.content import Content
+from flinkcore.state.manager import StateManager
+from flinkcore.state.table import Table
 
 
 class OrderedValues:
-    """The values of one group from small to large, repeated as often as they came."""
+    """The values of a group from small to large, repeated as often as they came."""
 
-    def __init__(self) -> None:
-        self._values: list[Any] = []
+    @staticmethod
+    def add(values: list[Any], value: Any, _: Any) -> None:
+        insort(values, value, key=_sort_key)
 
-    def add(self, value: Any, _: Any) -> None:
-        insort(self._values, value, key=_sort_key)
+    @staticmethod
+    def remove(values: list[Any], value: Any, _: Any) -> None:
+        at = bisect_left(values, _sort_key(value), key=_sort_key)
+        if at < len(values) and values[at] == value:
+            del values[at]
 
-    def remove(self, value: Any, _: Any) -> None:
-        at = bisect_left(self._values, _sort_key(value), key=_sort_key)
-        if at < len(self._values) and self._values[at] == value:
-            del self._values[at]
+    @staticmethod
+    def first(values: list[Any]) -> Any:
+        return values[0] if values else None
 
-    def first(self) -> Any:
-        return self._values[0] if self._values else None
-
-    def last(self) -> Any:
-        return self._values[-1] if self._values else None
+    @staticmethod
+    def last(values: list[Any]) -> Any:
+        return values[-1] if values else None
 
 
 class ArrivedValues:
-    """The values of one group in the order in which they came; of equal values the oldest goes first."""
+    """The values of a group in the order in which they came; of equal values the oldest goes first."""
 
-    def __init__(self) -> None:
-        self._values: list[Any] = []
+    @staticmethod
+    def add(values: list[Any], value: Any, _: Any) -> None:
+        values.append(value)
 
-    def add(self, value: Any, _: Any) -> None:
-        self._values.append(value)
-
-    def remove(self, value: Any, _: Any) -> None:
-        if value in self._values:
-            self._values.remove(value)
+    @staticmethod
+    def remove(values: list[Any], value: Any, _: Any) -> None:
+        if value in values:
+            values.remove(value)
 
     first = OrderedValues.first
     last = OrderedValues.last
@@ -59,25 +63,26 @@ class ArrivedValues:
 class ComparedValues:
     """Pairs of a comparand and a value, ordered by the comparand; the first that came of equals."""
 
-    def __init__(self) -> None:
-        self._pairs: list[tuple[Any, Any]] = []
-
-    def add(self, value: Any, comparand: Any) -> None:
+    @staticmethod
+    def add(pairs: list[Any], value: Any, comparand: Any) -> None:
         if comparand is not None:
-            insort(self._pairs, (comparand, value), key=_pair_key)
+            insort(pairs, (comparand, value), key=_pair_key)
 
-    def remove(self, value: Any, comparand: Any) -> None:
-        if comparand is not None and (comparand, value) in self._pairs:
-            self._pairs.remove((comparand, value))
+    @staticmethod
+    def remove(pairs: list[Any], value: Any, comparand: Any) -> None:
+        if comparand is not None and (comparand, value) in pairs:
+            pairs.remove((comparand, value))
 
-    def first(self) -> Any:
-        return self._pairs[0][1] if self._pairs else None
+    @staticmethod
+    def first(pairs: list[Any]) -> Any:
+        return pairs[0][1] if pairs else None
 
-    def last(self) -> Any:
-        if not self._pairs:
+    @staticmethod
+    def last(pairs: list[Any]) -> Any:
+        if not pairs:
             return None
-        at = bisect_left(self._pairs, _pair_key(self._pairs[-1]), key=_pair_key)
-        return self._pairs[at][1]
+        at = bisect_left(pairs, _pair_key(pairs[-1]), key=_pair_key)
+        return pairs[at][1]
 
 
 def _sort_key(value: Any) -> tuple[bool, Any]:
@@ -88,7 +93,8 @@ def _pair_key(pair: tuple[Any, Any]) -> tuple[bool, Any]:
     return _sort_key(pair[0])
 
 
-_KEPT: dict[str, tuple[Callable[[], Any], str]] = {
+#: How the values of an aggregate are kept, and which of them is the result.
+_KEPT: dict[str, tuple[Any, str]] = {
     "min": (OrderedValues, "first"),
     "max": (OrderedValues, "last"),
     "first": (ArrivedValues, "first"),
@@ -99,12 +105,18 @@ _KEPT: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 class RetractableValues:
-    """One such aggregate over all groups."""
+    """One such aggregate over all groups.
 
-    def __init__(self, call: AggregateCall) -> None:
+    state, name : where the values are kept
+    """
+
+    def __init__(self, state: StateManager, name: str, call: AggregateCall) -> None:
         self.type: pa.DataType = call.result_type
-        self._make, self._end = _KEPT[call.op]
-        self._groups: dict[int, Any] = {}
+        self._kept, end = _KEPT[call.op]
+        self._end: Callable[[list[Any]], Any] = getattr(self._kept, end)
+        codecs: list[Codec] = [ArrowValues(arg.type) for arg in call.args]
+        value = codecs[0] if len(codecs) == 1 else Fields(["comparand", "value"], codecs[::-1], "tuple")
+        self._table = state.part(name, lambda: Table(name, Content("list", value, owned=True)))
 
     def update_running(
         self, ids: np.ndarray, args: tuple[Column, ...], signs: np.ndarray
@@ -113,24 +125,27 @@ class RetractableValues:
         before, after = [], []
         values = args[0].to_pylist()
         comparands = args[1].to_pylist() if len(args) > 1 else values
-        for group_id, value, comparand, sign in zip(ids.tolist(), values, comparands, signs.tolist()):
-            group = self._groups.get(group_id)
+        group_ids = ids.tolist()
+        groups = self._table.writable(None)
+        self._table.touch_all(groups, group_ids)
+        add, remove, end = self._kept.add, self._kept.remove, self._end
+        for group_id, value, comparand, sign in zip(group_ids, values, comparands, signs.tolist()):
+            group = groups.get(group_id)
             if group is None:
-                group = self._groups[group_id] = self._make()
-            end = getattr(group, self._end)
-            before.append(end())
+                group = groups[group_id] = []
+            before.append(end(group))
             if value is not None or len(args) > 1:
-                (group.add if sign > 0 else group.remove)(value, comparand)
-            after.append(end())
+                (add if sign > 0 else remove)(group, value, comparand)
+            after.append(end(group))
         return self._column(before), self._column(after)
 
     def results(self, ids: np.ndarray) -> Column:
-        groups = (self._groups.get(group_id) for group_id in ids.tolist())
-        return self._column([None if group is None else getattr(group, self._end)() for group in groups])
+        groups = (self._table.get(None, group_id) for group_id in ids.tolist())
+        return self._column([None if group is None else self._end(group) for group in groups])
 
     def clear(self, ids: np.ndarray) -> None:
         for group_id in ids.tolist():
-            self._groups.pop(group_id, None)
+            self._table.remove(None, group_id)
 
     def _column(self, values: list[Any]) -> Column:
         return Column.from_arrow(pa.array(values, self.type))

@@ -27,6 +27,7 @@ from flinkcore.operators.base import Operator, OperatorContext, OperatorDescript
 from flinkcore.operators.functions import AggregateFunction, as_reduce_function, function_name, own_copy
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.output_tag import OutputTag
+from flinkcore.operators.row_aggregate import ExpressionAggregate
 from flinkcore.operators.row_output import RowOutput, timestamps_of
 from flinkcore.operators.runtime_context import OperatorRuntimeContext
 from flinkcore.operators.window_contexts import AssignerContext, TriggerContext, WindowContext
@@ -441,6 +442,8 @@ class RowWindow(Operator):
         if reduce is not None:
             return ReducedContents(reduce, element)
         if aggregate is not None:
+            if isinstance(aggregate, ExpressionAggregate):
+                return AggregatedContents(aggregate, aggregate.accumulator_codec())
             convert = converter(self.accumulator_type, "an accumulator")
             return AggregatedContents(aggregate, codec_of(self.accumulator_type), convert)
         return WindowContents(element)

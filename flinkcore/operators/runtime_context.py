@@ -11,6 +11,7 @@ from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import OperatorContext
 from flinkcore.operators.functions import RuntimeContext
 from flinkcore.state.keyed import KeyedState
+from flinkcore.state.manager import StateManager
 from flinkcore.state.operator import OperatorStates
 
 
@@ -34,6 +35,11 @@ class OperatorRuntimeContext(RuntimeContext):
     def operator_metrics(self) -> OperatorMetrics:
         """What the engine counts for the operator; for functions of the engine's own."""
         return self._context.metrics
+
+    @property
+    def operator_state(self) -> StateManager:
+        """Where the operator keeps its state; for functions of the engine's own."""
+        return self._context.state
 
     def get_task_name(self) -> str:
         return self._context.name

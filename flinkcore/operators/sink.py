@@ -128,8 +128,10 @@ class SinkOperator(Operator):
 
     @property
     def pending(self) -> bool:
-        """Whether something waits for a checkpoint, so that the operator must not be closed before one."""
-        return bool(self._prepared or self._unnamed)
+        """Whether something waits for a checkpoint, so that the operator must not be closed before one: results, or
+        what earlier attempts may have left, which only a complete checkpoint tells from results."""
+        leftovers = self._may_have_leftovers and self._context.checkpointing
+        return bool(self._prepared or self._unnamed) or leftovers
 
     @property
     def outlives_input(self) -> bool:

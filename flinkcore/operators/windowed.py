@@ -20,7 +20,6 @@ from flinkcore.state.parts import KEYS
 
 WINDOW_START, WINDOW_END = "window_start", "window_end"
 WINDOW_TYPE = pa.timestamp("ms")
-_ONE_KEY = Schema(["key"], [pa.int64()], "value")
 
 
 class WindowedAggregate(Operator):
@@ -62,9 +61,7 @@ class WindowedAggregate(Operator):
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
         self.aggregation = Aggregation(self.calls, context.clock.now_ms, merges=self.merges)
-        # A stream without a key has one key of its own making, an int64.
-        schema = self.key_schema if len(self.key_schema) else _ONE_KEY
-        self.index = context.state.part(KEYS, lambda: KeyIndex(schema))
+        self.index = context.state.part(KEYS, lambda: KeyIndex(self.key_schema))
         self._arrived: int = context.state.field("arrived", 0, lambda: self._arrived, max)
         self._overflows = 0
 
@@ -133,7 +130,7 @@ class WindowedAggregate(Operator):
         return overflows
 
     def _keys(self, groups: np.ndarray) -> list[Column]:
-        return list(self.index.key_columns(groups, self.key_schema.types)) if len(self.key_schema) else []
+        return self.index.key_columns(groups)
 
     def output_schema(self) -> Schema:
         return self.schema_out

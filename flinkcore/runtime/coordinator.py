@@ -49,6 +49,7 @@ class Pending:
     home: CheckpointHome | SavepointHome
     future: Future[str] | None = None
     states: dict[tuple[str, int], SubtaskState] = field(default_factory=dict)
+    writing: set[Task] = field(default_factory=set)  # frozen, and not reported yet
     segments: list[SegmentRef] = field(default_factory=list)
     pauses_ns: list[int] = field(default_factory=list)
     ends_job: bool = False
@@ -63,16 +64,32 @@ class Pending:
 class CheckpointStats:
     """What one completed checkpoint took.
 
+    kind : "checkpoint" or "savepoint";  completed_ms : when, since the epoch
     duration_ms : from the trigger to the manifest;  pause_ns_max : the longest stop of a task
     written_bytes : by this checkpoint alone;  full_bytes : what the state takes in all
     """
 
     checkpoint_id: int
+    kind: str
     path: str
+    completed_ms: int
     duration_ms: int
     pause_ns_max: int
     written_bytes: int
     full_bytes: int
+
+
+class CheckpointHistory:
+    """The checkpoints of a job through all starts of its tasks. One thread at a time writes, any may read."""
+
+    def __init__(self) -> None:
+        self.completed_count = 0
+        self.failed_count = 0
+        self.recent: deque[CheckpointStats] = deque(maxlen=1000)  # that completed, the newest last
+
+    def completed(self, stats: CheckpointStats) -> None:
+        self.completed_count += 1
+        self.recent.append(stats)
 
 
 class Coordinator:
@@ -96,6 +113,7 @@ class Coordinator:
         stopped: Callable[[], None],
         chains: dict[tuple[str, int], list[SegmentRef]],
         first_id: int,
+        history: CheckpointHistory,
     ) -> None:
         self.graph = graph
         self.tasks = list(tasks)
@@ -103,8 +121,7 @@ class Coordinator:
         self.settings = settings
         self.clock = clock
         self.latest: Manifest | None = None  # completed in this run
-        self.stats: deque[CheckpointStats] = deque(maxlen=1000)
-        self.failed_count = 0
+        self.history = history
         self.next_id = first_id
         self.on_event: Callable[[], None] = lambda: None  # an event was posted: step() has something to do
         self._submit = submit
@@ -121,7 +138,7 @@ class Coordinator:
         self._chains = chains  # segments of the newest complete checkpoint, by operator id and subtask
         self._planned: dict[tuple[int, str, int], list[SegmentRef]] = {}  # by checkpoint: what its segments build on
         self._inline_bytes_max = home.writing.inline_bytes_max
-        self._lock = threading.Lock()  # of _chains and _planned, which tasks read
+        self._lock = threading.Lock()  # of _chains and _planned, which tasks read, and of _closed
         self._nodes = {node.operator_id: node for node in graph.nodes}
         self._upstream = _upstream_tasks(self.tasks)
         self._enumerators: dict[str, SharedEnumerator] = {
@@ -129,7 +146,7 @@ class Coordinator:
             for task in self.tasks
             if task.source is not None
         }
-        self._draining: tuple[str, Future[str]] | None = None
+        self._draining: tuple[SavepointHome, Future[str]] | None = None
         self._closed = False
 
     # -- from anywhere ------------------------------------------------------------------------------------
@@ -141,17 +158,31 @@ class Coordinator:
             event time passes and the input ends
         """
         future: Future[str] = Future()
-        self._post(lambda: self._on_savepoint(folder, stop, drain, future))
+        with self._lock:  # what is posted is handled, by step() or by close()
+            closed = self._closed
+            if not closed:
+                self._events.append(lambda: self._on_savepoint(folder, stop, drain, future))
+        if closed:
+            future.set_exception(self._no_state())
+        self.on_event()
         return future
 
     def close(self, error: Exception) -> None:
         """The tasks have ended: nothing completes any more."""
-        self._closed = True
+        with self._lock:
+            self._closed = True
         for pending in list(self._pending.values()):
             self._drop(pending, error)
+        while self._events:
+            self._events.popleft()()
         if self._draining is not None:
-            self._draining[1].set_exception(error)
+            home, future = self._draining
             self._draining = None
+            home.discard([])
+            future.set_exception(error)
+
+    def _no_state(self) -> CheckpointError:
+        return CheckpointError(f"job '{self.graph.name}' does not run now; there is no state to save")
 
     def _post(self, event: Callable[[], None]) -> None:
         self._events.append(event)
@@ -181,6 +212,7 @@ class Coordinator:
             task.requests.append((Request.RELEASE, frozen))
             return
         pending.pauses_ns.append(pause_ns)
+        pending.writing.add(task)
         self._submit(self._write(pending, task, frozen, task.over))
 
     def declined(self, task: Task, barrier: Barrier, error: Exception) -> None:
@@ -271,22 +303,25 @@ class Coordinator:
 
     def _trigger_final(self) -> None:
         """All input is over: the last results of sinks wait for a checkpoint to be committed by."""
-        home, future = self.home, None
+        home: CheckpointHome | SavepointHome = self.home
+        future = None
         if self._draining is not None:
-            folder, future = self._draining
-            home = self.home.savepoint(folder)
+            home, future = self._draining
             self._draining = None
         self._trigger(home, Barrier(self._take_id(), full=home is not self.home), future, final=True)
 
     def _on_savepoint(self, folder: str | None, stop: bool, drain: bool, future: Future[str]) -> None:
         try:
             if self._closed or len(self._finished) == len(self.tasks):
-                raise CheckpointError(f"job '{self.graph.name}' has ended; there is no state to save")
+                raise self._no_state()
+            if drain and self._draining is not None:
+                raise CheckpointError(f"job '{self.graph.name}' is stopping with a savepoint already")
             home = self.home.savepoint(folder)
             if drain:
-                self._draining = (folder or "", future)
-                for task in self.tasks:
-                    if task.source is not None and task not in self._finished:
+                self._draining = (home, future)
+                sources_last = sorted(self.tasks, key=lambda task: task.source is not None)
+                for task in sources_last:  # the others know of it before input ends
+                    if task not in self._finished:
                         self._ask(task, Request.DRAIN, None)
                 return
             barrier = Barrier(self._take_id(), self.settings.aligned, full=True, suspends=stop)
@@ -311,12 +346,11 @@ class Coordinator:
     def _on_finished(self, task: Task) -> None:
         self._finished.add(task)
         for pending in list(self._pending.values()):
-            if task in pending.awaited:
-                if not any(key in pending.states for key in _keys(task)):
-                    pending.states.update((key, _over(key[1])) for key in _keys(task))
+            if task in pending.awaited and task not in pending.writing:
+                pending.states.update((key, _over(key[1])) for key in _keys(task))
                 pending.awaited.discard(task)
             for other in pending.awaited:
-                if self._upstream[other] <= self._finished:
+                if task in self._upstream[other] and self._upstream[other] <= self._finished:
                     self._ask(other, Request.TRIGGER, pending.barrier)
             self._complete_if_done(pending)
 
@@ -384,10 +418,12 @@ class Coordinator:
         self._failures_in_a_row = 0
         written = sum(segment.bytes for segment in pending.segments)
         full = sum(part.bytes for state in pending.states.values() for part in state.parts)
-        self.stats.append(
+        self.history.completed(
             CheckpointStats(
                 pending.id,
+                manifest.kind,
                 path,
+                self._last_ended_ms,
                 self._last_ended_ms - pending.triggered_ms,
                 max(pending.pauses_ns, default=0),
                 written,
@@ -405,6 +441,8 @@ class Coordinator:
             for task in self.tasks:
                 if task not in self._finished:
                     self._ask(task, Request.COMPLETE, pending.id)
+                    if pending.ends_job:
+                        self._ask(task, Request.END, None)
         if pending.home is self.home:
             self._submit(self._collect())
         if pending.future is not None:
@@ -440,7 +478,7 @@ class Coordinator:
         """The checkpoint failed."""
         self._drop(pending, error)
         self._last_ended_ms = self.clock.now_ms()
-        self.failed_count += 1
+        self.history.failed_count += 1
         if pending.future is not None:  # a savepoint that somebody asked for is their news, not the job's
             return
         self._failures_in_a_row += 1

@@ -23,7 +23,7 @@ from flinkcore.graph.job_graph import JobGraph
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import OperatorContext
 from flinkcore.operators.timestamps import AssignTimestamps
-from flinkcore.runtime.coordinator import CheckpointStats, Coordinator
+from flinkcore.runtime.coordinator import CheckpointHistory, CheckpointStats, Coordinator
 from flinkcore.runtime.task import OperatorRunner, Task
 from flinkcore.time.clock import Clock
 from flinkcore.time.watermarks import WatermarkFacts
@@ -76,6 +76,7 @@ class JobRun:
         self.started_ns = clock.now_ns()
         self.ended_ns: int | None = None
         self.cancelled = threading.Event()
+        self.keeps_checkpoints = False  # when it is cancelled
         self._ended = threading.Event()
         self._when_ended: list[Callable[[JobRun], None]] = []
         self._wake: Callable[[], None] = lambda: None
@@ -102,9 +103,13 @@ class JobRun:
         """(context, counts) of each operator in each subtask, in the order of the graph."""
         return [(runner.context, runner.metrics) for runner in self.runners()]
 
+    def checkpoint_history(self) -> CheckpointHistory:
+        """How many checkpoints completed and failed, through all restarts."""
+        return CheckpointHistory() if self.attempt is None else self.attempt.coordinator.history
+
     def checkpoint_stats(self) -> list[CheckpointStats]:
-        """What the checkpoints took that completed since the last start, the newest last."""
-        return [] if self.attempt is None else list(self.attempt.coordinator.stats)
+        """What the last thousand checkpoints and savepoints that completed took, the newest last."""
+        return list(self.checkpoint_history().recent)
 
     def count(self, name: str) -> int:
         """The sum over all operators of one of their named counts, or of late_dropped."""
@@ -142,18 +147,51 @@ class JobRun:
         """Writes a savepoint while the job runs. -> its path, or what failed
 
         folder : where, None for execution.checkpointing.savepoint-dir;  stop : the job ends with it, and has then
-            FINISHED;  drain : before that all event time passes, as at the end of a bounded input
+            FINISHED: the path is there when it has;  drain : before that all event time passes, as at the end of a
+            bounded input
         """
-        if self.attempt is None or not self.is_running:
+        if self.attempt is None or self.status is not JobStatus.RUNNING:
             failed: Future[str] = Future()
-            failed.set_exception(CheckpointError(f"job '{self.name}' does not run; there is no state to save"))
+            failed.set_exception(CheckpointError(
+                f"job '{self.name}' does not run now, it is {self.status.value}; there is no state to save"))
             return failed
-        return self.attempt.coordinator.savepoint(folder, stop or drain, drain)
+        asked = self.attempt.coordinator.savepoint(folder, stop or drain, drain)
+        return self._once_ended(asked) if stop or drain else asked
+
+    def _once_ended(self, savepoint: Future[str]) -> Future[str]:
+        """The path of a savepoint that ends the job, when the job has ended as it should."""
+        future: Future[str] = Future()
+
+        def ended(job: JobRun) -> None:
+            if job.status is JobStatus.FINISHED:
+                future.set_result(savepoint.result())
+            else:
+                error = CheckpointError(
+                    f"the savepoint is complete, '{savepoint.result()}', but job '{job.name}', which was to finish "
+                    f"with it, is {job.status.value}"
+                )
+                error.__cause__ = job.failure
+                future.set_exception(error)
+
+        def complete(savepoint: Future[str]) -> None:
+            error = savepoint.exception()
+            if error is not None:
+                future.set_exception(error)
+            else:
+                self.when_ended(ended)
+
+        savepoint.add_done_callback(complete)
+        return future
 
     # -- stopping -----------------------------------------------------------------------------------------
 
-    def cancel(self) -> None:
-        """Asks the job to stop; wait() then raises JobCancelledError. Nothing happens when it has ended."""
+    def cancel(self, *, keep_checkpoints: bool = False) -> None:
+        """Asks the job to stop; wait() then raises JobCancelledError. Nothing happens when it has ended.
+
+        keep_checkpoints : they stay, to go on from; else that is for
+            execution.checkpointing.externalized-checkpoint-retention to say
+        """
+        self.keeps_checkpoints = self.keeps_checkpoints or keep_checkpoints
         self.cancelled.set()
         self._wake()
 
@@ -233,15 +271,20 @@ class JobRun:
         cause = None if self.failure is None else self.failure.__cause__
         return isinstance(cause, StateMigrationError) or not isinstance(cause, Exception)
 
+    @property
+    def cancelled_for_good(self) -> bool:
+        """Whether it is the job that was to end, and not merely the process that runs it."""
+        return self.cancelled.is_set() and not self.keeps_checkpoints
+
     def restarting(self, delay_ms: int) -> None:
         """The job starts again after a while; what failed is told to the log."""
         log.warning("%s\njob '%s' starts again in %d ms", self.failure, self.name, delay_ms)
+        self.failure = None  # one that is cancelled from here on has not failed
         self.status = JobStatus.RESTARTING
         self.restarts += 1
 
     def restarted(self) -> None:
         """The tasks run again."""
-        self.failure = None
         self.status = JobStatus.RUNNING
 
 

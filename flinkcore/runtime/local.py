@@ -36,6 +36,7 @@ def execute(graph: JobGraph, clock: Clock | None = None) -> JobRun:
     """
     job = JobRun(graph, clock or SystemClock())
     recovery = Recovery(graph, job.job_id)
+    job.job_id = recovery.job_id  # one that resumes is the job that wrote its checkpoints
     strategy = restart_strategy(graph.config)
     attempt = _Attempt(job, recovery)
     job.started(lambda: job.attempt.wake_all())
@@ -68,7 +69,7 @@ def _supervise(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attem
                 job.failed(None, error)
                 return
     finally:
-        recovery.close(job.cancelled.is_set(), job.failure is not None)
+        recovery.close(job.cancelled_for_good, job.failure is not None)
         job.ended()
 
 

@@ -10,14 +10,14 @@ from dataclasses import replace
 from flinkcore import faultpoint, options
 from flinkcore.checkpoint.assignment import Restoration, Wanted, assign
 from flinkcore.checkpoint.home import CheckpointHome, Writing
-from flinkcore.checkpoint.layout import Checkpoint, find_checkpoints, find_newest, open_checkpoint
+from flinkcore.checkpoint.layout import Checkpoint, find_begun, find_checkpoints, find_newest, open_checkpoint
 from flinkcore.checkpoint.manifest import Manifest, SubtaskState
 from flinkcore.checkpoint.schedule import Settings
 from flinkcore.checkpoint.segment import SegmentRef, read_segment
 from flinkcore.checkpoint.store import Store, open_store
 from flinkcore.errors import CheckpointError, ConfigurationError, StateFormatError, UnsupportedOperationError
 from flinkcore.graph.job_graph import JobGraph
-from flinkcore.runtime.coordinator import Coordinator, Job
+from flinkcore.runtime.coordinator import CheckpointHistory, Coordinator, Job
 from flinkcore.runtime.deploy import RunFacts
 from flinkcore.runtime.task import Task
 from flinkcore.state.part import PartState
@@ -62,7 +62,11 @@ class Recovery:
         root = open_store(directory or "memory:")
         found = self._find(root if directory else None)
         own = found is not None and found.manifest is not None and self._is_own(found, root)
-        self.job_id = found.manifest.job_id if own and found is not None and found.manifest else job_id
+        self.job_id = job_id
+        if own and found is not None and found.manifest is not None:
+            self.job_id = found.manifest.job_id
+        elif found is None and config.get(options.RECOVERY_PATH) == NEWEST:
+            self.job_id = find_begun(root, graph.name) or job_id
         self._start: tuple[Manifest, Store] | None = None
         if found is not None:
             self._start = (found.complete(), found.home)
@@ -72,6 +76,7 @@ class Recovery:
         )
         self._builds_on_own = own
         self._next_id = self.home.last_id + 1
+        self._history = CheckpointHistory()
 
     # -- for the executor ---------------------------------------------------------------------------------
 
@@ -119,7 +124,18 @@ class Recovery:
                     if restored is not None and not restored.rescaled:
                         chains[key] = list(subtask.segments)
         return Coordinator(
-            self.graph, tasks, self.home, self.settings, clock, submit, wake, fail, stopped, chains, self._next_id
+            self.graph,
+            tasks,
+            self.home,
+            self.settings,
+            clock,
+            submit,
+            wake,
+            fail,
+            stopped,
+            chains,
+            self._next_id,
+            self._history,
         )
 
     def close(self, cancelled: bool, failed: bool) -> None:

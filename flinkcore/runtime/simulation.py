@@ -191,7 +191,7 @@ class Process:
                 self._start()
                 return
         self._ended = True
-        self._recovery.close(job.cancelled.is_set(), job.failure is not None)
+        self._recovery.close(job.cancelled_for_good, job.failure is not None)
         job.ended()
 
     def _rest_of_requests(self) -> bool:

@@ -22,7 +22,7 @@ from flinkcore.runtime.channel import Channel, ElementKind, InputGate
 from flinkcore.runtime.routing import OperatorOutput
 from flinkcore.runtime.source_driver import SourceDriver
 from flinkcore.state.part import FrozenState, RestoredState
-from flinkcore.time import MAX_WATERMARK
+from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from flinkcore.time.clock import Clock
 
 
@@ -43,7 +43,8 @@ class Request(enum.Enum):
     ABORT = "abort"  # ... or given up
     RELEASE = "release"  # a snapshot is written, or will not be: payload [FrozenState]
     RESUME = "resume"  # the savepoint behind which the source stopped has failed
-    DRAIN = "drain"  # the source reads no more, as if its input had ended
+    DRAIN = "drain"  # the job ends with a savepoint: sources read no more, as if their input had ended
+    END = "end"  # that savepoint is complete
 
 
 class CheckpointListener(Protocol):
@@ -111,6 +112,7 @@ class OperatorRunner:
         self.metrics = out.metrics
         self.out = out
         self.restored: RestoredState | None = None  # what it goes on from
+        self._watermark_ms = MIN_TIMESTAMP  # the last one that the operator was given
         self._rows_at_once: int | None = None if operator.describe().native else ROWS_FIRST
 
     def register(self, timestamp_ms: int) -> None:
@@ -123,6 +125,9 @@ class OperatorRunner:
             self.context.state.restore(self.restored)
             self.restored = None
             faultpoint.reached("restore.done")
+        self._watermark_ms = self.context.state.field(
+            "operator_watermark_ms", MIN_TIMESTAMP, lambda: self._watermark_ms
+        )
         self.operator.open(self.context, self.out)
         self.task.leave(previous)
 
@@ -161,6 +166,10 @@ class OperatorRunner:
                 self._rows_at_once = 4 * count
 
     def watermark(self, watermark_ms: int) -> None:
+        if watermark_ms <= self._watermark_ms:  # it had come before the checkpoint that was restored
+            self.out.watermark(watermark_ms)
+            return
+        self._watermark_ms = watermark_ms
         previous = self.task.enter(self)
         self.operator.process_watermark(watermark_ms)
         self.task.leave(previous)
@@ -201,6 +210,8 @@ class Task:
         self.finished = False  # ... and nothing waits for a checkpoint
         self.was_over = False  # it was over already in the checkpoint that it was restored from
         self._held = False  # a source behind the barrier of a savepoint that ends the job
+        self._last_checkpoint_id = 0  # that it has snapshotted for, or tried to
+        self._drains = False  # the task is to have part in a savepoint before it ends
         self.current: OperatorRunner | None = None  # whose code runs now, or ran when it failed
         self._entered_ns = 0
 
@@ -355,9 +366,14 @@ class Task:
                 frozen.release()
         elif request is Request.RESUME:
             self._held = False
-        elif request is Request.DRAIN and self.source is not None and not self.over:
-            self._held = False
-            self._end_source()
+        elif request is Request.DRAIN:
+            self._drains = True
+            if self.source is not None and not self.over:
+                self._held = False
+                self._end_source()
+        elif request is Request.END:
+            self._drains = False
+            self._finish_if_done()
 
     def _call(self, runner: OperatorRunner, method: Callable[[int], None], checkpoint_id: int) -> None:
         previous = self.enter(runner)
@@ -367,8 +383,9 @@ class Task:
     def _snapshot(self, barrier: Barrier) -> None:
         """Freezes all operators and sends the barrier on. What fails here fails the checkpoint, not the task."""
         listener = self.listener
-        if listener is None:
+        if listener is None or barrier.checkpoint_id <= self._last_checkpoint_id:
             return
+        self._last_checkpoint_id = barrier.checkpoint_id
         began_ns = self.clock.now_ns()
         frozen: list[FrozenState] = []
         failure: Exception | None = None
@@ -401,11 +418,11 @@ class Task:
         self._finish_if_done()
 
     def _finish_if_done(self) -> None:
-        """A task ends when its input is over and no operator waits for a checkpoint."""
+        """A task ends when its input is over and nothing of it waits for a checkpoint."""
         if not self.over or self.finished:
             return
         if self.listener is not None:
-            if any(runner.operator.pending for runner in self.runners):
+            if self._drains or any(runner.operator.pending for runner in self.runners):
                 self.listener.waiting(self)
                 return
             self.listener.finished(self)

@@ -209,6 +209,24 @@ def _pickle(value: Any, position: int) -> bytes:
         ) from error
 
 
+class ArrowValues(Codec):
+    """Values as Arrow itself gives and takes them: of columns that operators keep value by value."""
+
+    immutable = True  # nobody but an operator has them
+
+    def __init__(self, type: pa.DataType) -> None:
+        self.type = type
+
+    def describe(self) -> Description:
+        return {"type": "ARROW", "arrow": str(self.type)}
+
+    def encode(self, values: list[Any]) -> pa.Array:
+        return pa.array(values, self.type)
+
+    def decode(self, array: pa.Array, allow_pickle: bool = False) -> list[Any]:
+        return array.to_pylist()  # type: ignore[no-any-return]
+
+
 class Serialized(Codec):
     """Values with bytes of a serializer's own, e.g. windows of a user's assigner."""
 

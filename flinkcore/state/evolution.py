@@ -74,7 +74,17 @@ _REALS = ("FLOAT", "DOUBLE")
 
 
 def compatibility(stored: Description, declared: Description) -> Compatibility:
-    """The verdict on a state: descriptions as Table.describe() gives them."""
+    """The verdict on a state: descriptions as Table.describe() gives them.
+
+    StateFormatError : what is stored is no such description
+    """
+    try:
+        return _compatibility(stored, declared)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise StateFormatError(f"{str(stored)[:80]} describes no state: {error!r}") from error
+
+
+def _compatibility(stored: Description, declared: Description) -> Compatibility:
     for part, what in (("kind", "state"), ("namespace", "namespaces"), ("key", "keys of the map")):
         if stored.get(part) != declared.get(part):
             return _incompatible(f"{what}: {_text(stored.get(part))} became {_text(declared.get(part))}")

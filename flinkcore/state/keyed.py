@@ -112,7 +112,7 @@ class KeyedState(KeyedStateStore):
     def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> list[int]:
         """Group id of each row of a batch. Ids that get no state are released by the next release_unused."""
         if not self._claimed:
-            self.keys = self.manager.part(KEYS, lambda: KeyIndex.of_columns(keys, self._key_schema))
+            self.keys = self.manager.part(KEYS, lambda: KeyIndex.of_keys(keys, self._key_schema))
             self._claimed = True
         assert self.keys is not None
         before = len(self.keys)
@@ -153,7 +153,7 @@ class KeyedState(KeyedStateStore):
             unused = [group_id for group_id in self._unused if group_id not in self._holds]
             self._unused.clear()
             if unused and self.keys is not None:
-                self.keys.release(unused)
+                self.keys.release(np.array(unused, np.int32))
         self.current = self.no_key
 
     # -- states -------------------------------------------------------------------------------------------

@@ -1,94 +1,266 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of one keyed operator subtask: dense group ids for key rows, and the key objects back by id."""
+"""Keys of one keyed operator subtask: dense group ids for key rows, and the keys back by id."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from flinkcore._native.column import ARROW, OBJECT, Column
+from flinkcore._native.column import ARROW, OBJECT, Column, physical_kind
 from flinkcore._native.group import GroupIndex
 from flinkcore.columnar.batch import Batch
-from flinkcore.columnar.objects import encode_keys
+from flinkcore.columnar.objects import decode_column, decode_key, holds_pickle, plain_keys
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Form, Schema
+from flinkcore.errors import FlinkcoreError
+from flinkcore.state.part import FrozenPart
 
 _UNKNOWN: Any = object()
+_NEIGHBOURS = 256  # ids whose keys become objects together
+_ABSORBED = 65_536  # keys that move to another index at a time
+_OBJECT_FIELD = {b"flinkcore": b"object"}  # metadata of a field that holds Python objects
 
 
 class KeyIndex:
-    """Interns the keys of batches in a GroupIndex and remembers the object that a user calls the key.
+    """The one index of an operator's keys, for all that it keeps by key. A StatePart.
 
-    Python objects and nested values are interned by their canonical bytes, so that keys that Python calls
-    equal but Flink does not (1, 1.0, True) stay apart.
-    key_schema : how the key looks to a user; None: the value of its only column, or a tuple of all
+    Operators on columns use ids and key_columns; those on rows also use the object that a user calls the key,
+    which is made when it is asked for. Python objects and nested values are interned by their canonical bytes
+    (flinkcore.columnar.objects), so that keys that Python calls equal but Flink does not (1, 1.0, True) stay
+    apart. A snapshot has these bytes: objects are pickled in it only where nothing else would bring them back.
+
+    schema : the columns of the key, and how the key looks to a user; without columns all records have one key
+    allow_pickle : keys that a snapshot has pickled may be unpickled when their objects are asked for; to be set when
+        the program's own types say that its keys are arbitrary Python objects, since unpickling may run anything
     """
 
     kind = "keys"
 
-    def __init__(self, schema: Schema, kinds: Sequence[int] | None = None) -> None:
-        self._schema = schema
-        self._groups = GroupIndex(schema.kinds if kinds is None else kinds)
-        self._objects: list[Any] = []  # by id
+    def __init__(self, schema: Schema, allow_pickle: bool = False) -> None:
+        self.schema = schema
+        self._types = schema.types or (pa.int64(),)  # one key for all records: KeyByNothing's column
+        self._encoded = [physical_kind(type) in (OBJECT, ARROW) for type in self._types]
+        self._stored_types = [pa.binary() if e else type for e, type in zip(self._encoded, self._types)]
+        self._groups = GroupIndex([physical_kind(type) for type in self._stored_types])
+        self._objects: list[Any] = []  # the keys as a user sees them, by id, as far as they are known
+        self._learns = None in self._types  # from the batch, since it has the very objects
         self._live = 0
+        self._pickled = False  # whether some key was ever stored as a pickle
+        self._allow_pickle = allow_pickle
 
-    @classmethod
-    def of_columns(cls, keys: Sequence[Column], key_schema: Schema | None = None) -> KeyIndex:
-        if key_schema is None:
-            names = [f"f{i}" for i in range(len(keys))]
+    @staticmethod
+    def of_keys(keys: Sequence[Column], schema: Schema | None = None) -> KeyIndex:
+        """An index for keys like these.
+
+        schema : their names, and how the key looks; None: the value of the only column, or a tuple of all
+        """
+        types = [key.type for key in keys]
+        if schema is None:
             form: Form = "tuple" if len(keys) > 1 else "object" if keys[0].kind == OBJECT else "value"
-            key_schema = Schema(names, [key.type for key in keys], form)
-        return cls(key_schema, [key.kind for key in _plain(keys)])
+            return KeyIndex(Schema([f"f{i}" for i in range(len(keys))], types, form))
+        return KeyIndex(Schema(schema.names, types, schema.form) if len(schema) else schema)
+
+    # -- keys and ids -------------------------------------------------------------------------------------
 
     def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> np.ndarray:
-        """Group id of each row, found or made."""
-        return self._groups.intern(_plain(keys), hashes)
+        """int32[n]: the group id of each row, found or made.
 
-    @classmethod
-    def of_description(cls, description: dict[str, Any]) -> KeyIndex:
-        import pyarrow as pa
-        T = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "bytes": pa.binary()}
-        groups = GroupIndex.of_description(description)
-        types = [{1: pa.int64(), 2: pa.float64(), 3: pa.bool_(), 4: pa.binary()}[k] for k in groups.kinds]
-        schema = Schema([f"f{i}" for i in range(len(types))], types, "value" if len(types) == 1 else "tuple")
-        return cls(schema, groups.kinds)
+        hashes : uint64[n], of hash_keys (flinkcore.operators.key)
+        """
+        plain = plain_keys(keys)
+        ids = self._groups.intern(plain, hashes)
+        if self._groups.live_count != self._live:
+            self._live = self._groups.live_count
+            if self._learns:
+                self._learn(keys, plain, ids)
+        return ids
 
-    def absorb(self, other, keep):
-        columns = other._groups.key_columns(keep, other._schema.types)
-        return self._groups.intern(columns, other._groups.hashes(keep))
+    def release(self, ids: np.ndarray) -> None:
+        """The ids, int32[m], are no longer in use and may be given to other keys."""
+        self._groups.release(ids)
+        self._live = self._groups.live_count
+        if objects := self._objects:
+            for group_id in ids.tolist():
+                if group_id < len(objects):
+                    objects[group_id] = _UNKNOWN
 
     def key(self, group_id: int) -> Any:
-        """The key object of a live id."""
-        columns = self._groups.key_columns(np.array([group_id], np.int32), self._schema.types)
-        return to_rows(Batch(self._schema, columns, 1))[0]
+        """The key of a live id as a user sees it. ValueError: the id has no key, or one that may not be unpickled."""
+        objects = self._objects
+        if group_id >= len(objects) or objects[group_id] is _UNKNOWN:
+            self._materialise(group_id)
+        return objects[group_id]
 
-    def freeze(self, since, epoch): return self._groups.freeze(since, epoch)
-    def load(self, payload): self._groups.load(payload)
-    def loaded(self, epoch): self._groups.loaded(epoch)
-    def forget(self, epoch): self._groups.forget(epoch)
-    def describe(self): return self._groups.describe()
-    def live_ids(self): return self._groups.live_ids()
-    def hashes(self, ids): return self._groups.hashes(ids)
-    def key_columns(self, ids, types): return self._groups.key_columns(ids, types)
-    @property
-    def id_bound(self): return self._groups.id_bound
-    @property
-    def live_count(self): return self._groups.live_count
-    @property
-    def row_count(self): return self._groups.row_count
-    @property
-    def state_bytes(self): return self._groups.state_bytes
+    def key_columns(self, ids: np.ndarray, types: Sequence[pa.DataType | None] | None = None) -> list[Column]:
+        """The keys of live ids, int32[m], one Column per key column.
 
-    def release(self, ids: Sequence[int]) -> None:
-        """The ids are no longer in use and may be given to other keys."""
-        self._groups.release(np.array(ids, np.int32))
+        types : how to read the columns, None for Python objects; without it the schema's own types
+        """
+        types = self.schema.types if types is None else types
+        if len(types) != len(self.schema):
+            raise ValueError(f"{len(types)} types for {len(self.schema)} key columns")
+        if not types:
+            return []
+        asked = [s if e else type for e, s, type in zip(self._encoded, self._stored_types, types)]
+        columns = self._groups.key_columns(ids, asked)
+        return [self._as_type(column, c, types[c], ids) for c, column in enumerate(columns)]
+
+    def hashes(self, ids: np.ndarray) -> np.ndarray:
+        """uint64[m]: the hash of the key of each live id."""
+        return self._groups.hashes(ids)
+
+    def live_ids(self) -> np.ndarray:
+        """The ids that have a key, ascending."""
+        return self._groups.live_ids()
+
+    @property
+    def id_bound(self) -> int:
+        """Every id given so far is below."""
+        return self._groups.id_bound
 
     def __len__(self) -> int:
-        return self._groups.live_count
+        return self._live
+
+    def absorb(self, other: KeyIndex, keep: np.ndarray) -> np.ndarray:
+        """Interns some keys of another index, for rescaling: int32[m], the ids here of the ids `keep` there.
+
+        ValueError : the other's keys have other types
+        """
+        if other._types != self._types:
+            raise ValueError(
+                f"keys of {_names(other._types)} cannot be put among keys of {_names(self._types)}"
+            )
+        self._pickled |= other._pickled
+        ids = np.empty(len(keep), np.int32)
+        for start in range(0, len(keep), _ABSORBED):
+            some = np.ascontiguousarray(keep[start : start + _ABSORBED], np.int32)
+            columns = other._groups.key_columns(some, self._stored_types)
+            ids[start : start + len(some)] = self._groups.intern(columns, other._groups.hashes(some))
+        self._live = self._groups.live_count
+        return ids
+
+    # -- keys as objects ----------------------------------------------------------------------------------
+
+    def _learn(self, keys: Sequence[Column], plain: Sequence[Column], ids: np.ndarray) -> None:
+        """Remembers the objects of keys that are new."""
+        objects = self._grown()
+        first = {group_id: row for row, group_id in enumerate(ids.tolist()) if objects[group_id] is _UNKNOWN}
+        rows = np.fromiter(first.values(), np.int64, len(first))
+        for group_id, key in zip(first, self._as_objects([key.take(rows) for key in keys], len(rows))):
+            objects[group_id] = key
+        if not self._pickled:
+            texts = (key.take(rows).to_pylist() for key, type in zip(plain, self._types) if type is None)
+            self._pickled = any(holds_pickle(text) for column in texts for text in column)
+
+    def _materialise(self, group_id: int) -> None:
+        """Makes the object of a key from what is stored, and those of its neighbours with it."""
+        objects = self._grown()
+        first = group_id - group_id % _NEIGHBOURS
+        live = self._groups.live_ids(first, first + _NEIGHBOURS).tolist()
+        ids = [other for other in live if objects[other] is _UNKNOWN]
+        if group_id not in ids:
+            raise ValueError(f"group id {group_id} has no key")
+        columns = [
+            Column.from_objects([decode_key(data, self._allow_pickle) for data in column.to_pylist()])
+            if type is None
+            else decode_column(column, type)
+            if encoded
+            else column
+            for column, type, encoded in zip(
+                self._groups.key_columns(np.array(ids, np.int32), self._stored_types), self._types, self._encoded
+            )
+        ]
+        for other, key in zip(ids, self._as_objects(columns, len(ids))):
+            objects[other] = key
+
+    def _as_objects(self, columns: Sequence[Column], count: int) -> list[Any]:
+        return to_rows(Batch(self.schema, columns[: len(self.schema)], count))
+
+    def _grown(self) -> list[Any]:
+        self._objects.extend([_UNKNOWN] * (self._groups.id_bound - len(self._objects)))
+        return self._objects
+
+    def _as_type(self, column: Column, c: int, type: pa.DataType | None, ids: np.ndarray) -> Column:
+        """A stored column of the keys of `ids` as a column of the type."""
+        if not self._encoded[c]:
+            return column
+        own = self._types[c]
+        if own is not None:
+            column = decode_column(column, own)
+            if type == own:
+                return column
+            values = column.to_pylist()
+        else:
+            keys = map(self.key, ids.tolist())
+            values = list(keys) if self.schema.form in ("object", "value") else [key[c] for key in keys]
+        return Column.from_objects(values) if type is None else Column.from_arrow(pa.array(values, type))
+
+    # -- snapshots ----------------------------------------------------------------------------------------
+
+    @property
+    def row_count(self) -> int:
+        return self._groups.row_count
+
+    @property
+    def state_bytes(self) -> int:
+        return self._groups.state_bytes
+
+    def describe(self) -> dict[str, Any]:
+        """The schema in Arrow's form, so that a reader can show the keys without the program; objects are binary
+        fields there, with canonical bytes. "pickled": whether some of these are pickles."""
+        fields = [
+            pa.field(name, pa.binary(), metadata=_OBJECT_FIELD) if type is None else pa.field(name, type)
+            for name, type in zip(self.schema.names, self.schema.types)
+        ]
+        schema = pa.schema(fields).serialize().to_pybytes()
+        return {
+            "schema": base64.b64encode(schema).decode(),
+            "names": list(self.schema.names),
+            "form": self.schema.form,
+            "pickled": self._pickled,
+        }
+
+    @classmethod
+    def of_description(cls, description: dict[str, Any], allow_pickle: bool = False) -> KeyIndex:
+        """An empty index for keys as described. ValueError: they are not."""
+        try:
+            arrow = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(description["schema"], validate=True)))
+            types = [None if field.metadata == _OBJECT_FIELD else field.type for field in arrow]
+            form, pickled = description["form"], description["pickled"]
+            if description["names"] != arrow.names or form not in ("row", "tuple", "value", "object"):
+                raise ValueError("names or form are not those of the schema")
+            index = cls(Schema(arrow.names, types, form), allow_pickle)
+        except (LookupError, TypeError, ValueError, OSError, pa.ArrowException, FlinkcoreError) as error:
+            raise ValueError(f"not the description of a KeyIndex: {error!r}") from error
+        index._pickled = pickled is not False
+        return index
+
+    def fit(self, program: KeyIndex) -> None:
+        """The program that goes on with these keys has its own view of them. ValueError: they have other types"""
+        if program._types != self._types:
+            raise ValueError(f"the keys are {_names(self._types)}, the program's are {_names(program._types)}")
+        self.schema = program.schema
+        self._learns = program._learns
+        self._allow_pickle = None in program._types
+        self._objects.clear()
+
+    def freeze(self, since: int, epoch: int) -> FrozenPart:
+        return self._groups.freeze(since, epoch)
+
+    def forget(self, epoch: int) -> None:
+        self._groups.forget(epoch)
+
+    def load(self, payload: memoryview) -> None:
+        self._groups.load(payload)
+
+    def loaded(self, epoch: int) -> None:
+        self._groups.loaded(epoch)
+        self._live = self._groups.live_count
 
 
-def _plain(keys: Sequence[Column]) -> list[Column]:
-    """The keys as columns that kernels know."""
-    return [encode_keys(key.to_pylist()) if key.kind in (OBJECT, ARROW) else key for key in keys]
+def _names(types: Sequence[pa.DataType | None]) -> str:
+    return ", ".join("Python objects" if type is None else str(type) for type in types)

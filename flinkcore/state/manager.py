@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from flinkcore import faultpoint
 from flinkcore._native.agg import Accumulators
 from flinkcore.errors import StateFormatError, StateMigrationError
+from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import (
     MODES,
     FrozenState,
@@ -130,7 +131,7 @@ class StateManager:
         lists = {name: ListState(mode, get()) for name, (mode, get) in self._lists.items()}
         entries, parts = [], []
         try:
-            for known in self._parts.values():
+            for known in self._rooted():
                 parts.append(known.part.freeze(since, self.epoch))
                 entries.append(_entry(known))
         except BaseException:
@@ -184,6 +185,16 @@ class StateManager:
         )
         self._numbers += 1
 
+    def _rooted(self) -> list[_Registered]:
+        """The parts but those that go by keys of which none has come yet: they are empty."""
+        parts = list(self._parts.values())
+        while True:
+            names = {known.name for known in parts}
+            kept = [known for known in parts if known.parent is None or known.parent in names.union(MODES)]
+            if len(kept) == len(parts):
+                return kept
+            parts = kept
+
     def _claimed(self, known: _Registered, parent: str | None, made: P) -> P:
         """The restored part in the place of the one that the program made."""
         stored = known.part
@@ -200,7 +211,9 @@ class StateManager:
                 if made.take_over(stored):  # type: ignore[attr-defined]
                     self._rewritten = self.epoch  # what segments of earlier epochs hold is of other types
                 return made
-            if isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
+            if isinstance(made, KeyIndex):
+                stored.fit(made)
+            elif isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
                 made.adopt(stored.describe())
             elif stored.describe() != made.describe():
                 raise ValueError(f"it holds {stored.describe()}, the program has {made.describe()} there")

@@ -317,21 +317,29 @@ class Table:
             },
         )
         if kind == NOTHING:
-            for namespace, group_id in list(self.walk()):
-                self.remove(namespace, group_id)
+            self.rows.clear()
             return
         namespaces, group_ids = self._places(batch)
         if kind == REMOVED:
             for namespace, group_id in zip(namespaces, group_ids):
-                self.remove(namespace, group_id)
+                rows = self.rows.get(namespace)
+                if rows is not None and rows.pop(group_id, _ABSENT) is not _ABSENT and not rows:
+                    del self.rows[namespace]
             return
         now_ms = 0 if self._expiry is None else self._expiry.now_ms()
         found = reading.rows(batch.columns[len(places) :], now_ms, self.allow_pickle)
         for namespace, group_id, row in zip(namespaces, group_ids, found):
-            self.put(namespace, group_id, row)
+            rows = self.rows.get(namespace)
+            if rows is None:
+                rows = self.rows[namespace] = Rows(namespace)
+            rows[group_id] = row
 
     def loaded(self, epoch: int) -> None:
         self._reading = None
+        # Only now: ids of rows that came and went in between are given back, or belong to other keys.
+        for rows in self.rows.values():
+            for group_id in rows:
+                self._hold(group_id)
         if epoch:  # else the first snapshot is of everything
             self._epoch = _Epoch(epoch + 1)
             self._epochs = [self._epoch]

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +23,11 @@ class Shell:
     """A folder to write programs into, and the flinkcore command to run them with."""
 
     folder: Path
+    runtime: str
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+        return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "XDG_RUNTIME_DIR": self.runtime}
 
     def write(self, text: str, name: str = "job.py") -> str:
         path = self.folder / name
@@ -46,5 +49,6 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    with tempfile.TemporaryDirectory(prefix="fc-") as runtime:      # its name is short enough for sockets
+        yield Shell(tmp_path, runtime)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from flinkcore.cli.text import count, duration, instant, short
+from flinkcore.cli.text import count, duration, instant, short, size, table
 
 
 @pytest.mark.parametrize("ms, text", [
@@ -32,3 +32,11 @@ def test_a_point_in_time_is_utc_and_small_ones_stay_numbers() -> None:
 
 def test_one_is_singular() -> None:
     assert [count(n, "record") for n in (0, 1, 2_000)] == ["0 records", "1 record", "2,000 records"]
+
+
+def test_bytes_are_short() -> None:
+    assert [size(n) for n in (0, 999, 12_345, 4_560_000)] == ["0B", "999B", "12.3kB", "4.56MB"]
+
+
+def test_a_table_is_as_wide_as_its_cells() -> None:
+    assert table([("NAME", "ROWS"), ("clicks", "7"), ("", "")], indent=" ") == " NAME    ROWS\n clicks  7\n"

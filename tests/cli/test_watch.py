@@ -7,6 +7,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 from flinkcore.cli.watch import Progress, summary
+from flinkcore.runtime.coordinator import CheckpointHistory, CheckpointStats
 from flinkcore.runtime.job import JobStatus
 
 SECOND = 10**9
@@ -22,6 +23,9 @@ class Job:
         self.elapsed = 0
         self.now_ms = 0
         self.losses: Counter[str] = Counter()
+        self.restarts = 0
+        self.cancelled_for_good = False
+        self.checkpoints = CheckpointHistory()
         kinds = {"source": "Data Source", "window": "Operator", "print": "Data Sink"}
         self.graph = SimpleNamespace(nodes=[
             SimpleNamespace(operator_id=name, name=name, parallelism=2, transformation=SimpleNamespace(kind=kind))
@@ -35,6 +39,9 @@ class Job:
 
     def operator_metrics(self) -> list[tuple[object, object]]:
         return [(SimpleNamespace(operator_id=name, name=name), metrics) for name, metrics in self.metrics.items()]
+
+    def checkpoint_history(self) -> CheckpointHistory:
+        return self.checkpoints
 
     def count(self, name: str) -> int:
         return self.losses[name]
@@ -87,3 +94,49 @@ def test_the_summary_says_what_was_lost_and_only_that() -> None:
     assert late.startswith("  1 record dropped as late")
     assert bad == "  2 records dropped as bad, as the policy says"
     assert overflows.startswith("  3 sums left 64 bits")
+
+
+def stats(number: int, kind: str = "checkpoint", path: str = "/checkpoints/ab/chk-7") -> CheckpointStats:
+    return CheckpointStats(number, kind, path, 0, 85, 1_000, 3_400_000, 120_000_000)
+
+
+def test_the_status_line_shows_checkpoints_and_restarts() -> None:
+    job = Job()
+    progress = Progress(job)
+    job.checkpoints.completed(stats(7))
+    assert progress.line() == "bids  in 0  out 0  checkpoints 1, last 85 ms 3.4MB"
+    job.restarts, job.status = 1, JobStatus.RESTARTING
+    assert progress.line().endswith("  checkpoints 1, last 85 ms 3.4MB  restarts 1  restarting")
+
+
+def test_the_rate_begins_again_with_the_counts() -> None:
+    job = Job()
+    progress = Progress(job)
+    job.metrics["source"].rows_out = 1_000
+    progress.line()
+    job.restarts, job.elapsed, job.metrics["source"].rows_out = 1, SECOND // 2, 10
+    assert progress.line() == "bids  in 10  out 0  restarts 1"
+    job.elapsed, job.metrics["source"].rows_out = SECOND, 20
+    assert progress.line() == "bids  in 20  out 0  20/s  restarts 1"
+
+
+def test_the_summary_tells_checkpoints_and_restarts_and_how_to_go_on() -> None:
+    job = Job()
+    job.checkpoints.completed(stats(7))
+    job.checkpoints.completed(stats(8, "savepoint", "/saved/savepoint-1"))
+    _, checkpoints = summary(job).splitlines()
+    assert checkpoints == "  2 checkpoints completed, the last in 85 ms: 3.4MB written of 120MB"
+    job.checkpoints.failed_count, job.restarts, job.status = 3, 1, JobStatus.FAILED
+    _, restarts, failed, checkpoints, resume = summary(job).splitlines()
+    assert restarts == "  1 restart; the counts are those since the last"
+    assert failed == "  3 checkpoints failed" and checkpoints.startswith("  2 checkpoints completed, ")
+    assert resume == "  flinkcore run --resume goes on from /checkpoints/ab/chk-7"
+    job.cancelled_for_good = True                       # the checkpoints have gone with it
+    assert "--resume" not in summary(job)
+
+
+def test_checkpoints_in_memory_are_not_offered_to_go_on_from() -> None:
+    job = Job()
+    job.status = JobStatus.FAILED
+    job.checkpoints.completed(stats(7, path="memory:/chk-7"))
+    assert "--resume" not in summary(job)

@@ -28,7 +28,8 @@ from flinkcore.common import (
 from flinkcore.common.serialization import ByteArraySchema, RowFieldExtractorSchema
 from flinkcore.common.serializer import VoidNamespaceSerializer
 from flinkcore.common.types import Row
-from flinkcore.errors import JobExecutionError
+from flinkcore.errors import CheckpointError, JobExecutionError
+from flinkcore.runtime import job as runtime
 
 
 @pytest.mark.parametrize(("duration", "text"), [
@@ -66,6 +67,12 @@ class Run:
     def __init__(self, failure=None):
         self.job_id, self.failure, self.ended, self.callbacks = "ab" * 16, failure, False, []
         self.status = JobStatus.RUNNING
+        self.savepoints = []
+
+    def savepoint(self, folder=None, *, stop=False, drain=False):
+        self.savepoints.append((folder, stop, drain))
+        self.saved = concurrent.futures.Future()
+        return self.saved
 
     def elapsed_ns(self):
         return 1_500_000_000
@@ -116,6 +123,32 @@ def test_a_client_sees_a_failure_and_can_cancel():
     assert str(outcome) == "CompletableFuture[Completed exceptionally]"
     run = Run()
     assert JobClient.of_run(run).cancel().done() and run.status is JobStatus.CANCELED
+
+
+def test_a_client_asks_for_savepoints():
+    run = Run()
+    client = JobClient.of_run(run)
+    path = client.trigger_savepoint("/saved")
+    assert not path.done()
+    run.saved.set_result("/saved/savepoint-1")
+    assert path.result() == "/saved/savepoint-1"
+    failing = client.stop_with_savepoint(True)
+    run.saved.set_exception(CheckpointError("no folder"))
+    assert isinstance(failing.exception(), CheckpointError)
+    with pytest.raises(CheckpointError, match="no folder"):
+        failing.result()
+    given_up = client.stop_with_savepoint(False, savepoint_directory="/saved")
+    assert given_up.cancel()
+    run.saved.set_result("/saved/savepoint-2")  # and the coordinator hears of no error
+    with pytest.raises(concurrent.futures.CancelledError):
+        given_up.result()
+    assert run.savepoints == [("/saved", False, False), (None, True, True), ("/saved", True, False)]
+
+
+def test_a_client_sees_that_its_job_restarts():
+    run = Run()
+    run.status = runtime.JobStatus.RESTARTING
+    assert JobClient.of_run(run).get_job_status().result() is JobStatus.RESTARTING
 
 
 def test_giving_up_a_future_leaves_the_job_alone():

@@ -367,6 +367,40 @@ def test_strings_stay_as_they_were_while_the_heap_is_overwritten_grown_and_compa
     assert accumulators.memory_bytes < 2_000_000  # 780 batches of 9 KB went through
 
 
+def test_strings_stay_as_they_were_when_all_rows_are_emptied():
+    specs = [("last", BYTES, 0)]
+    ids = ids_of(range(500))
+    for size in (1, 8, 9, 100, 1000):
+        accumulators = Accumulators(specs)
+        words = [bytes([65 + k % 26]) * size for k in range(500)]
+        accumulators.update(ids, [(column(BYTES, words),)])
+        frozen = accumulators.freeze(0, 1)
+        accumulators.clear_all()
+        accumulators.update(ids, [(column(BYTES, [b"-" * size] * 500),)])
+        assert_same(loaded(specs, frozen.blocks()).results(ids), [words])
+        frozen.release()
+
+
+def test_a_snapshot_finds_strings_that_a_compaction_has_moved():
+    specs = [("last", BYTES, 0)]
+    accumulators = Accumulators(specs)
+    still, busy = ids_of(range(0, 4000, 3)), ids_of(range(5000, 5400))
+    words = [b"%d" % k * 7 for k in still]
+    first = column(BYTES, [b"x" * 100] * len(busy))
+    accumulators.update(busy, [(first,)])
+    accumulators.update(still, [(column(BYTES, words),)])
+    frozen = accumulators.freeze(0, 1)
+    for size in range(100, 200):
+        accumulators.update(busy, [(column(BYTES, [b"y" * size] * len(busy)),)])
+    assert accumulators.memory_bytes < 2_000_000  # 6 MB went through
+    restored = loaded(specs, frozen.blocks())
+    assert_same(restored.results(still), [words])
+    assert_same(restored.results(busy), [first.to_pylist()])
+    assert_same(accumulators.results(still), [words])
+    later = accumulators.freeze(1, 2)  # moving is no change
+    assert sum(map(len, later.blocks())) < len(busy) * 230
+
+
 def test_pages_given_back_are_used_for_the_next_copies():
     accumulators = Accumulators(PLAIN)
     ids = ids_of(range(100_000))
@@ -383,6 +417,20 @@ def test_pages_given_back_are_used_for_the_next_copies():
     accumulators.clear_all()
     accumulators.update(ids, [(), (values,), (values,)])
     assert accumulators.memory_bytes <= sizes[-1]
+
+
+def test_what_is_dropped_without_a_release_is_given_back_by_the_next_freeze():
+    accumulators = Accumulators(PLAIN)
+    ids = ids_of(range(100_000))
+    values = Column.from_numpy(np.arange(len(ids)))
+    sizes = []
+    for epoch in range(1, 12):
+        accumulators.update(ids, [(), (values,), (values,)])
+        frozen = accumulators.freeze(0, epoch)
+        accumulators.update(ids, [(), (values,), (values,)])
+        del frozen
+        sizes.append(accumulators.memory_bytes)
+    assert sizes[-1] == sizes[3]
 
 
 def test_pages_that_are_written_are_not_copied():
@@ -420,6 +468,32 @@ def test_what_was_loaded_is_in_no_increment_but_in_one_that_begins_earlier():
     assert blocks_of(restored, 0, 6) == base
     assert blocks_of(restored, 5, 7) == []
     assert sum(map(len, blocks_of(restored, 3, 8))) == sum(map(len, base))
+
+
+def test_rows_that_are_loaded_over_others_are_changes():
+    source, accumulators = Accumulators(PLAIN), Accumulators(PLAIN)
+    values = column(I64, [1, 2])
+    source.update(ids_of([3, 600]), [(), (values,), (values,)])
+    accumulators.update(ids_of([3, 4]), [(), (values,), (values,)])
+    base = blocks_of(accumulators, 0, 1)
+    for block in blocks_of(source, 0, 1):
+        accumulators.load(block)
+    restored = loaded(PLAIN, base + blocks_of(accumulators, 1, 2))
+    assert restored.used_ids().tolist() == [3, 4, 600]
+
+
+def test_strings_that_are_loaded_over_others_do_not_pile_up():
+    accumulators = Accumulators(STRINGS)
+    ids = ids_of(range(2000))
+    columns = columns_of(STRINGS, random_exact_args(random.Random(2), STRINGS, 2000))
+    accumulators.update(ids, columns)
+    blocks = blocks_of(accumulators, 0, 1)
+    expected = [result.to_pylist() for result in accumulators.results(ids)]
+    for _ in range(30):
+        for block in blocks:
+            accumulators.load(block)
+    assert_same(accumulators.results(ids), expected)
+    assert accumulators.memory_bytes < 10 * accumulators.state_bytes
 
 
 def test_epochs_only_grow():

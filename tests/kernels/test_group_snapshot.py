@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from flinkcore._native import group
 from flinkcore._native.column import BYTES, I64, Column, physical_kind
 from flinkcore._native.group import GroupIndex
 from flinkcore._native.hash import hash_columns
+from tests.kernels.allocations import failing
 
 INT, FLOAT, BOOL, TEXT = pa.int64(), pa.float64(), pa.bool_(), pa.string()
 FORMS = {
@@ -182,9 +184,9 @@ def test_another_thread_writes_while_the_index_goes_on(types):
         for _ in range(5):
             index.intern([tuple(value(type, rng) for type in types) for _ in range(200)])
         frozen, state, read = index.index.freeze(0, round + 1), texts(index.keys), []
-        thread = threading.Thread(target=lambda: read.extend(frozen.blocks()))
+        thread = threading.Thread(target=lambda frozen=frozen, read=read: read.extend(frozen.blocks()))
         thread.start()
-        while thread.is_alive() or not read:
+        while thread.is_alive():
             ids = sorted(index.keys)
             index.release(rng.sample(ids, len(ids) // 2))
             index.intern([tuple(value(type, rng) for type in types) for _ in range(300)])
@@ -324,6 +326,50 @@ def test_a_description_makes_the_index_again():
                   {"kinds": ["bool"], "ids_max": 2**70}, {"kinds": ["bool"], "ids_max": "7"}):  # fmt: skip
         with pytest.raises(ValueError, match="not the description"):
             GroupIndex.of_description(wrong)
+
+
+def again(step, *args):
+    """The result of a step that may fail once for want of memory, and then can be repeated."""
+    try:
+        return step(*args)
+    except MemoryError:
+        return step(*args)
+
+
+def written(index, since, epoch):
+    """(epoch, blocks); a writer that fails for want of memory makes a new snapshot, of a later epoch."""
+    frozen = again(index.freeze, since, epoch)
+    try:
+        return epoch, list(frozen.blocks())
+    except MemoryError:
+        return written(index, since, epoch + 1)
+    finally:
+        frozen.release()
+
+
+@forms
+def test_any_allocation_may_fail(types):
+    """In whichever step memory runs out: the step can be repeated, and nothing is lost."""
+    rng = random.Random(2)
+    rows = [tuple(value(type, rng) for type in types) for _ in range(300)]
+
+    def run():
+        index = Index(types)
+        again(index.intern, rows[:100])
+        base_epoch, base = written(index.index, 0, 1)
+        held = again(index.index.freeze, 0, 10)
+        index.release(sorted(index.keys)[::2])  # cannot fail
+        again(index.intern, rows[100:])
+        index.release(sorted(index.keys)[1::3])
+        epoch, changes = written(index.index, base_epoch, 20)
+        loaded = GroupIndex([physical_kind(type) for type in types])
+        for block in base + changes:
+            again(loaded.load, block)
+        again(loaded.loaded, epoch)
+        held.release()
+        assert contents(loaded, types) == contents(index.index, types) == texts(index.keys)
+
+    assert sum(1 for _ in failing(group, run)) > 20
 
 
 # -- bytes that no snapshot has ------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ import threading
 import numpy as np
 import pytest
 
+from flinkcore._native import window
 from flinkcore._native.window import SessionIndex
+from tests.kernels.allocations import failing
 
 GAP_MS = 10
 
@@ -267,6 +269,57 @@ def test_groups_that_do_not_fit_are_refused_and_change_nothing():
         index.absorb(index, i32([0]))
     assert index.absorb(other, i32([-1, 5, -1])).tolist() == [-1, 1, -1]
     assert contents(index) == {**before, 1: (5, 0, 10, False)}
+
+
+def again(step, *args):
+    """The result of a step that may fail once for want of memory, and then can be repeated."""
+    try:
+        return step(*args)
+    except MemoryError:
+        return step(*args)
+
+
+def written_again(index, since, epoch):
+    """(epoch, blocks); a writer that fails for want of memory makes a new snapshot, of a later epoch."""
+    frozen = again(index.freeze, since, epoch)
+    try:
+        return epoch, list(frozen.blocks())
+    except MemoryError:
+        return written_again(index, since, epoch + 1)
+    finally:
+        frozen.release()
+
+
+def test_any_allocation_may_fail():
+    """In whichever step memory runs out: the step can be repeated, and no session is lost."""
+    rng = random.Random(3)
+    ids = i32(rng.randrange(60) for _ in range(900))
+    times = i64(rng.randrange(900) for _ in range(900))
+
+    def run():
+        index = SessionIndex()
+        again(index.assign, ids[:500], times[:500], GAP_MS)
+        base_epoch, base = written_again(index, 0, 1)
+        held = again(index.freeze, 0, 10)
+        again(index.assign, ids[500:], times[500:], GAP_MS)
+        again(index.mark_fired, again(index.expired, 400))
+        again(index.release, again(index.purgeable, 300))
+        epoch, changes = written_again(index, base_epoch, 20)
+        loaded = SessionIndex()
+        for block in base + changes:
+            again(loaded.load, block)
+        again(loaded.loaded, epoch)
+        held.release()
+        assert contents(loaded) == contents(index)
+
+        def absorbed():
+            other = SessionIndex()
+            other.absorb(loaded, i32(range(59, -1, -1)))
+            return spans(other, other.slots())
+
+        assert [59 - g for g, *_ in again(absorbed)][::-1] == [g for g, *_ in spans(index, index.slots())]
+
+    assert sum(1 for _ in failing(window, run)) > 20
 
 
 # -- bytes that no snapshot has ------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from flinkcore.state.descriptors import (
     ValueStateDescriptor,
 )
 from flinkcore.state.functions import AggregateFunction
+from flinkcore.state.keyed import KeyedState
 from flinkcore.state.manager import StateManager
 from flinkcore.state.ttl import StateTtlConfig
 from flinkcore.time.clock import ManualClock
@@ -39,7 +40,7 @@ LONG, FLOAT, STRING = (
 
 def manager(keys=2, clock=None):
     """A manager with int64 keys 0, 1, ..., the first of them current."""
-    state = StateManager(clock or ManualClock(), "op")
+    state = KeyedState(StateManager("op"), clock or ManualClock())
     columns = [Column.from_numpy(np.arange(keys))]
     ids = state.intern(columns, hash_keys(columns))
     state.current = ids[0]

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of parts share: writing frozen parts, in a thread of its own, and loading them."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from flinkcore.state.codec import codec_of
+from flinkcore.state.content import Content
+from flinkcore.state.table import Table
+
+_WRITER = ThreadPoolExecutor(1)
+
+
+def written(frozen: Any) -> list[bytes]:
+    """The blocks of a frozen part, which is then released."""
+    blocks = [bytes(block) for block in frozen.blocks()]
+    frozen.release()
+    return blocks
+
+
+def being_written(frozen: Any) -> Future[list[bytes]]:
+    """The blocks of a frozen part, from another thread; release is the caller's."""
+    return _WRITER.submit(lambda: [bytes(block) for block in frozen.blocks()])
+
+
+def load(part: Any, blocks: list[bytes], epoch: int = 1) -> Any:
+    """Applies blocks to a part."""
+    for block in blocks:
+        part.load(memoryview(block))
+    part.loaded(epoch)
+    return part
+
+
+def table(kind: str = "value", value: Any = None, key: Any = None, **options: Any) -> Table:
+    """A table of values of a type; of Python objects without one."""
+    stamped = options.get("expiry") is not None
+    content = Content(kind, codec_of(value), None if kind != "map" else codec_of(key), stamped)
+    return Table("t", content, **{"allow_pickle": True, **options})
+
+
+def rows_of(table: Table) -> dict[tuple[Any, int], Any]:
+    return {(namespace, group_id): row for namespace, group_id, row in table}
