@@ -52,7 +52,7 @@ def manifest_of(chain: Sequence[SegmentRef], *, checkpoint_id: int = 1, kind: st
         PartState(2, "panes", "accumulators", 0, 0, {}, namespace={"start": -5}),
     )
     source = OperatorState(SOURCE_ID, None, "Source: bids", 1, 128, (
-        SubtaskState(0, (0, 0), 1, finished=True, scalars={"watermark": -(2**63), "offset": "a/b.csv"},
+        SubtaskState(0, (0, 0), 1, finished=True, fields={"watermark": -(2**63), "offset": "a/b.csv"},
                      lists={"splits": ListState("split", [{"path": "ä.csv", "offset": 7}, None, [1, 2.5, True]]),
                             "rules": ListState("broadcast", [])}),
     ), coordinator={"next": 3})

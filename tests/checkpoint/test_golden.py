@@ -34,7 +34,7 @@ def test_the_checkpoint_of_version_1_is_read() -> None:
     assert source.coordinator == {"next": 3, "open": ["b", "c"]}
     subtask = source.subtasks[0]
     assert (subtask.key_groups, subtask.epoch, subtask.finished) == ((0, 0), 5, True)
-    assert subtask.scalars == {"watermark": -(2**63), "file": "bids-ä.csv"}
+    assert subtask.fields == {"watermark": -(2**63), "file": "bids-ä.csv"}
     assert {name: (state.mode, state.items) for name, state in subtask.lists.items()} == {
         "splits": ("split", [{"path": "a", "offset": 7}, None, [1, 2.5, True]]), "all": ("union", ["x"]),
         "rules": ("broadcast", [])}

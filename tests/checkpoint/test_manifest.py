@@ -135,10 +135,10 @@ TYPES = {
           "rows", "bytes"),
     str: ("flinkcore_version", "job_name", "job_id", "kind", "operator_id", "name", "mode", "digest"),
     list: ("operators", "subtasks", "parts", "segments", "key_groups", "items"),
-    dict: ("trigger", "lists", "scalars", "description"),
+    dict: ("trigger", "lists", "fields", "description"),
     bool: ("finished",),
 }
-MAPPINGS = ("scalars", "lists", "trigger", "description", "coordinator", "namespace")  # any field will do
+MAPPINGS = ("fields", "lists", "trigger", "description", "coordinator", "namespace")  # any field will do
 EXACT = ("job_id", "operator_id", "mode", "digest", "path")  # not every text will do
 
 
@@ -147,7 +147,7 @@ def test_no_field_takes_a_value_of_another_type() -> None:
     tried = 0
     for path in places(whole):
         kind = next((kind for kind, names in TYPES.items() if path[-1] in names), None)
-        if kind is None or "scalars" in path[:-1]:
+        if kind is None or "fields" in path[:-1]:
             continue
         for odd in ODD:
             if type(odd) is kind and kind is not int and path[-1] not in EXACT:
@@ -177,7 +177,7 @@ def test_what_is_accepted_is_understood() -> None:
 def test_no_field_may_be_missing_unknown_or_twice() -> None:
     whole, inline = json_of(some_bytes())
     for path in places(whole):
-        if isinstance(path[-1], str) and path[-2:-1] not in (("scalars",), ("lists",)):
+        if isinstance(path[-1], str) and path[-2:-1] not in (("fields",), ("lists",)):
             changed = copy.deepcopy(whole)
             del at(changed, path[:-1])[path[-1]]
             with pytest.raises(StateFormatError, match="is missing"):

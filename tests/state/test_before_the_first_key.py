@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from flinkcore._native.agg import I64, Accumulators
+from flinkcore._native.agg import Accumulators
+from flinkcore._native.column import I64
 from flinkcore._native.window import SessionIndex
 from flinkcore.state.manager import StateManager
 from flinkcore.state.parts import KEYS

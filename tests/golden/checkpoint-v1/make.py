@@ -40,7 +40,7 @@ def manifest(kind, checkpoint_id, chain):
         trigger={"reason": "periodic"}, flinkcore_version="0.1.0",
         operators=(
             OperatorState("f" * 32, None, "Source: bids", 1, 128, (
-                SubtaskState(0, (0, 0), 5, finished=True, scalars={"watermark": -(2**63), "file": "bids-ä.csv"},
+                SubtaskState(0, (0, 0), 5, finished=True, fields={"watermark": -(2**63), "file": "bids-ä.csv"},
                              lists={"splits": ListState("split", [{"path": "a", "offset": 7}, None, [1, 2.5, True]]),
                                     "all": ListState("union", ["x"]), "rules": ListState("broadcast", [])}),
             ), coordinator={"next": 3, "open": ["b", "c"]}),
