@@ -8,7 +8,7 @@ else an increment) and, at places that a seed decides, a new operator that goes 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -211,8 +211,8 @@ class Stored:
         self.epoch, self.entries = frozen.epoch, frozen.entries
         self.fields, self.lists = frozen.fields, {name: one.items for name, one in frozen.lists.items()}
 
-    def blocks(self) -> Any:
-        return iter([(number, memoryview(block)) for number, block in self._blocks])
+    def blocks(self, parts: Container[int]) -> Any:
+        return iter([(number, memoryview(block)) for number, block in self._blocks if number in parts])
 
     def restored(self) -> RestoredState:
         return RestoredState([self], [self.fields], self.lists, False, "a test")
@@ -223,7 +223,7 @@ class Life(Harness):
 
     def __init__(self, operator: Operator, now_ms: int, stored: Stored | None = None) -> None:
         self.operator, self.clock, self.collected = operator, ManualClock(now_ms), CollectedOutput()
-        self._schema, self._key, self._timers = ROWS, ["k"], ManualTimers()
+        self._schemas, self._keys, self._timers = (ROWS,), [["k"]], ManualTimers()
         self.state = StateManager("op")
         if stored is not None:
             self.state.restore(stored.restored())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operator state: lists and broadcast maps, what a snapshot writes of them, and where they go when a job is rescaled."""
+"""Operator state: lists and broadcast maps, what a snapshot writes of them, where they go when a job is rescaled."""
 
 from __future__ import annotations
 
@@ -245,7 +245,8 @@ def test_only_operator_state_is_read_of_subtasks_that_share_no_keys():
         total = keyed.get_state(ValueStateDescriptor("total", LONG))
         hashes = hash_keys(columns)
         own = np.isin(hashes % 16, np.array(manager.key_groups, np.uint64))
-        for keyed.current in keyed.intern([columns[0].take(np.flatnonzero(own))], hashes[own]):
+        for group_id in keyed.intern([columns[0].take(np.flatnonzero(own))], hashes[own]):
+            keyed.current = group_id
             total.update(i)
         states.get_union_list_state(ITEMS).add(i)
         saved.append(snapshot(manager))
@@ -297,7 +298,7 @@ def test_state_that_is_none_of_an_operator_is_refused(entry):
     manager.part("x", lambda: _namespaced(), parent="union")
     saved = snapshot(manager)
     saved.entries = [entry]
-    with pytest.raises(StateFormatError, match="'x'|namespaces"):
+    with pytest.raises(StateFormatError, match=r"'x'|namespaces"):
         restored([saved], 2)
 
 
