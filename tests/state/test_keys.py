@@ -113,7 +113,8 @@ def test_a_snapshot_holds_the_keys_and_says_of_which_types_they_are(schema, valu
     index.release(first[:1].copy())
     ids = intern(index, [column.slice(half, len(column) - half) for column in columns])
     pickles = request.node.callspec.id in unpickled
-    loaded = load(index, [base, snapshot(index, 1, 2)], 2, allow_pickle=pickles)
+    increment = snapshot(index, 1, 2)
+    loaded = load(index, [base, increment], 2, allow_pickle=pickles)
     assert loaded.schema == schema and loaded.live_ids().tolist() == index.live_ids().tolist()
     live = loaded.live_ids()
     assert [repr(loaded.key(id)) for id in live.tolist()] == [repr(index.key(id)) for id in live.tolist()]
@@ -124,7 +125,7 @@ def test_a_snapshot_holds_the_keys_and_says_of_which_types_they_are(schema, valu
         loaded.key(loaded.id_bound)
     assert index.describe()["pickled"] == pickles
     if pickles:
-        unread = load(index, [base, snapshot(index, 1, 2)], 2, allow_pickle=False)
+        unread = load(index, [base, increment], 2, allow_pickle=False)
         with pytest.raises(ValueError, match="pickled Python object"):
             unread.key(int(live[0]))
 
