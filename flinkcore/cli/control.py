@@ -448,7 +448,8 @@ def _look(path: str) -> RunningJob | None:
 
 def _ask(path: str, seconds_max: float | None, request: str, **fields: Any) -> dict[str, Any]:
     with _connect(path, REQUEST_S_MAX) as connection:
-        connection.sendall(line_of(request=request, **fields), _SEND_FLAGS)
+        with suppress(BrokenPipeError):     # sent away before it could ask: the answer says why
+            connection.sendall(line_of(request=request, **fields), _SEND_FLAGS)
         connection.settimeout(None)
         line = _receive_line(connection, ANSWER_BYTES_MAX, seconds_max)
     if not line:
