@@ -49,7 +49,6 @@ from flinkcore.state.descriptors import (
 )
 from flinkcore.state.keyed import KeyedState
 from flinkcore.state.manager import StateManager
-from flinkcore.time.clock import SystemClock
 
 _BATCH_ROWS = 8192
 _INLINE_BYTES_MAX = 20 << 10  # Flink: state.storage.fs.memory-threshold
@@ -125,11 +124,18 @@ class SavepointWriter:
         savepoint = SavepointHome(writing, NewSavepoint(home, home.lock(LOCK, f"bootstrap of '{self._job_name}'")))
         try:
             states = [operator.write(savepoint) for operator in self._operators.values()]
-            savepoint.complete(1, int(time.time() * 1000), states)
+            savepoint.complete(1, _Now().now_ms(), states)
         except BaseException:
             savepoint.discard([])
             raise
         return home.location
+
+
+class _Now:
+    """The clock by which values are touched."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
 
 
 class _Operator:
@@ -161,7 +167,7 @@ class _Operator:
         given = Schema(keys, [table.schema.field(name).type for name in keys], "value" if len(keys) == 1 else "tuple")
         schema = _key_schema(given, key_type)
         if self.state is None or self._key is None:
-            self.state, self._key = KeyedState(self.manager, SystemClock(), schema), schema
+            self.state, self._key = KeyedState(self.manager, _Now(), schema), schema
         if schema.types != self._key.types:
             raise SchemaError(f"{what}: the key is {schema}, and that of the operator's other states {self._key}")
         take = _TAKERS[type(descriptor)](self.state.state(descriptor))

@@ -43,7 +43,9 @@ class CountWindows(WindowedAggregate):
         super().open(context, out)
         # The open window of each key, by group id, and how many records are in it.
         self.state = context.state.part("values", self.accumulators, shown=self.shown)
-        self.counts = context.state.part("counts", lambda: Accumulators([("sum0", I64, 0)]), shown={"names": ["records"]})
+        self.counts = context.state.part(
+            "counts", lambda: Accumulators([("sum0", I64, 0)]), shown={"names": ["records"]}
+        )
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         ids = self.intern(batch)

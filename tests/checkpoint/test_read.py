@@ -27,6 +27,7 @@ from flinkcore.operators.session_window import SessionWindow
 from flinkcore.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.manager import StateManager
+from flinkcore.state.operator import OperatorStates
 from flinkcore.state.part import RestoredState
 from flinkcore.state.parts import KEYS, shown_of
 from flinkcore.state.ttl import StateTtlConfig
@@ -37,6 +38,7 @@ from flinkcore.time.assigners import TumblingEventTimeWindows
 from flinkcore.time.triggers import CountTrigger
 from tests.checkpoint.stored_state import Saved
 from tests.operators.columnar import AGGREGATES, KEY, SCHEMA, Runner
+from tests.runtime.test_stopping import Started
 
 LONG, STRING = ti.BasicTypeInfo.LONG_TYPE_INFO(), ti.BasicTypeInfo.STRING_TYPE_INFO()
 CALLS = (SCHEMA, KEY, AGGREGATES.calls, AGGREGATES.names)
@@ -223,10 +225,43 @@ def test_states_of_windows_have_their_bounds(tmp_path: Path) -> None:
     run = harness(operator, key="k")
     run.batch(k=[1, 1, 2], v=[5, 6, 7], timestamps_ms=[1, 2, 12])
     path = Saved(tmp_path / "w", run._context.state).snapshot().complete()
-    (name,) = {row["state"] for row in list_states(path).to_pylist() if row["state"].startswith("table/window-contents")}
+    states = list_states(path)["state"].to_pylist()
+    (name,) = (state for state in states if state.startswith("table/window-contents"))
     table = read_state(path, "op", name)
     assert table.column_names == ["k", "window_start", "window_end", "value"]
     assert [row[:3] for row in rows_of(table.select([0, 1, 2]))] == [(1, at(0), at(10)), (2, at(10), at(20))]
+
+
+def test_operator_state_is_read_by_subtask_and_broadcast_state_once(tmp_path: Path) -> None:
+    managers = [StateManager("op", range(64 * i, 64 * i + 64)) for i in range(2)]
+    for i, manager in enumerate(managers):
+        states = OperatorStates(manager)
+        states.get_list_state(ListStateDescriptor("offsets", LONG)).add_all([10 * i, 10 * i + 1])
+        states.get_broadcast_state(MapStateDescriptor("rules", STRING, LONG)).put("limit", 5)
+        manager.items("splits", "split", lambda i=i: [{"file": i}])
+    path = Saved(tmp_path / "o", *managers).snapshot().complete()
+    assert rows_of(read_state(path, "op", "offsets")) == [(0, 0), (0, 1), (1, 10), (1, 11)]
+    assert rows_of(read_state(path, "op", "operator/rules")) == [(0, {"key": "limit", "value": 5})]
+    assert rows_of(read_state(path, "op", "splits")) == [(0, '{"file": 0}'), (1, '{"file": 1}')]
+
+
+def test_values_that_are_kept_to_be_taken_back_are_read_one_by_one(tmp_path: Path) -> None:
+    rows, key = Schema(("k", "v"), (pa.string(), pa.int64()), "row"), Schema(("k",), (pa.string(),), "value")
+    calls = [aggregate_call(to_node(expr), rows) for expr in (col("v").max.alias("top"), col("v").sum.alias("sum"))]
+    run = harness(GroupAggregate(rows, key, calls, retracts=True), key="k")
+    run.batch(k=["a", "a", "b"], v=[3, 1, 2])
+    path = Saved(tmp_path / "s", run._context.state).snapshot().complete()
+    assert rows_of(read_state(path, "op", "aggregates")) == [("a", 4), ("b", 2)]
+    assert rows_of(read_state(path, "op", "records")) == [("a", 2), ("b", 1)]
+    assert rows_of(read_state(path, "op", "values 0")) == [("a", [1, 3]), ("b", [2])]
+
+
+def test_the_savepoint_of_a_running_job_is_read(tmp_path: Path) -> None:
+    job = Started(tmp_path, parallelism=2)
+    job.let_through(9)
+    path = job.client.stop_with_savepoint(False).result()
+    assert rows_of(read_state(path, "sums", "reduce", allow_pickle=True)) == [(0, 9), (1, 12), (2, 15)]
+    assert read_state(path, "numbers", "splits").num_rows == 1
 
 
 def test_states_are_listed_with_their_sizes(counted: str) -> None:
@@ -255,7 +290,7 @@ def test_a_damaged_checkpoint_is_not_read(counted: str) -> None:
     data = bytearray(path.read_bytes())
     data[100] ^= 1
     path.write_bytes(data)
-    with pytest.raises(StateFormatError, match="checksum|damaged"):
+    with pytest.raises(StateFormatError, match=r"checksum|damaged"):
         read_state(counted, "op", "count")
     path.write_bytes(data[:-1])
     with pytest.raises(StateFormatError, match="bytes"):
