@@ -226,7 +226,7 @@ class Task:
     def open(self) -> None:
         """Opens the operators, the last of the chain first, so that each may emit from its open()."""
         for runner in reversed(self.runners):
-            if not self.was_over or runner.operator.outlives_input:
+            if self._runs(runner):
                 runner.open()
 
     def step(self, choose: Callable[[Sequence[int]], int] | None = None, timeout_ms: int = 0) -> Progress:
@@ -352,7 +352,8 @@ class Task:
                 self.gate.expect(payload)
         elif request is Request.COMPLETE:
             for runner in self.runners:
-                self._call(runner, runner.operator.notify_complete, payload)
+                if self._runs(runner):
+                    self._call(runner, runner.operator.notify_complete, payload)
                 if self.listener is not None:
                     runner.context.state.forget(self.listener.forgettable(runner))
             self._finish_if_done()
@@ -360,7 +361,8 @@ class Task:
             if self.gate is not None:
                 self.gate.abort(payload)
             for runner in self.runners:
-                self._call(runner, runner.operator.notify_aborted, payload)
+                if self._runs(runner):
+                    self._call(runner, runner.operator.notify_aborted, payload)
         elif request is Request.RELEASE:
             for frozen in payload:
                 frozen.release()
@@ -374,6 +376,10 @@ class Task:
         elif request is Request.END:
             self._drains = False
             self._finish_if_done()
+
+    def _runs(self, runner: OperatorRunner) -> bool:
+        """Whether the operator is open: one that had ended in the restored checkpoint stays closed."""
+        return not self.was_over or runner.operator.outlives_input
 
     def _call(self, runner: OperatorRunner, method: Callable[[int], None], checkpoint_id: int) -> None:
         previous = self.enter(runner)
@@ -392,7 +398,8 @@ class Task:
         previous = self.current
         try:
             for runner in self.runners:
-                self._call(runner, runner.operator.prepare_snapshot, barrier.checkpoint_id)
+                if self._runs(runner):
+                    self._call(runner, runner.operator.prepare_snapshot, barrier.checkpoint_id)
                 frozen.append(runner.context.state.freeze(listener.since(runner, barrier)))
         except Exception as error:
             failure = error
