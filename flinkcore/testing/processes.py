@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ CHECKPOINT_INTERVAL_MS = 20
 FAULTS_MAX = 20
 # A job whose program names no restart strategy gives up after so many restarts of one process more.
 RESTARTS_MAX = 3
+# Some processes live long, others do not.
+DANGERS = (0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,25 @@ class Disturbance:
         return self.checkpoint_interval_ms
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Where one process stops: behind so many steps, at a fault point, or in a storage call, counted from 0; -1: not
-    there."""
+class Danger:
+    """Says at each event of a process, which is a step, a fault point or a storage call, whether it stops there.
 
-    step: int = -1
-    point: int = -1
-    call: int = -1
+    Events of each name are as likely the first time, and the n-th time one n-th as likely: so that what happens
+    seldom is hit as well as what happens often, and what comes late as well as what comes early.
 
-    @staticmethod
-    def random(rng: random.Random) -> Plan:
-        """Early ones as often as late ones: opening and restoring are short."""
-        kind = rng.choice(["step", "point", "call"])
-        return Plan(**{kind: int(2 ** rng.uniform(0, 10 if kind == "step" else 7)) - 1})
+    share : the likelihood of the first
+    """
+
+    def __init__(self, rng: random.Random, share: float) -> None:
+        self._rng = rng
+        self._share = share
+        self._seen: Counter[str] = Counter()
+
+    def strikes(self, name: str) -> bool:
+        if not self._share:
+            return False
+        self._seen[name] += 1
+        return self._rng.random() < self._share / self._seen[name]
 
 
 def run(
@@ -96,14 +104,12 @@ class _Run:
         self.disk = Disk()
         self.crashes_left = disturbance.crashes
         self.faults_left = FAULTS_MAX
-        self.steps_left = STEPS_MAX
 
     def to_end(self) -> JobRun:
         job: JobRun | None = None
         while True:
             over = job is not None  # once it has ended it is resumed once more, when a crash is left
-            plan = Plan.random(self.rng) if self.crashes_left and not over else Plan()
-            job = self._process(plan)
+            job = self._process(self.rng.choice(DANGERS) if self.crashes_left and not over else 0.0)
             if job is None:
                 continue
             job.wait()
@@ -112,29 +118,30 @@ class _Run:
             self._note("crash behind the end")
             self._lose_power()
 
-    def _process(self, plan: Plan) -> JobRun | None:
+    def _process(self, danger_share: float) -> JobRun | None:
         """One process. -> its run when it came to an end, None when it crashed"""
         graph = self._graph()
+        danger = Danger(self.rng, danger_share)
         calls = Calls(
-            self.rng, self.clock, self.disturbance.storage_faults, self.faults_left, plan.call, self._note
+            self.rng,
+            self.clock,
+            self.disturbance.storage_faults,
+            self.faults_left,
+            danger.strikes,
+            self._note,
         )
         process: Process | None = None
         try:
-            with _stopping_at(plan.point, self._note):
-                process = Process(
-                    graph,
-                    self.clock,
-                    self.rng,
-                    f"seed {self.seed}",
-                    SimulatedStore(self.disk, calls),
-                    self.trace,
-                )
-                ended = process.run(plan.step if plan.step >= 0 else self.steps_left)
-            if ended:
-                return process.job
-            if plan.step < 0:
-                raise JobExecutionError(f"job '{graph.name}' has not ended after {STEPS_MAX} steps")
-            self._note("crash between steps")
+            with _at_fault_points(danger, self._note):
+                store = SimulatedStore(self.disk, calls)
+                process = Process(graph, self.clock, self.rng, f"seed {self.seed}", store, self.trace)
+                while not process.run(1):
+                    if danger.strikes("step"):
+                        self._note("crash between steps")
+                        raise Crash
+                    if process.steps > STEPS_MAX:
+                        raise JobExecutionError(f"job '{graph.name}' has not ended after {STEPS_MAX} steps")
+            return process.job
         except Crash:
             pass
         except FlinkcoreError:
@@ -145,7 +152,6 @@ class _Run:
         finally:
             calls.crashed = True
             self.faults_left -= calls.faults
-            self.steps_left -= process.steps if process is not None else 0
         self._lose_power()
         return None
 
@@ -172,24 +178,20 @@ class _Run:
 
 
 @contextmanager
-def _stopping_at(number: int, note: Callable[[str], None]) -> Iterator[None]:
-    """Raises Crash at the fault point that is reached as the `number`-th by this thread, counted from 0."""
-    before, thread, count = faultpoint.hook, threading.get_ident(), 0
+def _at_fault_points(danger: Danger, note: Callable[[str], None]) -> Iterator[None]:
+    """Raises Crash at a fault point that this thread reaches, when danger strikes."""
+    outer, thread = faultpoint.hook, threading.get_ident()
 
     def reached(name: str) -> None:
-        nonlocal count
-        if threading.get_ident() == thread:
-            count += 1
-            if count - 1 == number:
-                note(f"crash at {name}")
-                raise Crash
+        if threading.get_ident() == thread and danger.strikes(name):
+            note(f"crash at {name}")
+            raise Crash
 
-    if number >= 0:
-        faultpoint.hook = reached
+    faultpoint.hook = reached
     try:
         yield
     finally:
-        faultpoint.hook = before
+        faultpoint.hook = outer
 
 
 def as_choices(parallelism: int | Sequence[int]) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ class Calls:
     """Says of each call of a storage whether it goes well. Made anew for every process.
 
     share : of calls that fail or are slow;  faults_max : how many may
-    crash_at : the call, counted from 0, at which the process stops; -1: none
+    crashes : whether the process stops at this call, by its name
     """
 
     def __init__(
@@ -62,16 +62,15 @@ class Calls:
         clock: ManualClock,
         share: float = 0.0,
         faults_max: int = 0,
-        crash_at: int = -1,
+        crashes: Callable[[str], bool] = lambda what: False,
         trace: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.rng = rng
         self.clock = clock
         self.share = share
         self.faults_max = faults_max
-        self.crash_at = crash_at
+        self.crashes = crashes
         self.trace = trace
-        self.count = 0
         self.faults = 0
         self.crashed = False
 
@@ -79,8 +78,7 @@ class Calls:
         """One call, which may fail before or after its effect. space : it can find the disk full"""
         if self.crashed:
             raise Crash
-        self.count += 1
-        if self.count - 1 == self.crash_at:
+        if self.crashes(what):
             self.trace(f"crash in {what}")
             if self.rng.random() < 0.5:
                 effect()

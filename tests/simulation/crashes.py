@@ -40,9 +40,9 @@ def crashing_job(seed: int) -> Job | LateJob:
 def disturbance_of(seed: int) -> Disturbance:
     rng = random.Random(f"disturbance {seed}")
     return Disturbance(
-        crashes=rng.randint(1, 4),
+        crashes=rng.randint(2, 6),
         storage_faults=rng.choice([0.0, 0.0, 0.02, 0.1]),
-        checkpoint_interval_ms=rng.choice([1, 5, 20, 100]),
+        checkpoint_interval_ms=rng.choice([1, 5, 20]),
     )
 
 
