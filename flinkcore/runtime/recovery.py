@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 NEWEST = "newest"
 
 
-class _Stored:
+class StoredSubtask:
     """state.part.StoredState over the segments of a checkpoint."""
 
     def __init__(self, store: Store, subtask: SubtaskState) -> None:
@@ -193,7 +193,7 @@ class Recovery:
         ]
         source = f"{manifest.kind} {manifest.checkpoint_id} of '{store.location}'"
         self.restoration = assign(
-            manifest, wanted, source, lambda subtask: _Stored(store, subtask), self._allow_unclaimed
+            manifest, wanted, source, lambda subtask: StoredSubtask(store, subtask), self._allow_unclaimed
         )
         for node in self.graph.nodes:
             taken = self.restoration.max_parallelism.get(node.operator_id)
