@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from flinkcore import faultpoint
 from flinkcore._native.agg import Accumulators
+from flinkcore._native.memory import MemoryShare
 from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import (
@@ -42,18 +43,23 @@ class _Registered:
 
 class StateManager:
     """The parts of an operator's state, each under a name and, where there are many, a namespace; and its fields and
-    lists: a few values that are written whole.
+    lists: a few values that are written whole. Accumulators draw on `memory`, when there is a budget.
 
     An operator claims its parts in open(), or later: a restored one comes with what it held. What nobody claims stays
     in all snapshots, so that state whose user comes late is not lost. `epoch` is the current one.
     """
 
     def __init__(
-        self, operator: str = "operator", key_groups: range = range(128), max_parallelism: int = 128
+        self,
+        operator: str = "operator",
+        key_groups: range = range(128),
+        max_parallelism: int = 128,
+        memory: MemoryShare | None = None,
     ) -> None:
         self.operator = operator
         self.key_groups = key_groups
         self.max_parallelism = max_parallelism
+        self.memory = memory
         self.epoch = 1
         self.source: str | None = None  # what it was restored from
         self._parts: dict[tuple[str, str], _Registered] = {}
@@ -79,13 +85,19 @@ class StateManager:
         key = (name, _text(namespace))
         known = self._parts.get(key)
         if known is None:
-            part = make()
+            part = self.budgeted(make())
             self._add(name, namespace, parent, part, claimed=True)
             return part
         if not known.claimed:
             known.part = self._claimed(known, parent, make())
             known.claimed = True
         return known.part
+
+    def budgeted(self, part: P) -> P:
+        """A part that is new: what it will hold is within the memory budget, if it is of a kind that can be."""
+        if self.memory is not None and isinstance(part, Accumulators):
+            part.draw_on(self.memory)
+        return part
 
     def find(self, name: str) -> Any | None:
         """The restored or claimed part of this name, None when there is none; for parts that are made later."""
@@ -224,6 +236,9 @@ class StateManager:
             ) from error
         return stored  # type: ignore[no-any-return]
 
+    def _make(self, entry: PartState) -> Any:
+        return self.budgeted(make_part(entry.kind, entry.description))
+
     def _load(
         self, stored: StoredState, entries: Sequence[PartState], epoch: int
     ) -> Iterator[tuple[PartState, Any]]:
@@ -233,7 +248,7 @@ class StateManager:
         entry: PartState | None = None
         try:
             for entry in entries:
-                parts[entry.number] = make_part(entry.kind, entry.description)
+                parts[entry.number] = self._make(entry)
             for number, payload in stored.blocks(by_number):
                 entry = by_number[number]
                 parts[number].load(payload)
@@ -267,7 +282,7 @@ class StateManager:
                 )
             key = (entry.name, _text(entry.namespace))
             if key not in self._parts:
-                self._add(entry.name, entry.namespace, entry.parent, make_part(entry.kind, entry.description), False)
+                self._add(entry.name, entry.namespace, entry.parent, self._make(entry), False)
             target = self._parts[key].part
             target.append(part, share.rows[entry.number])
             target.loaded(self.epoch)  # no earlier segment holds it so, under its new number
@@ -288,9 +303,7 @@ class StateManager:
                     continue
                 key = (entry.name, _text(entry.namespace))
                 if key not in self._parts:
-                    self._add(
-                        entry.name, entry.namespace, entry.parent, make_part(entry.kind, entry.description), False
-                    )
+                    self._add(entry.name, entry.namespace, entry.parent, self._make(entry), False)
                 target = self._parts[key].part
                 if entry.name == KEYS:
                     ids = kept_keys(target, part, self.key_groups, self.max_parallelism)
