@@ -410,7 +410,8 @@ static fc_status apply(fc_agg *const *panes, int32_t pane_count, const int32_t *
     for (int64_t begin = 0; begin < n && status == FC_OK; begin += FC_AGG_BLOCK) {
         block.begin = begin;
         block.n = n - begin < FC_AGG_BLOCK ? n - begin : FC_AGG_BLOCK;
-        status = resolve_block(&block, ids + begin, prefetch);
+        status = fc_agg_trim(panes[0]);
+        if (status == FC_OK) status = resolve_block(&block, ids + begin, prefetch);
         if (status != FC_OK) break;
         mark_rows(&block, touch, was_new);
         for (int32_t k = 0; k < layout->count; k++) {
@@ -491,6 +492,11 @@ static void merge_begin(fc_agg *const *agg, const fc_agg *other, fc_block *block
     block->status = FC_OK;
 }
 
+static fc_status trim_both(fc_agg *agg, fc_agg *other) {
+    fc_status status = fc_agg_trim(agg);
+    return status == FC_OK ? fc_agg_trim(other) : status;
+}
+
 fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, const int32_t *ids_other,
                        int64_t n) {
     if (!fc_agg_same_layout(&agg->layout, &other->layout)) return FC_ERR_TYPE;
@@ -500,13 +506,17 @@ fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, cons
     fc_block block;
     merge_begin(&agg, other, &block);
     for (int64_t i = 0; i < n && status == FC_OK; i++) {
-        uint64_t *from = (uint64_t *)row_read(other, ids_other[i]);
+        uint64_t *from = NULL;
+        if (block.n == 0) status = trim_both(agg, other);
+        if (status == FC_OK) status = row_read(other, ids_other[i], &from);
+        if (status != FC_OK) break;
         if (from[0] >> 63) {
             uint8_t *page;
             status = page_resolve(agg, ids_self[i], &page);
             if (status != FC_OK) break;
             uint64_t *into = row_in_page(agg, page, ids_self[i]);
-            from = (uint64_t *)row_read(other, ids_other[i]);    /* its page may have been copied just now */
+            status = row_read(other, ids_other[i], &from);       /* its page may have been copied just now */
+            if (status != FC_OK) break;
             if (into != from) merge_pair(agg, &block, into, from);
         }
         if (block.n == FC_AGG_BLOCK) status = merge_block(agg, &block);
@@ -525,9 +535,12 @@ fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other) {
     fc_block block;
     merge_begin(&agg, other, &block);
     for (int64_t p = 0; p < other->page_bound && status == FC_OK; p++) {
-        uint8_t *from_page = page_at(other, p), *page;
+        uint8_t *from_page = NULL, *page;
+        if (block.n == 0) status = trim_both(agg, other);
+        if (status == FC_OK) status = page_read(other, p, &from_page);
+        if (status != FC_OK) break;
         if (from_page == NULL) continue;
-        bool missing = page_at(agg, p) == NULL;
+        bool missing = pages_of(agg)[p] == 0;
         status = page_resolve(agg, p << agg->layout.page_shift, &page);
         if (status != FC_OK) break;
         if (missing && agg->layout.bytes_slot_count == 0) {
@@ -552,16 +565,18 @@ fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other) {
     return status == FC_OK ? fc_agg_heap_compact(agg) : status;
 }
 
-fc_status fc_agg_results(const fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_output *outputs) {
+fc_status fc_agg_results(fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_output *outputs) {
     if (fc_agg_id_limit(ids, n) < -1) return FC_ERR_INVALID;
     outputs_begin(&agg->layout, outputs);
-    fc_agg *self = (fc_agg *)agg;      /* the loops of this kernel read only */
     fc_block block;
-    merge_begin(&self, agg, &block);
+    merge_begin(&agg, agg, &block);
     for (int64_t begin = 0; begin < n && block.status == FC_OK; begin += FC_AGG_BLOCK) {
         block.begin = begin;
         block.n = n - begin < FC_AGG_BLOCK ? n - begin : FC_AGG_BLOCK;
-        for (int64_t i = 0; i < block.n; i++) block.rows[i] = (uint64_t *)row_read(agg, ids[begin + i]);
+        fc_status status = fc_agg_trim(agg);
+        for (int64_t i = 0; i < block.n && status == FC_OK; i++)
+            status = row_read(agg, ids[begin + i], &block.rows[i]);
+        if (status != FC_OK) return status;
         for (int32_t k = 0; k < agg->layout.count; k++) {
             block.after.output = &outputs[k];
             read_field(&block, &agg->layout.fields[k]);

@@ -30,13 +30,18 @@
  * Snapshots (fc_agg_snapshot.h) share pages and heap with the rows and are read by another thread: a page that
  * one still needs is copied before it is written, and no byte of the heap that one refers to is overwritten.
  *
- * Not for concurrent use. FC_ERR_MEMORY and FC_ERR_CAPACITY may leave a part of the batch applied: the
+ * Accumulators may draw their pages from a pool of bounded size (fc_agg_spill.h): then pages without byte values
+ * leave memory when others need their place, and come back when one of their rows is reached. Every kernel may
+ * then fail with FC_ERR_IO.
+ *
+ * Not for concurrent use. FC_ERR_MEMORY, FC_ERR_IO and FC_ERR_CAPACITY may leave a part of the batch applied: the
  * subtask has to fail. Every other error is found before anything is written. */
 #ifndef FC_AGG_H
 #define FC_AGG_H
 
 #include "fc_buffer.h"
 #include "fc_column.h"
+#include "fc_pool.h"
 #include "fc_status.h"
 
 #define FC_AGG_FIELDS_MAX 63
@@ -100,7 +105,7 @@ typedef struct {
 
 /* A page that has given its place to a copy, and that snapshots still need. */
 typedef struct {
-    uint8_t *data;
+    uintptr_t entry;             /* as in the page table */
     int64_t index;
     int64_t epoch;
     int64_t retired_epoch;       /* in which it lost its place */
@@ -108,12 +113,13 @@ typedef struct {
 
 struct fc_agg_frozen;
 
-typedef struct {
+typedef struct fc_agg {
     fc_agg_layout layout;
     int64_t epoch;               /* that changes belong to, from 1 */
     int64_t tracked_epoch;       /* what changed after this epoch is known; before, everything is new */
     fc_buffer page_table;        /* uintptr_t[page_bound]: the address of a page, its lowest bit set when the
-                                    page may be written in this epoch; 0 where no id was touched */
+                                    page may be written in this epoch; 0 where no id was touched; of a page
+                                    that is out its slot * 64 + 2 */
     fc_buffer page_epochs;       /* int64_t[page_bound]: in which the page was last made writable */
     int64_t page_bound;
     int64_t page_count;          /* pages in the table */
@@ -125,6 +131,13 @@ typedef struct {
     int64_t free_count;
     fc_buffer retired_pages;     /* fc_agg_retired_page[retired_count] */
     int64_t retired_count;
+    fc_share *share;             /* where pages come from, NULL for slabs of its own */
+    struct fc_agg *ring_next, *ring_previous;   /* the accumulators of the share */
+    fc_buffer page_slots;        /* with a share, int64_t[page_bound]: 1 + the slot of a page that is in memory and
+                                    in the file alike, else 0 */
+    int64_t retired_out;         /* retired pages that are out, from the first one on */
+    int64_t frame_count;         /* pages in frames of the share */
+    int64_t slot_count;          /* slots of its file in use */
     struct fc_agg_frozen *pending;     /* snapshots not released yet */
     fc_buffer frozen_spare;      /* memory of one that was, for the next */
     fc_agg_heap heap;
@@ -192,10 +205,10 @@ fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, cons
 fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other);
 
 /* The results of rows ids[0 .. n); those of an id that is not in use are the empty ones. */
-fc_status fc_agg_results(const fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_output *outputs);
+fc_status fc_agg_results(fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_output *outputs);
 
-/* The ids in use, ascending: agg->row_count of them. O(pages in use). */
-void fc_agg_used_ids(const fc_agg *agg, int32_t *ids);
+/* The ids in use, ascending: agg->row_count of them. O(pages in use). FC_ERR_IO, FC_ERR_MEMORY. */
+fc_status fc_agg_used_ids(fc_agg *agg, int32_t *ids);
 
 /* Empty the rows; ids that are not in use may be among them. FC_ERR_INVALID for a negative id. */
 fc_status fc_agg_clear(fc_agg *agg, const int32_t *ids, int64_t n);

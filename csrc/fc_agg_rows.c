@@ -109,7 +109,7 @@ void fc_agg_heap_lose(fc_agg *agg, const uint64_t *row) {
  * value lies is no change that a later one would have to tell. */
 static fc_status open_all(fc_agg *agg) {
     fc_status status = FC_OK;
-    if (agg->pending == NULL) return FC_OK;
+    if (agg->pending == NULL && agg->slot_count == 0) return FC_OK;
     for (int64_t p = 0; p < agg->page_bound && status == FC_OK; p++)
         if (pages_of(agg)[p] != 0 && !(pages_of(agg)[p] & FC_PAGE_WRITABLE))
             status = fc_agg_page_open(agg, p);
@@ -162,21 +162,26 @@ fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max) {
     if (bound <= agg->page_bound) return FC_OK;
     if (bound < agg->page_bound + agg->page_bound / 2) bound = agg->page_bound + agg->page_bound / 2;
     const int64_t bytes = bound * 8, old_bytes = agg->page_bound * 8;
-    fc_buffer table = {0}, epochs = {0};
+    fc_buffer table = {0}, epochs = {0}, slots = {0};
     fc_status status = fc_buffer_init_zeroed(&table, bytes);
     if (status == FC_OK) status = fc_buffer_init_zeroed(&epochs, bytes);
+    if (status == FC_OK && agg->share != NULL) status = fc_buffer_init_zeroed(&slots, bytes);
     if (status != FC_OK) {
         fc_buffer_free(&table);
+        fc_buffer_free(&epochs);
         return status;
     }
     if (old_bytes > 0) {
         memcpy(table.data, agg->page_table.data, (size_t)old_bytes);
         memcpy(epochs.data, agg->page_epochs.data, (size_t)old_bytes);
+        if (agg->share != NULL) memcpy(slots.data, agg->page_slots.data, (size_t)old_bytes);
     }
     fc_buffer_free(&agg->page_table);
     fc_buffer_free(&agg->page_epochs);
+    fc_buffer_free(&agg->page_slots);
     agg->page_table = table;
     agg->page_epochs = epochs;
+    agg->page_slots = slots;
     agg->page_bound = bound;
     return FC_OK;
 }
@@ -184,7 +189,8 @@ fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max) {
 /* A page: one given back, else the next of a slab, which is zero. Slabs double, so that a small state is
  * small and a large one is few allocations. */
 static fc_status page_take(fc_agg *agg, uint8_t **page, bool *is_zero) {
-    *is_zero = agg->free_count == 0;
+    *is_zero = agg->free_count == 0 && agg->share == NULL;
+    if (agg->share != NULL) return fc_agg_frame_take(agg, page);
     if (!*is_zero) {
         *page = ((uint8_t **)agg->free_pages.data)[--agg->free_count];
         return FC_OK;
@@ -209,8 +215,15 @@ static fc_status page_take(fc_agg *agg, uint8_t **page, bool *is_zero) {
 
 fc_status fc_agg_page_open(fc_agg *agg, int64_t index) {
     const size_t bytes = (size_t)page_used_bytes(&agg->layout);
-    uint8_t *page = page_at(agg, index);
+    uint8_t *page;
+    fc_status read = page_read(agg, index, &page);
+    if (read != FC_OK) return read;
     bool is_missing = page == NULL, is_needed = !is_missing && fc_agg_page_is_needed(agg, index);
+    if (agg->share != NULL && page_slots_of(agg)[index] != 0) {
+        fc_status status = fc_agg_page_leave_slot(agg, index, is_needed);
+        if (status != FC_OK) return status;
+        is_needed = false;       /* what snapshots need is in the file */
+    }
     if (is_missing || is_needed) {
         uint8_t *fresh;
         bool is_zero;
@@ -244,8 +257,10 @@ static void slabs_free(fc_agg *agg) {
 
 void fc_agg_free(fc_agg *agg) {
     fc_agg_frozen_free_all(agg);
+    fc_agg_share_leave(agg);
     slabs_free(agg);
     fc_buffer_free(&agg->slabs);
+    fc_buffer_free(&agg->page_slots);
     fc_buffer_free(&agg->page_table);
     fc_buffer_free(&agg->page_epochs);
     fc_buffer_free(&agg->free_pages);
@@ -263,23 +278,30 @@ int64_t fc_agg_id_limit(const int32_t *ids, int64_t n) {
     return smallest < 0 ? -2 : largest;
 }
 
-void fc_agg_used_ids(const fc_agg *agg, int32_t *ids) {
+fc_status fc_agg_used_ids(fc_agg *agg, int32_t *ids) {
     const int64_t page_rows = (int64_t)1 << agg->layout.page_shift;
     for (int64_t p = 0; p < agg->page_bound; p++) {
-        uint8_t *page = page_at(agg, p);
+        uint8_t *page = NULL;
+        fc_status status = fc_agg_trim(agg);
+        if (status == FC_OK) status = page_read(agg, p, &page);
+        if (status != FC_OK) return status;
         if (page == NULL) continue;
         for (int64_t r = 0; r < page_rows; r++)
             if (row_in_page(agg, page, r)[0] >> 63) *ids++ = (int32_t)((p << agg->layout.page_shift) + r);
     }
+    return FC_OK;
 }
 
 fc_status fc_agg_clear(fc_agg *agg, const int32_t *ids, int64_t n) {
     if (fc_agg_id_limit(ids, n) < -1) return FC_ERR_INVALID;
     for (int64_t i = 0; i < n; i++) {
-        uint64_t *row = (uint64_t *)row_read(agg, ids[i]);
+        uint64_t *row = NULL;
+        fc_status status = i % FC_AGG_BLOCK == 0 ? fc_agg_trim(agg) : FC_OK;
+        if (status == FC_OK) status = row_read(agg, ids[i], &row);
+        if (status != FC_OK) return status;
         if (!(row[0] >> 63)) continue;
         uint8_t *page;
-        fc_status status = page_resolve(agg, ids[i], &page);
+        status = page_resolve(agg, ids[i], &page);
         if (status != FC_OK) return status;
         row = row_in_page(agg, page, ids[i]);
         fc_agg_heap_lose(agg, row);
@@ -292,23 +314,25 @@ fc_status fc_agg_clear(fc_agg *agg, const int32_t *ids, int64_t n) {
 
 fc_status fc_agg_clear_all(fc_agg *agg) {
     bool is_frozen = agg->pending != NULL || agg->retired_count > 0;
-    bool keep = is_frozen || agg->page_count * 2 >= agg->slab_pages;
+    bool keep = is_frozen || agg->page_count * 2 >= agg->slab_pages || agg->share != NULL;
     if (keep) {
         fc_status status = fc_buffer_reserve(&agg->free_pages, agg->slab_pages * (int64_t)sizeof(uint8_t *));
         if (status == FC_OK && is_frozen) status = fc_agg_retired_reserve(agg, agg->page_count);
         if (status != FC_OK && is_frozen) return status;
-        keep = status == FC_OK;
+        keep = status == FC_OK || agg->share != NULL;
     }
     for (int64_t p = 0; keep && p < agg->page_bound; p++) {
-        uint8_t *page = page_at(agg, p);
-        if (page == NULL) continue;
+        uintptr_t entry = pages_of(agg)[p] & ~FC_PAGE_WRITABLE;
+        if (entry == 0) continue;
         if (fc_agg_page_is_needed(agg, p)) fc_agg_page_retire(agg, p);
-        else ((uint8_t **)agg->free_pages.data)[agg->free_count++] = page;
+        else if (agg->share != NULL) fc_agg_page_drop(agg, p);
+        else ((uint8_t **)agg->free_pages.data)[agg->free_count++] = (uint8_t *)entry;
     }
     if (!keep) slabs_free(agg);
     if (agg->page_bound > 0) {
         memset(agg->page_table.data, 0, (size_t)agg->page_bound * 8);
         memset(agg->page_epochs.data, 0, (size_t)agg->page_bound * 8);
+        if (agg->share != NULL) memset(agg->page_slots.data, 0, (size_t)agg->page_bound * 8);
     }
     if (agg->heap.frozen_size > 0 || agg->heap.data.bytes > 2 * (agg->heap.size - agg->heap.garbage))
         fc_agg_heap_leave(agg);
@@ -319,7 +343,7 @@ fc_status fc_agg_clear_all(fc_agg *agg) {
 }
 
 int64_t fc_agg_memory_bytes(const fc_agg *agg) {
-    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->page_epochs.bytes + agg->slab_pages * FC_AGG_PAGE_BYTES
+    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->page_epochs.bytes + (agg->slab_pages + agg->frame_count) * FC_AGG_PAGE_BYTES + agg->page_slots.bytes
            + agg->slabs.bytes + agg->free_pages.bytes + agg->retired_pages.bytes + agg->heap.data.bytes
            + fc_agg_frozen_memory_bytes(agg);
 }

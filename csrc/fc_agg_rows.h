@@ -6,6 +6,7 @@
 #define FC_AGG_ROWS_H
 
 #include "fc_agg.h"
+#include "fc_agg_spill.h"
 
 #define FC_INLINE inline __attribute__((always_inline))
 #define FC_ROW_IN_USE (UINT64_C(1) << 63)
@@ -54,15 +55,29 @@ fc_status fc_agg_heap_compact(fc_agg *agg);
 
 /* ---- pages */
 
-#define FC_PAGE_WRITABLE ((uintptr_t)1)      /* pages are aligned to cache lines */
+/* Pages are aligned to cache lines, which leaves bits for these. A page that is writable was also written lately:
+ * the hand of the clock takes the bit away (fc_agg_spill.c). */
+#define FC_PAGE_WRITABLE ((uintptr_t)1)
+#define FC_PAGE_OUT ((uintptr_t)2)           /* the other bits are its slot */
+#define FC_PAGE_SHIFT 6
 
 static FC_INLINE uintptr_t *pages_of(const fc_agg *agg) { return (uintptr_t *)agg->page_table.data; }
 
 static FC_INLINE int64_t *page_epochs_of(const fc_agg *agg) { return (int64_t *)agg->page_epochs.data; }
 
-/* A page to be read, NULL when it is missing. */
+/* A page that is not out, NULL when it is missing. */
 static FC_INLINE uint8_t *page_at(const fc_agg *agg, int64_t index) {
     return (uint8_t *)(pages_of(agg)[index] & ~FC_PAGE_WRITABLE);
+}
+
+/* A page to be read, NULL when it is missing. FC_ERR_IO, FC_ERR_MEMORY. */
+static FC_INLINE fc_status page_read(fc_agg *agg, int64_t index, uint8_t **page) {
+    if (__builtin_expect((pages_of(agg)[index] & FC_PAGE_OUT) != 0, 0)) {
+        fc_status status = fc_agg_page_fetch(agg, index);
+        if (status != FC_OK) return status;
+    }
+    *page = page_at(agg, index);
+    return FC_OK;
 }
 
 static FC_INLINE uint64_t *row_in_page(const fc_agg *agg, uint8_t *page, int64_t id) {
@@ -74,7 +89,7 @@ static FC_INLINE uint64_t *row_in_page(const fc_agg *agg, uint8_t *page, int64_t
 fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max);
 
 /* Make a page of the page table writable: a zeroed one where there was none, a copy where a snapshot needs
- * the one there is. FC_ERR_MEMORY, with nothing changed. */
+ * the one there is. FC_ERR_MEMORY, FC_ERR_IO, with nothing changed. */
 fc_status fc_agg_page_open(fc_agg *agg, int64_t index);
 
 /* The page of an id about to be written. The one place through which rows are reached for writing; what is
@@ -95,11 +110,13 @@ static FC_INLINE fc_status page_resolve(fc_agg *agg, int64_t id, uint8_t **page)
 /* Header bits that are set in a row when it is written. */
 static FC_INLINE uint64_t row_stamp(const fc_agg *agg) { return (uint64_t)agg->epoch & FC_ROW_STAMP; }
 
-/* The row of an id to be read; the blank one when its page is missing. */
-static FC_INLINE const uint64_t *row_read(const fc_agg *agg, int64_t id) {
+/* The row of an id to be read; the blank one when its page is missing. FC_ERR_IO, FC_ERR_MEMORY. */
+static FC_INLINE fc_status row_read(fc_agg *agg, int64_t id, uint64_t **row) {
     int64_t index = id >> agg->layout.page_shift;
-    uint8_t *page = index < agg->page_bound ? page_at(agg, index) : NULL;
-    return page == NULL ? agg->blank : row_in_page(agg, page, id);
+    uint8_t *page = NULL;
+    fc_status status = index < agg->page_bound ? page_read(agg, index, &page) : FC_OK;
+    *row = page == NULL ? agg->blank : row_in_page(agg, page, id);
+    return status;
 }
 
 #endif

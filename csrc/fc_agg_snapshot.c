@@ -43,8 +43,32 @@ fc_status fc_agg_retired_reserve(fc_agg *agg, int64_t count) {
 }
 
 void fc_agg_page_retire(fc_agg *agg, int64_t index) {
+    uintptr_t entry = fc_agg_page_entry(agg, index);
+    if (entry & FC_PAGE_OUT && !(pages_of(agg)[index] & FC_PAGE_OUT)) {    /* in memory as well */
+        fc_agg_frame_give(agg, page_at(agg, index));
+        page_slots_of(agg)[index] = 0;
+    }
+    fc_agg_entry_retire(agg, index, entry);
+}
+
+void fc_agg_entry_retire(fc_agg *agg, int64_t index, uintptr_t entry) {
     ((fc_agg_retired_page *)agg->retired_pages.data)[agg->retired_count++] =
-        (fc_agg_retired_page){page_at(agg, index), index, page_epochs_of(agg)[index], agg->epoch};
+        (fc_agg_retired_page){entry, index, page_epochs_of(agg)[index], agg->epoch};
+}
+
+void fc_agg_frozen_move(fc_agg *agg, int64_t index, uintptr_t entry, uintptr_t slot_entry) {
+    for (fc_agg_frozen *f = agg->pending; f != NULL; f = f->older) {
+        int64_t low = 0, high = f->page_count;
+        while (low < high) {
+            int64_t middle = (low + high) / 2;
+            if (f->pages[middle].index < index) low = middle + 1;
+            else high = middle;
+        }
+        if (low == f->page_count || f->pages[low].index != index || f->pages[low].entry != entry) continue;
+        fc_lock(&f->lock);
+        f->pages[low].entry = slot_entry;
+        fc_unlock(&f->lock);
+    }
 }
 
 /* Retired pages that nobody needs become free. Without memory for their list they wait for the next time. */
@@ -56,9 +80,11 @@ static void retired_sweep(fc_agg *agg) {
     for (int64_t i = 0; i < agg->retired_count; i++) {
         fc_agg_retired_page page = retired[i];
         if (is_needed(agg, page.index, page.epoch, page.retired_epoch)) retired[kept++] = page;
-        else ((uint8_t **)agg->free_pages.data)[agg->free_count++] = page.data;
+        else if (agg->share != NULL) fc_agg_entry_drop(agg, page.entry);
+        else ((uint8_t **)agg->free_pages.data)[agg->free_count++] = (uint8_t *)page.entry;
     }
     agg->retired_count = kept;
+    agg->retired_out = 0;
 }
 
 /* The newest snapshot that refers to this heap; NULL when none does. */
@@ -154,9 +180,11 @@ fc_status fc_agg_freeze(fc_agg *agg, int64_t since, int64_t epoch, fc_agg_frozen
     f->is_reset = f->since == 0 && since > 0;
     f->heap_size = agg->heap.frozen_size = agg->heap.size;
     if (f->heap_size > 0) f->heap = agg->heap.data.data;
+    f->pool = agg->share == NULL ? NULL : agg->share->pool;
+    atomic_flag_clear(&f->lock);
     for (int64_t p = 0; p < agg->page_bound; p++)      /* a page that is missing has epoch 0 */
         if (page_epochs_of(agg)[p] > f->since)
-            f->pages[f->page_count++] = (fc_agg_frozen_page){page_at(agg, p), p};
+            f->pages[f->page_count++] = (fc_agg_frozen_page){fc_agg_page_entry(agg, p), p};
     f->older = agg->pending;
     agg->pending = f;
     begin_epoch(agg, epoch + 1);
@@ -245,33 +273,33 @@ static uint8_t *write_section(uint8_t *at, int64_t index, uint8_t tag, int32_t r
     return at + sizeof header;
 }
 
-static uint8_t *write_whole_page(const fc_agg_frozen *f, const fc_agg_frozen_page *page, uint8_t *at) {
+static uint8_t *write_whole_page(const fc_agg_frozen *f, int64_t index, const uint8_t *page, uint8_t *at) {
     const int64_t page_rows = page_rows_of(&f->layout), page_bytes = page_used_bytes(&f->layout);
     int32_t row_count = 0;
-    for (int64_t r = 0; r < page_rows; r++) row_count += (int32_t)(frozen_row(f, page->data, r)[0] >> 63);
-    at = write_section(at, page->index, FC_WHOLE_PAGE, row_count, 0);
-    memcpy(at, page->data, (size_t)page_bytes);
+    for (int64_t r = 0; r < page_rows; r++) row_count += (int32_t)(frozen_row(f, page, r)[0] >> 63);
+    at = write_section(at, index, FC_WHOLE_PAGE, row_count, 0);
+    memcpy(at, page, (size_t)page_bytes);
     for (int64_t r = 0; r < page_rows; r++) clean_row(f, at + r * f->layout.row_words * 8);
     at += page_bytes;
     if (f->layout.bytes_slot_count > 0)
-        for (int64_t r = 0; r < page_rows; r++) at = write_values(f, frozen_row(f, page->data, r), at);
+        for (int64_t r = 0; r < page_rows; r++) at = write_values(f, frozen_row(f, page, r), at);
     return at;
 }
 
-static uint8_t *write_some_rows(const fc_agg_frozen *f, const fc_agg_frozen_page *page, const fc_touched *touched,
-                                uint8_t *at) {
+static uint8_t *write_some_rows(const fc_agg_frozen *f, int64_t index, const uint8_t *page,
+                                const fc_touched *touched, uint8_t *at) {
     const int32_t n = touched->row_count, row_bytes = f->layout.row_words * 8;
-    at = write_section(at, page->index, FC_SOME_ROWS, n, touched->removed_count);
+    at = write_section(at, index, FC_SOME_ROWS, n, touched->removed_count);
     memcpy(at, touched->rows, 2 * (size_t)n);
     at += 2 * n;
     memcpy(at, touched->removed, 2 * (size_t)touched->removed_count);
     at += 2 * touched->removed_count;
     for (int32_t i = 0; i < n; i++, at += row_bytes) {
-        memcpy(at, frozen_row(f, page->data, touched->rows[i]), (size_t)row_bytes);
+        memcpy(at, frozen_row(f, page, touched->rows[i]), (size_t)row_bytes);
         clean_row(f, at);
     }
     if (f->layout.bytes_slot_count > 0)
-        for (int32_t i = 0; i < n; i++) at = write_values(f, frozen_row(f, page->data, touched->rows[i]), at);
+        for (int32_t i = 0; i < n; i++) at = write_values(f, frozen_row(f, page, touched->rows[i]), at);
     return at;
 }
 
@@ -295,33 +323,51 @@ static void page_done(fc_agg_frozen *f) {
     atomic_store_explicit(&f->next_index, next, memory_order_release);
 }
 
+/* The bytes of a page, in `copy` where it may leave memory meanwhile. A slot keeps them as long as the page is
+ * needed; a frame only under the lock. FC_ERR_IO. */
+static fc_status frozen_page_read(fc_agg_frozen *f, fc_agg_frozen_page *page, uint8_t *copy, const uint8_t **data) {
+    if (f->pool == NULL) {
+        *data = (const uint8_t *)page->entry;
+        return FC_OK;
+    }
+    *data = copy;
+    fc_lock(&f->lock);
+    uintptr_t entry = page->entry;
+    if (!(entry & FC_PAGE_OUT)) memcpy(copy, (const uint8_t *)entry, (size_t)page_used_bytes(&f->layout));
+    fc_unlock(&f->lock);
+    return entry & FC_PAGE_OUT ? fc_pool_read(f->pool, (int64_t)(entry >> FC_PAGE_SHIFT), copy) : FC_OK;
+}
+
 fc_status fc_agg_frozen_write(fc_agg_frozen *f, uint8_t *block, int64_t room, int64_t *bytes) {
     *bytes = 0;
     if (room < FC_AGG_SNAPSHOT_ROOM_MIN) return FC_ERR_INVALID;
     uint8_t *at = block + sizeof(fc_agg_block_header);
     uint32_t sections = 0;
     fc_touched touched;
+    _Alignas(FC_CACHE_LINE) uint8_t copy[FC_AGG_PAGE_BYTES];
     while (f->page_position < f->page_count) {
-        const fc_agg_frozen_page *page = &f->pages[f->page_position];
-        const int64_t left = room - (at - block);
-        find_touched(f, page->data, &touched);
+        const int64_t index = f->pages[f->page_position].index, left = room - (at - block);
+        const uint8_t *page;
+        fc_status status = frozen_page_read(f, &f->pages[f->page_position], copy, &page);
+        if (status != FC_OK) return status;
+        find_touched(f, page, &touched);
         if (touched.row_count + touched.removed_count > 0) {
-            int64_t size = some_rows_bytes(f, page->data, &touched), whole_size = INT64_MAX;
+            int64_t size = some_rows_bytes(f, page, &touched), whole_size = INT64_MAX;
             if (f->page_row == 0 && size >= page_used_bytes(&f->layout))
-                whole_size = whole_page_bytes(f, page->data);
+                whole_size = whole_page_bytes(f, page);
             if (whole_size <= size && whole_size <= left) {
-                at = write_whole_page(f, page, at);
+                at = write_whole_page(f, index, page, at);
             } else if (size <= left) {
-                at = write_some_rows(f, page, &touched, at);
+                at = write_some_rows(f, index, page, &touched, at);
             } else if (sections > 0) {
                 break;
             } else {
-                int64_t need = cut_to_room(f, page->data, left, &touched);
+                int64_t need = cut_to_room(f, page, left, &touched);
                 if (need > 0) {
                     *bytes = need + (int64_t)sizeof(fc_agg_block_header);
                     return FC_ERR_CAPACITY;
                 }
-                at = write_some_rows(f, page, &touched, at);
+                at = write_some_rows(f, index, page, &touched, at);
                 f->page_row = touched.rows[touched.row_count - 1] + 1;
                 sections++;
                 break;
@@ -462,7 +508,7 @@ static fc_status load_whole_page(fc_agg *agg, const fc_section *section) {
     const int64_t page_rows = page_rows_of(&agg->layout), first_id = (int64_t)section->header.page * page_rows;
     const int32_t row_bytes = agg->layout.row_words * 8;
     const uint8_t *values = section->values;
-    bool is_new = page_at(agg, section->header.page) == NULL;
+    bool is_new = pages_of(agg)[section->header.page] == 0;
     uint8_t *page;
     fc_status status = page_resolve(agg, first_id, &page);
     if (status != FC_OK) return status;
@@ -482,7 +528,7 @@ static fc_status load_some_rows(fc_agg *agg, const fc_section *section) {
     const int64_t first_id = (int64_t)section->header.page * page_rows;
     const int32_t row_bytes = agg->layout.row_words * 8;
     const uint8_t *values = section->values;
-    if (n == 0 && page_at(agg, section->header.page) == NULL) return FC_OK;     /* nothing to remove */
+    if (n == 0 && pages_of(agg)[section->header.page] == 0) return FC_OK;     /* nothing to remove */
     uint8_t *page;
     fc_status status = page_resolve(agg, first_id, &page);
     if (status != FC_OK) return status;
@@ -529,6 +575,7 @@ fc_status fc_agg_load(fc_agg *agg, const uint8_t *payload, int64_t bytes, const 
         if (*fault != NULL) return FC_ERR_INVALID;
         at = section.end;
         status = fc_agg_page_table_reserve(agg, (int64_t)section.header.page << agg->layout.page_shift);
+        if (status == FC_OK) status = fc_agg_trim(agg);
         if (status != FC_OK) break;
         status = section.header.tag == FC_WHOLE_PAGE ? load_whole_page(agg, &section)
                                                      : load_some_rows(agg, &section);

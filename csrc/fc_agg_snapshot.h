@@ -65,7 +65,7 @@ _Static_assert(sizeof(fc_agg_block_header) == 16, "a block starts with the 16 by
 _Static_assert(sizeof(fc_agg_section_header) == 12, "a section starts with the 12 bytes drawn above");
 
 typedef struct {
-    const uint8_t *data;
+    uintptr_t entry;                 /* where the page is: an address, or a slot as in the page table */
     int64_t index;
 } fc_agg_frozen_page;
 
@@ -85,6 +85,8 @@ typedef struct fc_agg_frozen {
     int32_t page_row;                /* its first row that is not written */
     _Atomic int64_t next_index;      /* pages of lower index are no longer read */
     atomic_bool is_abandoned;
+    fc_pool *pool;                   /* NULL: pages stay where they are */
+    atomic_flag lock;                /* with a pool, of the entries of pages */
     int64_t page_count;
     fc_agg_frozen_page pages[];      /* by index, ascending */
 } fc_agg_frozen;
@@ -110,7 +112,7 @@ fc_status fc_agg_loaded(fc_agg *agg, int64_t epoch);
 /* ---- for any thread, one at a time */
 
 /* Write the next block of at most `room` bytes, FC_AGG_SNAPSHOT_ROOM_MIN at least; `bytes` is 0 after the
- * last. FC_ERR_CAPACITY when a row's values do not fit: `bytes` is the room it takes. */
+ * last. FC_ERR_CAPACITY when a row's values do not fit: `bytes` is the room it takes. FC_ERR_IO. */
 fc_status fc_agg_frozen_write(fc_agg_frozen *frozen, uint8_t *block, int64_t room, int64_t *bytes);
 
 /* Instead of fc_agg_release by another thread: the next freeze or release gives it back. */
@@ -124,8 +126,13 @@ bool fc_agg_page_is_needed(const fc_agg *agg, int64_t index);
 /* Room for `count` more retired pages. FC_ERR_MEMORY. */
 fc_status fc_agg_retired_reserve(fc_agg *agg, int64_t count);
 
-/* Keep a page about to lose its place in the page table, until no snapshot needs it. There is room. */
+/* Keep a page about to lose its place in the page table, until no snapshot needs it; the same for what an entry
+ * says of the page. There is room. */
 void fc_agg_page_retire(fc_agg *agg, int64_t index);
+void fc_agg_entry_retire(fc_agg *agg, int64_t index, uintptr_t entry);
+
+/* A page went out: snapshots that need it find it in its slot from now on. */
+void fc_agg_frozen_move(fc_agg *agg, int64_t index, uintptr_t entry, uintptr_t slot_entry);
 
 /* Leave the heap's memory to a snapshot that refers to it, or give it back; sizes are the caller's to set. */
 void fc_agg_heap_leave(fc_agg *agg);

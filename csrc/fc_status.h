@@ -11,7 +11,8 @@ typedef enum {
     FC_ERR_INVALID = 2,     /* an argument is outside the documented range */
     FC_ERR_TYPE = 3,        /* a column's kind is not one the kernel takes */
     FC_ERR_CAPACITY = 4,    /* more ids, bytes or rows than the structure can number */
-    FC_ERR_UNSUPPORTED = 5  /* the operation has no meaning here, e.g. retract from a maximum */
+    FC_ERR_UNSUPPORTED = 5, /* the operation has no meaning here, e.g. retract from a maximum */
+    FC_ERR_IO = 6           /* a page could not be written to its file, or read back */
 } fc_status;
 
 #endif

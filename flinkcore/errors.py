@@ -47,6 +47,10 @@ class CheckpointStorageError(FlinkcoreError, OSError):
     """Where checkpoints lie cannot be read or written: the text names the path, what failed and what to do."""
 
 
+class StateSpillError(FlinkcoreError, OSError):
+    """State beyond the memory budget cannot be written to the local file that it goes to, or read back from it."""
+
+
 class ControlError(FlinkcoreError, OSError):
     """A running job cannot be reached from outside its process, or refused what it was asked for."""
 

@@ -138,6 +138,8 @@ CLAIM_MODE = ConfigOption(
 )
 #: None: state may take what memory there is.
 MANAGED_MEMORY_SIZE = ConfigOption[int]("taskmanager.memory.managed.size", "memory")
+#: Folders for state beyond that size, between commas; None: the system's folder for temporary files.
+TMP_DIRS = ConfigOption[str]("io.tmp.dirs", "string")
 STATE_BACKEND = ConfigOption("state.backend.type", "string", "hashmap", older_keys=("state.backend",))
 RESTART_STRATEGY = ConfigOption[str]("restart-strategy.type", older_keys=("restart-strategy",))
 RESTART_ATTEMPTS = ConfigOption("restart-strategy.fixed-delay.attempts", "int", 1)

@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from flinkcore._native.buffer cimport fc_buffer, fc_buffer_free
 from flinkcore._native.column cimport fc_column, fc_kind, fc_status
+from flinkcore._native.memory cimport MemoryShare, fc_share
 
 
 cdef extern from "fc_agg.h":
@@ -42,6 +43,8 @@ cdef extern from "fc_agg.h":
         fc_agg_heap heap
         int64_t row_count
         int64_t sum_overflows
+        int64_t frame_count
+        int64_t slot_count
 
     ctypedef struct fc_agg_args:
         const fc_column *value
@@ -68,12 +71,16 @@ cdef extern from "fc_agg.h":
     fc_status fc_agg_merge(fc_agg *agg, fc_agg *other, const int32_t *ids_self, const int32_t *ids_other,
                            int64_t n) nogil
     fc_status fc_agg_merge_all(fc_agg *agg, fc_agg *other) nogil
-    fc_status fc_agg_results(const fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_output *outputs) nogil
-    void fc_agg_used_ids(const fc_agg *agg, int32_t *ids) nogil
+    fc_status fc_agg_results(fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_output *outputs) nogil
+    fc_status fc_agg_used_ids(fc_agg *agg, int32_t *ids) nogil
     fc_status fc_agg_clear(fc_agg *agg, const int32_t *ids, int64_t n) nogil
     fc_status fc_agg_clear_all(fc_agg *agg) nogil
     int64_t fc_agg_memory_bytes(const fc_agg *agg) nogil
     bint fc_agg_same_layout(const fc_agg_layout *a, const fc_agg_layout *b) nogil
+
+
+cdef extern from "fc_agg_spill.h":
+    fc_status fc_agg_draw_on(fc_agg *agg, fc_share *share) nogil
 
 
 cdef extern from "fc_agg_snapshot.h":
@@ -93,6 +100,8 @@ cdef class Accumulators:
     cdef fc_agg_spec specs[FC_AGG_FIELDS_MAX]
     cdef readonly tuple aggregates           # as given: (op, kind, flags[, comparand kind])
     cdef bint open_comparands                # a comparand's kind is not known yet; its spec says 0
+    cdef MemoryShare share                   # where pages come from, None for memory of its own
+    cdef int checked(self, fc_status status, str what, Accumulators other=?) except -1
     cdef int relayout(self) except -1
     cdef int learn(self, Accumulators other) except -1
     cdef object prepare(self, object args, int64_t n, fc_agg_args *out, str what)

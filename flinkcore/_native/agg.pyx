@@ -13,7 +13,8 @@ from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
 from flinkcore._native.buffer cimport fc_buffer_fail_nth
-from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_ERR_CAPACITY, FC_F64, FC_I64, FC_OK, column_of
+from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_ERR_CAPACITY, FC_ERR_IO, FC_F64, FC_I64, FC_OK, column_of
+from flinkcore._native.memory cimport FC_POOL_PAGE_BYTES, MemoryShare
 from flinkcore._native.status cimport check
 
 ROUND_F32 = 1      # round a double sum to float32 after each addition, as Flink's SUM(FLOAT) does
@@ -31,6 +32,7 @@ cdef dict RESULT_TYPES = {1: pa.int64(), 2: pa.float64(), 3: pa.bool_(), 4: pa.b
 
 cdef dict KINDS = {name: kind for kind, name in KIND_NAMES.items()}
 cdef int64_t BLOCK_BYTES = 1 << 20
+cdef int64_t PAGE_BYTES = FC_POOL_PAGE_BYTES
 
 
 cdef extern from "Python.h":      # on pointers: bytes change their size only while nobody else has them
@@ -176,7 +178,17 @@ cdef class Accumulators:
         self.relayout()
 
     def __dealloc__(self):
-        fc_agg_free(&self.agg)
+        with nogil:                                # its share may be at work in another thread
+            fc_agg_free(&self.agg)
+
+    cdef int checked(self, fc_status status, str what, Accumulators other=None) except -1:
+        """check() for kernels that bring pages back and put them out."""
+        cdef MemoryShare share = self.share
+        if status == FC_ERR_IO:
+            if share is None and other is not None:
+                share = other.share
+            raise share.pool.failure(what)
+        return check(status, what)
 
     def __repr__(self):
         ops = ", ".join(aggregate[0] for aggregate in self.aggregates)
@@ -256,6 +268,16 @@ cdef class Accumulators:
             self.relayout()
         return keep
 
+    def draw_on(self, MemoryShare share not None):
+        """Take pages from a share of a budget of memory. They leave memory, and come back, as kernels reach for rows;
+        those with byte values stay.
+
+        ValueError : there are pages already, or another share
+        Every later call may raise StateSpillError, and may leave a batch half applied then.
+        """
+        check(fc_agg_draw_on(&self.agg, &share.share), f"draw_on: {self!r} has pages already")
+        self.share = share
+
     def update(self, ids, args):
         """Add n records.
 
@@ -270,7 +292,7 @@ cdef class Accumulators:
         keep = self.prepare(args, n, columns, "update")
         with nogil:
             status = fc_agg_update(&self.agg, &rows[0], n, columns)
-        check(status, "update: ids are 0 or more")
+        self.checked(status, "update: ids are 0 or more")
 
     @staticmethod
     def update_panes(panes, pane_of_row, ids, args):
@@ -306,7 +328,7 @@ cdef class Accumulators:
         with nogil:
             status = fc_agg_update_panes(<fc_agg *const *>&pointers[0], count, &pane_rows[0], &rows[0], n, columns)
         if status != FC_OK:
-            check(status, "update_panes: ids are 0 or more, panes have the same aggregates and are numbered below "
+            first.checked(status, "update_panes: ids are 0 or more, panes have the same aggregates and are numbered below "
                           f"{count}")
 
     def update_running(self, ids, args):
@@ -327,7 +349,7 @@ cdef class Accumulators:
         cdef uint8_t *new_rows = <uint8_t *>address_of(was_new)
         with nogil:
             status = fc_agg_update_running(&self.agg, &rows[0], n, columns, before.outputs, after.outputs, new_rows)
-        check(status, "update_running: ids are 0 or more, results of a batch hold at most 2^31 bytes")
+        self.checked(status, "update_running: ids are 0 or more, results of a batch hold at most 2^31 bytes")
         return before.columns(), after.columns(), was_new
 
     def retract(self, ids, args):
@@ -344,7 +366,7 @@ cdef class Accumulators:
         with nogil:
             status = fc_agg_retract(&self.agg, &rows[0], n, columns)
         if status != FC_OK:
-            check(status, f"retract from {self!r}: ids are 0 or more; min, max, first, last, min_by, max_by and a sum "
+            self.checked(status, f"retract from {self!r}: ids are 0 or more; min, max, first, last, min_by, max_by and a sum "
                           "without RETRACTABLE cannot take records back")
 
     def merge(self, Accumulators other not None, ids_self, ids_other):
@@ -366,7 +388,7 @@ cdef class Accumulators:
         with nogil:
             status = fc_agg_merge(&self.agg, &other.agg, &into[0], &source[0], n)
         if status != FC_OK:
-            check(status, f"merge {other!r} into {self!r}: ids are 0 or more, the aggregates are the same")
+            self.checked(status, f"merge {other!r} into {self!r}: ids are 0 or more, the aggregates are the same", other)
 
     def merge_all(self, Accumulators other not None):
         """Merge every row of `other` into the row of the same id, as merge does. ValueError for self."""
@@ -376,7 +398,7 @@ cdef class Accumulators:
         with nogil:
             status = fc_agg_merge_all(&self.agg, &other.agg)
         if status != FC_OK:
-            check(status, f"merge_all {other!r} into {self!r}: the aggregates are the same, the accumulators are not")
+            self.checked(status, f"merge_all {other!r} into {self!r}: the aggregates are the same, the accumulators are not", other)
 
     def results(self, ids):
         """The results of rows, one column per aggregate.
@@ -390,15 +412,17 @@ cdef class Accumulators:
         cdef Outputs outputs = outputs_of(&self.agg.layout, n)
         with nogil:
             status = fc_agg_results(&self.agg, &rows[0], n, outputs.outputs)
-        check(status, "results: ids are 0 or more, a result holds at most 2^31 bytes")
+        self.checked(status, "results: ids are 0 or more, a result holds at most 2^31 bytes")
         return outputs.columns()
 
     def used_ids(self):
         """int32[row_count], the ids in use, ascending."""
         ids = np.empty(self.agg.row_count, np.int32)
         cdef int32_t *out = <int32_t *>address_of(ids)
+        cdef fc_status status
         with nogil:
-            fc_agg_used_ids(&self.agg, out)
+            status = fc_agg_used_ids(&self.agg, out)
+        self.checked(status, "used_ids")
         return ids
 
     def clear(self, ids):
@@ -408,14 +432,14 @@ cdef class Accumulators:
         cdef fc_status status
         with nogil:
             status = fc_agg_clear(&self.agg, &rows[0], n)
-        check(status, "clear: ids are 0 or more")
+        self.checked(status, "clear: ids are 0 or more")
 
     def clear_all(self):
         """Empty all rows. Memory is kept for the next use when at least half of it was in use."""
         cdef fc_status status
         with nogil:
             status = fc_agg_clear_all(&self.agg)
-        check(status, "clear_all")
+        self.checked(status, "clear_all")
 
     @property
     def row_count(self):
@@ -430,6 +454,16 @@ cdef class Accumulators:
     @property
     def memory_bytes(self):
         return fc_agg_memory_bytes(&self.agg)
+
+    @property
+    def resident_bytes(self):
+        """Of pages in memory, when they are drawn from a share."""
+        return self.agg.frame_count * PAGE_BYTES
+
+    @property
+    def spilled_bytes(self):
+        """Of pages in the file of the share's pool, those that are in memory as well included."""
+        return self.agg.slot_count * PAGE_BYTES
 
     @property
     def state_bytes(self):
@@ -501,7 +535,7 @@ cdef class Accumulators:
             status = fc_agg_load(&self.agg, &block[0], block.shape[0], &fault)
         if fault != NULL:
             raise ValueError(f"a block of {block.shape[0]} bytes does not load into {self!r}: {fault.decode()}")
-        check(status, f"load a block into {self!r}")
+        self.checked(status, f"load a block into {self!r}")
 
     def loaded(self, int64_t epoch):
         """What is there is what was there at the end of `epoch`. ValueError when that ended before."""
@@ -540,7 +574,7 @@ cdef class FrozenAccumulators:
             result = <bytes>block
             Py_DECREF(result)
             if status != FC_ERR_CAPACITY:
-                check(status, "blocks")
+                self.accumulators.checked(status, "blocks")
                 return result
             room = size                            # what the next row takes, which is more than other blocks
 

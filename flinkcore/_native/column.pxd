@@ -10,6 +10,7 @@ cdef extern from "fc_status.h":
         FC_ERR_TYPE
         FC_ERR_CAPACITY
         FC_ERR_UNSUPPORTED
+        FC_ERR_IO
 
 
 cdef extern from "fc_column.h":

@@ -79,7 +79,7 @@ class CountWindows(WindowedAggregate):
         lengths = np.diff(np.append(starts, len(ids)))
         ends = starts + lengths - 1
         # Windows that were not open before are first built apart, in a row each, so that one pass serves all.
-        scratch = self.accumulators()
+        scratch = self.context.state.budgeted(self.accumulators())
         rows = np.repeat(np.arange(len(starts), dtype=np.int32), lengths)
         was_open = (window[starts] == 0) & (place[starts] > 0)
         held = ids[starts[was_open]]

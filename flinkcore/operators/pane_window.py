@@ -220,7 +220,7 @@ class PaneWindow(WindowedAggregate):
         panes = [pane for each in starts if (pane := self.panes.get(each)) is not None]
         if len(panes) == 1:
             return panes[0]
-        combined = self.accumulators()
+        combined = self.context.state.budgeted(self.accumulators())
         for pane in panes:
             if ids is None:
                 combined.merge_all(pane)

@@ -25,6 +25,7 @@ from flinkcore.runtime.routing import (
 from flinkcore.runtime.source_driver import SharedEnumerator, SourceDriver, restored_enumerator
 from flinkcore.runtime.task import OperatorRunner, Task
 from flinkcore.state.manager import StateManager
+from flinkcore.state.memory import MemoryBudget
 from flinkcore.time.clock import Clock
 
 # Two exchanges between 300 subtasks each. More of them take minutes to connect, and help nobody in one process.
@@ -74,13 +75,14 @@ def deploy(
                             f"'{node.name}' and '{connection.target.name}' makes more than {CHANNELS_MAX} channels "
                             f"in one process; lower the parallelism (there is one thread for each subtask)"
                         )
+    memory = MemoryBudget.of(graph.config)
     enumerators = {
         node: SharedEnumerator(_enumerator(node, run.restoration), node.parallelism, source.encode_state)
         for node in graph.nodes
         if (source := node.transformation.source) is not None
     }
     return [
-        _Deployment(graph, chain, index, clock, channels, enumerators, interrupted, run).task
+        _Deployment(graph, chain, index, clock, channels, enumerators, interrupted, run, memory).task
         for chain in graph.chains
         for index in range(chain.parallelism)
     ]
@@ -121,8 +123,10 @@ class _Deployment:
         enumerators: dict[Node, SharedEnumerator],
         interrupted: Callable[[], bool],
         run: RunFacts,
+        memory: MemoryBudget | None,
     ) -> None:
         self.run = run
+        self.memory = memory
         self.graph = graph
         self.chain = chain
         self.index = index
@@ -173,7 +177,8 @@ class _Deployment:
 
     def _state(self, node: Node) -> StateManager:
         groups = key_group_range(node.max_parallelism, node.parallelism, self.index)
-        return StateManager(node.name, groups, node.max_parallelism)
+        memory = None if self.memory is None else self.memory.share()
+        return StateManager(node.name, groups, node.max_parallelism, memory)
 
     def _operator(self, node: Node) -> Operator:
         transformation = node.transformation

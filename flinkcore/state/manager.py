@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from flinkcore import faultpoint
 from flinkcore._native.agg import Accumulators
+from flinkcore._native.memory import MemoryShare
 from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import (
@@ -47,18 +48,23 @@ class _Registered:
 
 class StateManager:
     """The parts of an operator's state, each under a name and, where there are many, a namespace; and its fields and
-    lists: a few values that are written whole.
+    lists: a few values that are written whole. Accumulators draw on `memory`, when there is a budget.
 
     An operator claims its parts in open(), or later: a restored one comes with what it held. What nobody claims stays
     in all snapshots, so that state whose user comes late is not lost. `epoch` is the current one.
     """
 
     def __init__(
-        self, operator: str = "operator", key_groups: range = range(128), max_parallelism: int = 128
+        self,
+        operator: str = "operator",
+        key_groups: range = range(128),
+        max_parallelism: int = 128,
+        memory: MemoryShare | None = None,
     ) -> None:
         self.operator = operator
         self.key_groups = key_groups
         self.max_parallelism = max_parallelism
+        self.memory = memory
         self.epoch = 1
         self.source: str | None = None  # what it was restored from
         self._parts: dict[tuple[str, str], _Registered] = {}
@@ -93,7 +99,7 @@ class StateManager:
         key = (name, _text(namespace))
         known = self._parts.get(key)
         if known is None:
-            part = make()
+            part = self.budgeted(make())
             self._add(name, namespace, parent, part, True, shown)
             return part
         known.shown = shown
@@ -106,6 +112,12 @@ class StateManager:
         """The restored part of this name and namespace that nobody has asked for yet; None when there is none."""
         known = self._parts.get((name, _text(namespace)))
         return None if known is None or known.claimed else known.part
+
+    def budgeted(self, part: P) -> P:
+        """A part that is new: what it will hold is within the memory budget, if it is of a kind that can be."""
+        if self.memory is not None and isinstance(part, Accumulators):
+            part.draw_on(self.memory)
+        return part
 
     def find(self, name: str) -> Any | None:
         """The restored or claimed part of this name, None when there is none; for parts that are made later."""
@@ -257,6 +269,9 @@ class StateManager:
             ) from error
         return stored  # type: ignore[no-any-return]
 
+    def _make(self, entry: PartState) -> Any:
+        return self.budgeted(make_part(entry.kind, entry.description))
+
     def _load(
         self, stored: StoredState, entries: Sequence[PartState], epoch: int
     ) -> list[tuple[PartState, Any]]:
@@ -282,7 +297,7 @@ class StateManager:
         entry: PartState | None = None
         try:
             for entry in entries:
-                parts[entry.number] = make_part(entry.kind, entry.description)
+                parts[entry.number] = self._make(entry)
             for number, payload in stored.blocks(by_number):
                 entry = by_number[number]
                 parts[number].load(payload)
