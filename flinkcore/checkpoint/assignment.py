@@ -10,6 +10,7 @@ Source: Flink, StateAssignmentOperation, RoundRobinOperatorStateRepartitioner, C
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -169,6 +170,15 @@ def _shares(
                 taken.setdefault(subtask.index, {})[part.number] = range(start, end)
             before += part.rows
     return [Share(open_state(old.subtasks[i]), taken[i]) for i in sorted(taken)]
+
+
+def operator_id_of(text: str) -> str:
+    """An operator's id of what stands for it."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def operator_id_of_uid(uid: str) -> str:
+    return operator_id_of(f"uid:{uid}")
 
 
 def key_group_range(max_parallelism: int, parallelism: int, subtask_index: int) -> range:

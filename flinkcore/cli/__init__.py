@@ -40,6 +40,7 @@ Shows the jobs that run under `flinkcore run` of this user on this machine."""
 
 _SAVEPOINT = f"""\
 trigger  has a running job write a savepoint; `flinkcore savepoint JOB [DIR]` is short for it
+check    says what a program would make of a savepoint, before an upgrade
 
 {_JOB}"""
 
@@ -64,15 +65,38 @@ _CHECKPOINT = """\
 list    the checkpoints and savepoints of a directory, or of one job in it, with their states
 show    the operators of a checkpoint: uids, subtasks, rows and bytes by state
 verify  reads every byte and reports everything that is damaged
+read    the rows of one state: keys, windows, values
+diff    what is different in two checkpoints
 
 PATH is a directory of checkpoints or savepoints, the folder of a job in it, or that of one checkpoint; a path or a
 URI such as s3://bucket/checkpoints. No engine runs, and nothing is changed.
 
-exit codes: 0 all is well; 1 something is damaged or cannot be read; 2 wrong usage"""
+exit codes: 0 all is well; 1 something is damaged or cannot be read; 2 wrong usage. Of diff: 0 nothing is different;
+1 something is; 2 it cannot be said"""
+
+_READ = """\
+Prints the rows of one state of a checkpoint or savepoint, or writes them to a file: the columns of the key, of the
+window, and the values; of windows with built-in aggregates their results so far. Nothing is unpickled.
+
+OPERATOR is a uid, a name, or the beginning of an id, and STATE the name of a state, as `flinkcore checkpoint show PATH`
+lists them."""
+
+_DIFF = """\
+Prints the states that are different in two checkpoints or savepoints, and how many of their rows were added, removed
+and changed; with OPERATOR and STATE these rows.
+
+exit codes: 0 nothing is different; 1 something is; 2 it cannot be said"""
+
+_CHECK = """\
+Says before an upgrade what a program would make of a savepoint or checkpoint: which operators keep their state, which
+are new, which state is left behind, and whether types still fit. The program runs, but its jobs do not; operators with
+state are opened, with the open() of their functions, to see which states they ask for. The state itself is not read.
+
+exit codes: 0 the job would start from PATH; 1 it would not, or the program failed; 2 wrong usage"""
 
 
 #: What `flinkcore savepoint` can do; its first argument is a job when it is none of these.
-_SAVEPOINT_ACTIONS = ("trigger",)
+_SAVEPOINT_ACTIONS = ("trigger", "check")
 _SAVEPOINT_FOLDER = "where to put the savepoint; without it, execution.checkpointing.savepoint-dir of the job"
 
 
@@ -89,10 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(info())
         return 0
     if options.command == "checkpoint":
-        from flinkcore.cli.checkpoint import checkpoint
-
-        return checkpoint(options.action, options.path)
-    if options.command in ("list", "savepoint", "stop", "cancel"):
+        return _checkpoint(options)
+    if options.command in ("list", "stop", "cancel") or getattr(options, "action", None) == "trigger":
         from flinkcore.cli import jobs
 
         if options.command == "list":
@@ -111,10 +133,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from flinkcore.cli.explain import explain
 
         return explain(program, engine_frames=options.traceback)
+    if options.command == "savepoint":
+        from flinkcore.cli.check import check
+
+        return check(program, options.path, allow_non_restored=options.allow_non_restored_state,
+                     engine_frames=options.traceback)
     from flinkcore.cli.run import run
 
     return run(program, quiet=options.quiet, engine_frames=options.traceback,
                explain_watermarks=options.explain_watermarks, settings=_settings(parser, options))
+
+
+def _checkpoint(options: argparse.Namespace) -> int:
+    if options.action == "read":
+        from flinkcore.cli.states import read
+
+        return read(options.path, options.operator, options.state, options.limit, options.output)
+    if options.action == "diff":
+        from flinkcore.cli.states import diff
+
+        return diff(options.path, options.other, options.operator, options.state)
+    from flinkcore.cli.checkpoint import checkpoint
+
+    return checkpoint(options.action, options.path)
 
 
 def _spelled_out(arguments: Sequence[str]) -> Sequence[str]:
@@ -170,6 +211,16 @@ def _parser() -> argparse.ArgumentParser:
     trigger = _command(actions, "trigger", "have a running job write a savepoint", _TRIGGER)
     trigger.add_argument("job", metavar="JOB")
     trigger.add_argument("folder", metavar="DIR", nargs="?", help=_SAVEPOINT_FOLDER)
+    check = _command(actions, "check", "say what a program would make of a savepoint", _CHECK,
+                     usage="flinkcore savepoint check [options] (job.py | -m module) PATH [arguments ...]")
+    check.add_argument("-m", dest="as_module", action="store_true",
+                       help="the program is the name of a module, as in `python -m`")
+    check.add_argument("-n", "--allow-non-restored-state", action="store_true",
+                       help="state whose operator the program no longer has may be left behind")
+    check.add_argument("--traceback", action="store_true", help="errors show the frames of the engine as well")
+    check.add_argument("program", metavar="job.py", help="the program of the upgrade")
+    check.add_argument("path", metavar="PATH", help="of the savepoint or checkpoint")
+    check.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the program")
     stop = _command(commands, "stop", "have a running job end with a savepoint", _STOP)
     stop.add_argument("-p", "--savepoint-path", "--savepointPath", dest="folder", metavar="DIR",
                       help=_SAVEPOINT_FOLDER)
@@ -180,11 +231,31 @@ def _parser() -> argparse.ArgumentParser:
     cancel = _command(commands, "cancel", "have a running job end at once", _CANCEL)
     cancel.add_argument("job", metavar="JOB")
     checkpoint = _command(commands, "checkpoint", "look into checkpoints and savepoints", _CHECKPOINT)
-    checkpoint.add_argument("action", choices=("list", "show", "verify"), metavar="list|show|verify")
-    checkpoint.add_argument("path", metavar="PATH")
+    looks = checkpoint.add_subparsers(dest="action", metavar="list|show|verify|read|diff", required=True)
+    for action, help in (("list", "show the checkpoints and savepoints of a directory"),
+                         ("show", "show the operators of a checkpoint"),
+                         ("verify", "read every byte and report what is damaged")):
+        _command(looks, action, help, _CHECKPOINT).add_argument("path", metavar="PATH")
+    read = _command(looks, "read", "print the rows of one state", _READ)
+    read.add_argument("path", metavar="PATH")
+    read.add_argument("operator", metavar="OPERATOR")
+    read.add_argument("state", metavar="STATE")
+    read.add_argument("--limit", type=_row_count, metavar="N", help="at most so many rows")
+    read.add_argument("--output", metavar="FILE", help="write to a file: .parquet, .csv or .arrow")
+    diff = _command(looks, "diff", "print what is different in two checkpoints", _DIFF)
+    diff.add_argument("path", metavar="PATH1")
+    diff.add_argument("other", metavar="PATH2")
+    diff.add_argument("operator", metavar="OPERATOR", nargs="?")
+    diff.add_argument("state", metavar="STATE", nargs="?")
     _command(commands, "info", "show how flinkcore was built and what it runs on",
              "Shows build flags, compiler, vector unit, Python and dependencies.")
     return parser
+
+
+def _row_count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number of rows, got '{text}'")
+    return int(text)
 
 
 def _command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help: str,

@@ -19,6 +19,21 @@ from flinkcore.time.clock import SystemClock
 
 def explain(program: Program, *, engine_frames: bool = False) -> int:
     """Runs the program, its jobs ending at once without a record; prints their graphs. -> the exit code"""
+    graphs, failure = graphs_of(program)
+    print("\n".join(map(describe, graphs)), end="")
+    if failure is not None:
+        tell_failure(failure, bool(graphs), engine_frames=engine_frames)
+        return 0 if graphs else 1
+    if not graphs:
+        print(NO_JOB)
+    return 0
+
+
+NO_JOB = "the program executed no job: nothing ends in a sink, or execute() is never called"
+
+
+def graphs_of(program: Program) -> tuple[list[JobGraph], Exception | None]:
+    """Runs the program, its jobs ending at once without a record. -> (their graphs, what the program raised)"""
     graphs: list[JobGraph] = []
 
     def show(graph: JobGraph) -> JobRun:
@@ -29,25 +44,23 @@ def explain(program: Program, *, engine_frames: bool = False) -> int:
         return job
 
     before, launch.executor = launch.executor, show
-    failure: BaseException | None = None
     try:
         with redirect_stdout(sys.stderr):
             program.run()
     except SystemExit:
         pass                                 # what a program makes of jobs without results says nothing
     except Exception as error:
-        failure = error
+        return graphs, error
     finally:
         launch.executor = before
-    print("\n".join(map(describe, graphs)), end="")
-    if failure is not None:
-        if graphs:
-            sys.stderr.write("note: the program failed after what is shown, perhaps for want of results\n")
-        sys.stderr.write(failure_text(failure, engine_frames=engine_frames))
-        return 0 if graphs else 1
-    if not graphs:
-        print("the program executed no job: nothing ends in a sink, or execute() is never called")
-    return 0
+    return graphs, None
+
+
+def tell_failure(failure: Exception, after_jobs: bool, *, engine_frames: bool) -> None:
+    """Writes why the program failed."""
+    if after_jobs:
+        sys.stderr.write("note: the program failed after what is shown, perhaps for want of results\n")
+    sys.stderr.write(failure_text(failure, engine_frames=engine_frames))
 
 
 def describe(graph: JobGraph) -> str:

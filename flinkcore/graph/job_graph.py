@@ -6,12 +6,12 @@ All of it is a pure function of the transformations and the configuration.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flinkcore import options
+from flinkcore.checkpoint.assignment import operator_id_of, operator_id_of_uid
 from flinkcore.config import Configuration
 from flinkcore.errors import ConfigurationError
 from flinkcore.graph.transformation import Edge, Partitioning, Transformation
@@ -227,13 +227,9 @@ def _can_chain(node: Node) -> bool:
 def _operator_id(transformation: Transformation, position: int) -> str:
     """A stable id: of the uid when there is one, else of the step's place and inputs."""
     if transformation.uid is not None:
-        text = f"uid:{transformation.uid}"
-    else:
-        inputs = ",".join(
-            f"{edge.source.name}/{edge.partitioning.value}/{edge.side}" for edge in transformation.inputs
-        )
-        text = f"{position}:{transformation.kind}:{inputs}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return operator_id_of_uid(transformation.uid)
+    inputs = ",".join(f"{edge.source.name}/{edge.partitioning.value}/{edge.side}" for edge in transformation.inputs)
+    return operator_id_of(f"{position}:{transformation.kind}:{inputs}")
 
 
 def max_parallelism_for(parallelism: int) -> int:

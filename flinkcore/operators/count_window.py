@@ -41,8 +41,11 @@ class CountWindows(WindowedAggregate):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self.state = context.state.part("values", self.accumulators)  # the open window of each key, by group id
-        self.counts = context.state.part("counts", lambda: Accumulators([("sum0", I64, 0)]))  # records in it
+        # The open window of each key, by group id, and how many records are in it.
+        self.state = context.state.part("values", self.accumulators, shown=self.shown)
+        self.counts = context.state.part(
+            "counts", lambda: Accumulators([("sum0", I64, 0)]), shown={"names": ["records"]}
+        )
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         ids = self.intern(batch)

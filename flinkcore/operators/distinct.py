@@ -24,7 +24,10 @@ class DistinctValues:
         self._name = f"{name}/values"
         self._index: GroupIndex | None = None  # made by the first values, which say of what kind they are
         self._counts = state.part(
-            f"{name}/counts", lambda: Accumulators([("sum0", I64, 0)]), parent=self._name
+            f"{name}/counts",
+            lambda: Accumulators([("sum0", I64, 0)]),
+            parent=self._name,
+            shown={"names": ["records"]},
         )
 
     def counted(self, ids: np.ndarray, values: Column, signs: np.ndarray | None = None) -> np.ndarray:

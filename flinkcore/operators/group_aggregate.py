@@ -101,7 +101,7 @@ class GroupAggregate(Operator):
         assert batch.key_hashes is not None
         if not self._claimed:
             keys = batch.keys
-            self._index = self.context.state.part(KEYS, lambda: KeyIndex.of_keys(keys))
+            self._index = self.context.state.part(KEYS, lambda: KeyIndex.of_keys(keys, self.key_schema))
             self._claimed = True
         assert self._index is not None
         known = self._index.id_bound

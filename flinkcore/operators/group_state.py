@@ -12,6 +12,7 @@ from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import I64, Column
 from flinkcore.columnar.batch import DELETE, UPDATE_BEFORE, Batch
 from flinkcore.expr.aggregate import AggregateCall, Aggregation
+from flinkcore.expr.described import describe_aggregation
 from flinkcore.expr.evaluate import CompiledProjection
 from flinkcore.expr.typed import Typed
 from flinkcore.metrics import OperatorMetrics
@@ -39,7 +40,11 @@ class GroupState:
         native = [i for i, call in enumerate(calls) if call.retractable or not retracts]
         kept = [i for i in range(len(calls)) if i not in native]
         self._aggregation = Aggregation([calls[i] for i in native], now_ms, retracts)
-        self._accumulators = state.part("aggregates", lambda: Accumulators(self._aggregation.kernels))
+        self._accumulators = state.part(
+            "aggregates",
+            lambda: Accumulators(self._aggregation.kernels),
+            shown=describe_aggregation(self._aggregation),
+        )
         self._distinct: dict[Typed, DistinctValues] = {
             arg: DistinctValues(state, f"distinct {i}") for i, arg in enumerate(self._aggregation.distinct)
         }
@@ -114,7 +119,7 @@ class RecordCounts:
     """How many records each group holds, where records can be taken back."""
 
     def __init__(self, state: StateManager) -> None:
-        self._counts = state.part("records", lambda: Accumulators([("sum0", I64, 0)]))
+        self._counts = state.part("records", lambda: Accumulators([("sum0", I64, 0)]), shown={"names": ["records"]})
 
     def update(self, ids: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Takes records one after the other -> (kept bool[n], before int64[n], after int64[n]).

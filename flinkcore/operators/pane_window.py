@@ -67,6 +67,8 @@ class PaneWindow(WindowedAggregate):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
+        window = "pane" if self.merges else "window"
+        self.shown["bounds"] = [f"{window}_start", f"{window}_end", self.pane_ms]
         # The watermark, or the time of the clock. It is state: what was late stays late after a restore.
         self.time_ms: int = context.state.field("time_ms", MIN_TIMESTAMP, lambda: self.time_ms)
         self.panes: dict[int, Accumulators] = {}  # by start
@@ -110,7 +112,7 @@ class PaneWindow(WindowedAggregate):
     def _pane(self, start: int) -> Accumulators:
         pane = self.panes.get(start)
         if pane is None:
-            pane = self.panes[start] = self.context.state.part("panes", self.accumulators, start)
+            pane = self.panes[start] = self.context.state.part("panes", self.accumulators, start, shown=self.shown)
             last_start = self._last_window_start(start)
             heappush(self._expiry, (last_start + self.size_ms - 1 + self.lateness_ms, start))
             for window_start in range(last_start, start - self.size_ms, -self.slide_ms):

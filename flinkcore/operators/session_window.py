@@ -57,7 +57,8 @@ class SessionWindow(WindowedAggregate):
         # It is state: what was late stays late after a restore.
         self.time_ms: int = context.state.field("time_ms", MIN_TIMESTAMP, lambda: self.time_ms)
         self.sessions = context.state.part("sessions", SessionIndex)
-        self.state = context.state.part("values", self.accumulators, parent="sessions")  # by session slot
+        # By session slot.
+        self.state = context.state.part("values", self.accumulators, parent="sessions", shown=self.shown)
         self._different = DistinctIds()
         if self.processing_time:
             self._register_timer()

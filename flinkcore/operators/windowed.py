@@ -14,6 +14,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import DataError, SchemaError
 from flinkcore.expr.aggregate import AggregateCall, Aggregation
+from flinkcore.expr.described import describe_aggregation
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.parts import KEYS
@@ -64,6 +65,7 @@ class WindowedAggregate(Operator):
         self.index = context.state.part(KEYS, lambda: KeyIndex(self.key_schema))
         self._arrived: int = context.state.field("arrived", 0, lambda: self._arrived, max)
         self._overflows = 0
+        self.shown = describe_aggregation(self.aggregation)
 
     def accumulators(self) -> Accumulators:
         return Accumulators(self.aggregation.kernels)

@@ -371,7 +371,7 @@ class Coordinator:
         states: dict[tuple[str, int], SubtaskState] = {}
         writer: SegmentWriter | None = None
         try:
-            for runner, state in zip(task.runners, frozen):
+            for runner, state in zip(task.active, frozen):
                 context = runner.context
                 key = (context.operator_id, context.subtask_index)
                 with self._lock:

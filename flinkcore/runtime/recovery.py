@@ -4,23 +4,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from flinkcore import faultpoint, options
+from flinkcore import options
 from flinkcore.checkpoint.assignment import Restoration, Wanted, assign
 from flinkcore.checkpoint.home import CheckpointHome, Writing
 from flinkcore.checkpoint.layout import Checkpoint, find_begun, find_checkpoints, find_newest, open_checkpoint
-from flinkcore.checkpoint.manifest import Manifest, SubtaskState
+from flinkcore.checkpoint.manifest import Manifest
 from flinkcore.checkpoint.schedule import Settings
-from flinkcore.checkpoint.segment import SegmentRef, read_segment
+from flinkcore.checkpoint.segment import SegmentRef
 from flinkcore.checkpoint.store import Store, open_store
+from flinkcore.checkpoint.stored import StoredSubtask
 from flinkcore.errors import CheckpointError, ConfigurationError, StateFormatError, UnsupportedOperationError
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.runtime.coordinator import CheckpointHistory, Coordinator, Job
 from flinkcore.runtime.deploy import RunFacts
 from flinkcore.runtime.task import Task
-from flinkcore.state.part import PartState
 from flinkcore.time.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -29,38 +29,24 @@ log = logging.getLogger(__name__)
 NEWEST = "newest"
 
 
-class _Stored:
-    """state.part.StoredState over the segments of a checkpoint."""
-
-    def __init__(self, store: Store, subtask: SubtaskState) -> None:
-        self._store = store
-        self._segments = subtask.segments
-        self.key_groups = range(*subtask.key_groups)
-        self.epoch = subtask.epoch
-        self.entries: Sequence[PartState] = subtask.parts
-
-    def blocks(self, parts: Container[int]) -> Iterator[tuple[int, memoryview]]:
-        for segment in self._segments:
-            yield from read_segment(self._store, segment, parts)
-            faultpoint.reached("restore.segment")
-
-
 class Recovery:
     """The checkpoints of one job, through all starts of its tasks in this process.
 
+    root : the checkpoint directory; by default that of the configuration, else one in memory
     ConfigurationError, CheckpointStorageError, StateFormatError, StateMigrationError : checkpoints cannot be written
         where they should be, or what is to be restored is not there, cannot be read, or does not fit the program
     """
 
-    def __init__(self, graph: JobGraph, job_id: str) -> None:
+    def __init__(self, graph: JobGraph, job_id: str, root: Store | None = None) -> None:
         config = graph.config
         self.graph = graph
         self.settings = Settings.of(config)
         self._allow_unclaimed = config.get(options.IGNORE_UNCLAIMED_STATE)
         self._refuse_unreplayable()
         directory = config.get(options.CHECKPOINT_DIR)
-        root = open_store(directory or "memory:")
-        found = self._find(root if directory else None)
+        lasts = root is not None or directory is not None
+        root = root or open_store(directory or "memory:")
+        found = self._find(root if lasts else None)
         own = found is not None and found.manifest is not None and self._is_own(found, root)
         self.job_id = job_id
         if own and found is not None and found.manifest is not None:
@@ -191,7 +177,7 @@ class Recovery:
         ]
         source = f"{manifest.kind} {manifest.checkpoint_id} of '{store.location}'"
         self.restoration = assign(
-            manifest, wanted, source, lambda subtask: _Stored(store, subtask), self._allow_unclaimed
+            manifest, wanted, source, lambda subtask: StoredSubtask(store, subtask), self._allow_unclaimed
         )
         for node in self.graph.nodes:
             taken = self.restoration.max_parallelism.get(node.operator_id)

@@ -109,6 +109,18 @@ class KeyIndex:
         columns = self._groups.key_columns(ids, asked)
         return [self._as_type(column, c, types[c], ids) for c, column in enumerate(columns)]
 
+    def stored_columns(self, ids: np.ndarray) -> list[Column]:
+        """The keys of live ids as key_columns gives them, but Python objects by their canonical bytes: nothing is
+        unpickled."""
+        types = self.schema.types
+        if not types:
+            return []
+        columns = self._groups.key_columns(ids, self._stored_types)
+        return [
+            decode_column(column, type) if encoded and type is not None else column
+            for column, encoded, type in zip(columns, self._encoded, types)
+        ]
+
     def hashes(self, ids: np.ndarray) -> np.ndarray:
         """uint64[m]: the hash of the key of each live id."""
         return self._groups.hashes(ids)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,11 +24,14 @@ from flinkcore.state.part import (
     StatePart,
     StoredState,
 )
-from flinkcore.state.parts import KEYS, make_part
+from flinkcore.state.parts import KEYS, SHOWN, make_part, shown_of
 from flinkcore.state.rescale import absorb, kept_keys
 from flinkcore.state.stored import StoredRows
 
 P = TypeVar("P", bound=StatePart)
+
+#: A smaller state is loaded by one thread.
+BESIDE_BYTES_MIN = 4 << 20
 
 
 @dataclass
@@ -38,6 +42,7 @@ class _Registered:
     parent: str | None
     part: Any
     claimed: bool  # by the operator of this run; what a restored state holds is not, until then
+    shown: dict[str, Any] | None = None  # see StateManager.part
 
 
 class StateManager:
@@ -70,22 +75,37 @@ class StateManager:
 
     # -- for operators ------------------------------------------------------------------------------------
 
-    def part(self, name: str, make: Callable[[], P], namespace: Any = None, parent: str | None = KEYS) -> P:
+    def part(
+        self,
+        name: str,
+        make: Callable[[], P],
+        namespace: Any = None,
+        parent: str | None = KEYS,
+        shown: dict[str, Any] | None = None,
+    ) -> P:
         """The part of this name and namespace: the restored one, or a new one that `make` gives.
 
         parent : the part whose ids its rows go by, None when it goes by none, a Mode for operator state
+        shown : values of JSON by which a reader without the program can show the rows; written once for all parts of a
+            name, and never compared
         StateMigrationError : the restored part is of another kind, goes by others, or holds other types
         """
         key = (name, _text(namespace))
         known = self._parts.get(key)
         if known is None:
             part = make()
-            self._add(name, namespace, parent, part, claimed=True)
+            self._add(name, namespace, parent, part, True, shown)
             return part
+        known.shown = shown
         if not known.claimed:
             known.part = self._claimed(known, parent, make())
             known.claimed = True
         return known.part
+
+    def unclaimed_part(self, name: str, namespace: Any = None) -> Any | None:
+        """The restored part of this name and namespace that nobody has asked for yet; None when there is none."""
+        known = self._parts.get((name, _text(namespace)))
+        return None if known is None or known.claimed else known.part
 
     def find(self, name: str) -> Any | None:
         """The restored or claimed part of this name, None when there is none; for parts that are made later."""
@@ -129,11 +149,12 @@ class StateManager:
             since = 0
         fields = {name: get() for name, get in self._fields.items()}
         lists = {name: ListState(mode, get()) for name, (mode, get) in self._lists.items()}
-        entries, parts = [], []
+        parts: list[Any] = []
         try:
-            for known in self._rooted():
+            rooted = self._rooted()
+            for known in rooted:
                 parts.append(known.part.freeze(since, self.epoch))
-                entries.append(_entry(known))
+            entries = _entries(rooted)
         except BaseException:
             for part in parts:
                 part.release()
@@ -174,16 +195,28 @@ class StateManager:
 
     def entries(self) -> list[PartState]:
         """What there is now, with its sizes."""
-        return [_entry(known) for known in self._parts.values()]
+        return _entries(self._parts.values())
 
     # ----------------------------------------------------------------------------------------------------
 
-    def _add(self, name: str, namespace: Any, parent: str | None, part: Any, claimed: bool) -> None:
+    def _add(
+        self,
+        name: str,
+        namespace: Any,
+        parent: str | None,
+        part: Any,
+        claimed: bool,
+        shown: dict[str, Any] | None,
+    ) -> None:
         part.loaded(self.epoch - 1)
         self._parts[name, _text(namespace)] = _Registered(
-            self._numbers, name, namespace, parent, part, claimed
+            self._numbers, name, namespace, parent, part, claimed, shown
         )
         self._numbers += 1
+
+    def _add_empty(self, entry: PartState) -> None:
+        part = make_part(entry.kind, entry.description)
+        self._add(entry.name, entry.namespace, entry.parent, part, False, shown_of(entry))
 
     def _rooted(self) -> list[_Registered]:
         """The parts but those that go by keys of which none has come yet: they are empty."""
@@ -226,8 +259,24 @@ class StateManager:
 
     def _load(
         self, stored: StoredState, entries: Sequence[PartState], epoch: int
+    ) -> list[tuple[PartState, Any]]:
+        """Some parts of one old subtask, with what they held.
+
+        The keys, whose index is built anew, are loaded beside everything else: kernels release the GIL, and that is
+        half of the work each.
+        """
+        keys = [entry for entry in entries if entry.name == KEYS]
+        others = [entry for entry in entries if entry.name != KEYS]
+        if not keys or not others or sum(entry.bytes for entry in entries) < BESIDE_BYTES_MIN:
+            return list(self._load_in_turn(stored, entries, epoch))
+        with ThreadPoolExecutor(1) as pool:
+            beside = pool.submit(lambda: list(self._load_in_turn(stored, keys, epoch)))
+            loaded = list(self._load_in_turn(stored, others, epoch))
+            return beside.result() + loaded
+
+    def _load_in_turn(
+        self, stored: StoredState, entries: Sequence[PartState], epoch: int
     ) -> Iterator[tuple[PartState, Any]]:
-        """Some parts of one old subtask, with what they held."""
         parts: dict[int, Any] = {}
         by_number = {entry.number: entry for entry in entries}
         entry: PartState | None = None
@@ -255,7 +304,7 @@ class StateManager:
         self._numbers = max((entry.number + 1 for entry in stored.entries), default=0)
         for entry, part in self._load(stored, [e for e in stored.entries if e.name not in dealt], stored.epoch):
             self._parts[entry.name, _text(entry.namespace)] = _Registered(
-                entry.number, entry.name, entry.namespace, entry.parent, part, False
+                entry.number, entry.name, entry.namespace, entry.parent, part, False, shown_of(entry)
             )
 
     def _append(self, share: Share) -> None:
@@ -267,14 +316,14 @@ class StateManager:
                 )
             key = (entry.name, _text(entry.namespace))
             if key not in self._parts:
-                self._add(entry.name, entry.namespace, entry.parent, make_part(entry.kind, entry.description), False)
+                self._add_empty(entry)
             target = self._parts[key].part
             target.append(part, share.rows[entry.number])
             target.loaded(self.epoch)  # no earlier segment holds it so, under its new number
 
     def _absorb(self, stored: StoredState) -> None:
         """Takes over the key groups of this subtask from an old one."""
-        loaded = list(self._load(stored, [entry for entry in stored.entries if entry.parent not in MODES], 0))
+        loaded = self._load(stored, [entry for entry in stored.entries if entry.parent not in MODES], 0)
         maps: dict[str | None, Any] = {}
         homeless = stored.key_groups.start in self.key_groups  # what goes by no key moves with the first key group
         pending = sorted(loaded, key=lambda item: item[0].name != KEYS)
@@ -288,9 +337,7 @@ class StateManager:
                     continue
                 key = (entry.name, _text(entry.namespace))
                 if key not in self._parts:
-                    self._add(
-                        entry.name, entry.namespace, entry.parent, make_part(entry.kind, entry.description), False
-                    )
+                    self._add_empty(entry)
                 target = self._parts[key].part
                 if entry.name == KEYS:
                     ids = kept_keys(target, part, self.key_groups, self.max_parallelism)
@@ -306,18 +353,28 @@ class StateManager:
             pending = waiting
 
 
-def _entry(known: _Registered) -> PartState:
-    part = known.part
-    return PartState(
-        known.number,
-        known.name,
-        part.kind,
-        part.row_count,
-        part.state_bytes,
-        part.describe(),
-        known.namespace,
-        known.parent,
-    )
+def _entries(registered: Iterable[_Registered]) -> list[PartState]:
+    entries = []
+    names: set[str] = set()
+    for known in registered:
+        part = known.part
+        description = part.describe()
+        if known.shown is not None and known.name not in names:
+            description = {**description, SHOWN: known.shown}
+            names.add(known.name)
+        entries.append(
+            PartState(
+                known.number,
+                known.name,
+                part.kind,
+                part.row_count,
+                part.state_bytes,
+                description,
+                known.namespace,
+                known.parent,
+            )
+        )
+    return entries
 
 
 def _text(namespace: Any) -> str:

@@ -11,10 +11,13 @@ from flinkcore._native.agg import Accumulators
 from flinkcore._native.group import GroupIndex
 from flinkcore._native.window import SessionIndex
 from flinkcore.state.keys import KeyIndex
+from flinkcore.state.part import PartState
 from flinkcore.state.stored import StoredRows
 
 #: The name of the part that holds the keys of a keyed operator. The ids of other parts are its ids.
 KEYS = "keys"
+#: What a description holds beside what the part says of itself: how a reader can show its rows. It is not compared.
+SHOWN = "shown"
 
 _MAKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "accumulators": Accumulators.of_description,
@@ -31,4 +34,10 @@ def make_part(kind: str, description: dict[str, Any]) -> Any:
     maker = _MAKERS.get(kind)
     if maker is None:
         raise ValueError(f"there is no state of kind '{kind}'; expected one of {', '.join(_MAKERS)}")
-    return maker(description)
+    return maker({key: value for key, value in description.items() if key != SHOWN})
+
+
+def shown_of(entry: PartState) -> dict[str, Any] | None:
+    """What the operator said for readers without the program, see StateManager.part; None when it said nothing."""
+    found = entry.description.get(SHOWN)
+    return found if isinstance(found, dict) else None

@@ -14,7 +14,8 @@ from flinkcore._native.group import GroupIndex
 from flinkcore._native.hash import hash_columns
 from flinkcore.state.keys import KeyIndex
 
-_TYPES = {I64: pa.int64(), F64: pa.float64(), BOOL: pa.bool_(), BYTES: pa.binary()}
+#: How the columns of an index of pairs are read, by their kind.
+PAIR_TYPES = {I64: pa.int64(), F64: pa.float64(), BOOL: pa.bool_(), BYTES: pa.binary()}
 
 
 def kept_keys(target: KeyIndex, other: KeyIndex, key_groups: range, max_parallelism: int) -> np.ndarray:
@@ -49,7 +50,7 @@ def absorb(target: Any, other: Any, ids: np.ndarray | None) -> np.ndarray | None
 def _absorb_pairs(target: GroupIndex, other: GroupIndex, ids: np.ndarray) -> np.ndarray:
     """An index of (id of a group, value): the first column is renumbered."""
     live = other.live_ids()
-    columns = other.key_columns(live, [_TYPES[kind] for kind in other.kinds])
+    columns = other.key_columns(live, [PAIR_TYPES[kind] for kind in other.kinds])
     new_groups = ids[columns[0].to_numpy()]
     kept = np.flatnonzero(new_groups >= 0)
     keys = (

@@ -8,7 +8,7 @@ as Arrow without the program. Nothing is unpickled here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,22 +96,34 @@ class StoredRows:
             self.payloads += written(batch.schema, batch.columns)
 
     def _left(self) -> pa.Table:
-        """The rows that no later block has replaced or removed, in the order of their ids."""
-        blocks = list(self.batches())
-        if any("namespace" in batch.schema.names for _, batch in blocks):
+        """The rows of operator state that are left, in the order of their ids."""
+        if any("namespace" in batch.schema.names for _, batch in self.batches()):
             raise StateFormatError("operator state has a column of namespaces, which only keyed state has")
+        left = self.left()
+        return left.sort_by("group_id") if left.num_rows else left
+
+    def left(self, places: Sequence[str] = ("group_id",)) -> pa.Table:
+        """The rows that no later block has replaced or removed; a table without columns when there is no block of rows.
+
+        places : the columns that say which row a row is
+        StateFormatError : the blocks lack such a column, or do not fit together
+        """
+        blocks = list(self.batches())
         present = [batch for rows, batch in blocks if rows == PRESENT]
         if not present:
             return pa.table({})
-        ids = np.concatenate([batch.column("group_id").to_numpy() for _, batch in blocks])
-        is_present = np.concatenate([np.full(batch.num_rows, rows == PRESENT) for rows, batch in blocks])
-        _, last = np.unique(ids[::-1], return_index=True)  # what a row's id was last said to be
-        last = len(ids) - 1 - last
-        places = (np.cumsum(is_present) - 1)[last[is_present[last]]]
         try:
-            return pa.Table.from_batches(present).take(places).combine_chunks()
-        except pa.ArrowException as error:
-            raise StateFormatError(f"blocks of operator state do not fit together: {error}") from error
+            table = pa.Table.from_batches(present)
+            if len(blocks) == 1:
+                return table
+            columns = [pa.chunked_array([batch.column(name) for _, batch in blocks]) for name in places]
+        except (KeyError, TypeError, pa.ArrowException) as error:
+            raise StateFormatError(f"blocks of state do not fit together: {error}") from error
+        is_present = np.concatenate([np.full(batch.num_rows, rows == PRESENT) for rows, batch in blocks])
+        codes = _codes(columns)
+        _, last = np.unique(codes[::-1], return_index=True)  # what was last said of a row
+        last = np.sort(len(codes) - 1 - last)
+        return table.take((np.cumsum(is_present) - 1)[last[is_present[last]]]).combine_chunks()
 
     def group_ids(self) -> np.ndarray:
         """The ids that some row has, or had, ascending."""
@@ -137,6 +149,20 @@ class _FrozenRows:
 
     def release(self) -> None:
         self._payloads = []
+
+
+def _codes(columns: Sequence[pa.ChunkedArray]) -> np.ndarray:
+    """int64[n]: the same number for rows that are equal in all columns; structs by their fields."""
+    leaves = list(columns)
+    codes = np.zeros(len(leaves[0]), np.int64)
+    while leaves:
+        leaf = leaves.pop()
+        if pa.types.is_struct(leaf.type):
+            leaves += leaf.flatten()
+            continue
+        indices = leaf.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy() + np.int64(1)
+        _, codes = np.unique(codes * (len(indices) + 1) + indices, return_inverse=True)
+    return codes
 
 
 def _check_ids(batch: pa.RecordBatch) -> None:

@@ -14,7 +14,7 @@ from flinkcore.common import Types, WatermarkStrategy
 from flinkcore.datastream.functions import KeyedBroadcastProcessFunction, RuntimeContext
 from flinkcore.datastream.state import ListStateDescriptor
 from flinkcore.runtime.job import JobRun
-from tests.recovery.pipelines import RULES, EachRecord, Numbers, environment, numbers, rules
+from tests.recovery.pipelines import RECORDS, RULES, EachRecord, Numbers, environment, numbers, rules
 
 RUN_S_MAX = 60
 COUNT_RULES = 30
@@ -85,5 +85,5 @@ def test_a_savepoint_gives_operator_state_to_any_parallelism(tmp_path: Path, p: 
     assert sorted(value for seen, _, _ in opened for value in seen) == values, "each item went to one subtask"
     assert [sorted(union) for _, union, _ in opened] == [[(i, p) for i in range(p)]] * q
     assert [held for _, _, held in opened] == [before[0][2]] * q
-    assert sorted(value for seen, _, _ in closed for value in seen) == list(range(4000))
+    assert sorted(value for seen, _, _ in closed for value in seen) == list(range(RECORDS))
     assert [len(held) for _, _, held in closed] == [COUNT_RULES] * q
