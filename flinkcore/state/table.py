@@ -11,27 +11,16 @@ so that no lock is needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from flinkcore.columnar.fields import ValueFault
-from flinkcore.errors import SchemaError, StateFormatError
-from flinkcore.state.blocks import (
-    BLOCK_BYTES,
-    NOTHING,
-    PRESENT,
-    REMOVED,
-    ROWS_MAX,
-    block_schema,
-    read,
-    written,
-)
+from flinkcore.errors import StateFormatError
+from flinkcore.state.blocks import NOTHING, PRESENT, REMOVED, block_schema, read
 from flinkcore.state.codec import Codec, Description
 from flinkcore.state.content import Content
 from flinkcore.state.evolution import AS_IS, Compatibility, Reading, compatibility
+from flinkcore.state.frozen_table import ABSENT, Epoch, FrozenTable
 from flinkcore.state.stored import StoredRows
 
 if TYPE_CHECKING:
@@ -39,7 +28,6 @@ if TYPE_CHECKING:
 
 #: Values of these types need no copy, wherever they are handed out.
 _ATOMS = frozenset((int, float, str, bytes, bool, type(None)))
-_ABSENT: Any = object()
 _GROUP_ID = pa.field("group_id", pa.int32(), nullable=False)
 _NOTED_ROWS_MIN = 65_536
 _NOTED_NAMESPACES_MIN = 16
@@ -56,20 +44,8 @@ class Rows(dict[int, Any]):
 
     def __init__(self, namespace: Hashable) -> None:
         self.namespace = namespace
-        self.epoch: _Epoch | None = None
+        self.epoch: Epoch | None = None
         self.touched: set[int] | None = None  # group ids that changed in `epoch`; None: nobody wants to know
-
-
-class _Epoch:
-    """What is known of the changes of one epoch."""
-
-    __slots__ = ("before", "next", "number", "touched")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.touched: list[tuple[Hashable, set[int]]] = []
-        self.before: dict[Hashable, dict[int, Any]] = {}  # rows as earlier epochs left them, _ABSENT for none
-        self.next: _Epoch | None = None
 
 
 class Table:
@@ -104,10 +80,10 @@ class Table:
         self._hold = hold
         self._let_go = let_go
         self._copy = content.copy
-        self._expiry = expiry
+        self.expiry = expiry
         self._reading: Reading | None = None
-        self._epoch: _Epoch | None = None  # the current one; None while nobody wants to know what changes
-        self._epochs: list[_Epoch] = []  # those not forgotten, the current one last
+        self._epoch: Epoch | None = None  # the current one; None while nobody wants to know what changes
+        self._epochs: list[Epoch] = []  # those not forgotten, the current one last
         self._since = 0  # the smallest epoch since which all changes are noted
         self._pending: list[FrozenTable] = []
         self._noted_max = _NOTED_NAMESPACES_MIN  # namespaces of an epoch, until what is noted is counted
@@ -187,8 +163,8 @@ class Table:
         if self._pending:
             before = epoch.before.setdefault(rows.namespace, {})
             if group_id not in before:  # else its namespace was emptied and came back
-                row = before[group_id] = rows.get(group_id, _ABSENT)
-                if copies and row is not _ABSENT and self._copy is not None:
+                row = before[group_id] = rows.get(group_id, ABSENT)
+                if copies and row is not ABSENT and self._copy is not None:
                     rows[group_id] = self._copy(row)
 
     def touch_all(self, rows: Rows, group_ids: Iterable[int]) -> None:
@@ -271,7 +247,7 @@ class Table:
 
     def freeze(self, since: int, epoch: int) -> FrozenTable:
         complete = self._epoch is not None and since >= self._since
-        following = _Epoch(epoch + 1)
+        following = Epoch(epoch + 1)
         if self._epoch is None:
             self._since = epoch
         else:
@@ -300,7 +276,7 @@ class Table:
         reading = self._reading
         if reading is None:
             reading = Reading(self.describe(), self.content, AS_IS, f"state '{self.name}'")
-        places = self._place_fields()
+        places = self.place_fields()
         kind, batch = read(
             payload,
             {
@@ -316,10 +292,10 @@ class Table:
         if kind == REMOVED:
             for namespace, group_id in zip(namespaces, group_ids):
                 rows = self.rows.get(namespace)
-                if rows is not None and rows.pop(group_id, _ABSENT) is not _ABSENT and not rows:
+                if rows is not None and rows.pop(group_id, ABSENT) is not ABSENT and not rows:
                     del self.rows[namespace]
             return
-        now_ms = 0 if self._expiry is None else self._expiry.now_ms()
+        now_ms = 0 if self.expiry is None else self.expiry.now_ms()
         found = reading.rows(batch.columns[len(places) :], now_ms, self.allow_pickle)
         for namespace, group_id, row in zip(namespaces, group_ids, found):
             rows = self.rows.get(namespace)
@@ -334,25 +310,12 @@ class Table:
             for group_id in rows:
                 self._hold(group_id)
         if epoch:  # else the first snapshot is of everything
-            self._epoch = _Epoch(epoch + 1)
+            self._epoch = Epoch(epoch + 1)
             self._epochs = [self._epoch]
             self._since = epoch
 
-    def absorb(self, other: Table, ids: np.ndarray) -> None:
-        """Takes over the rows of another table whose group ids have a new one here.
-
-        ids : int32[ids of the other], the id here or -1;  StateFormatError: a row has an id that is none
-        """
-        known = ids.tolist()
-        for namespace, group_id, row in other:
-            if group_id >= len(known):
-                raise StateFormatError(
-                    f"state '{self.name}' has a row of group id {group_id}, but there are {len(known)} keys"
-                )
-            if known[group_id] >= 0:
-                self.put(namespace, known[group_id], row)
-
-    def _place_fields(self) -> list[pa.Field]:
+    def place_fields(self) -> list[pa.Field]:
+        """The columns of a block that say where its rows are."""
         namespace = [] if self.namespace is None else [pa.field("namespace", self.namespace.type)]
         return [_GROUP_ID, *namespace]
 
@@ -368,142 +331,3 @@ class Table:
         if batch.column(1).null_count:
             raise StateFormatError(f"state '{self.name}' has a row without a namespace")
         return self.namespace.decode(batch.column(1)), group_ids
-
-
-class FrozenTable:
-    """A table as it was when an epoch ended.
-
-    following : the epoch that began then
-    changed : the epochs whose changes are wanted, None for all rows
-    replaces : what earlier snapshots hold is void, since not all changes since then are known
-    """
-
-    def __init__(self, table: Table, following: _Epoch, changed: list[_Epoch] | None, replaces: bool) -> None:
-        self.following = following
-        self._table = table
-        self._changed = changed
-        self._replaces = replaces
-        expiry = table._expiry
-        cleans_up = expiry is not None and expiry.in_full_snapshot and changed is None
-        self._remaining = expiry.remaining_at(expiry.now_ms()) if cleans_up and expiry is not None else None
-
-    def blocks(self) -> Iterator[pa.Buffer]:
-        table = self._table
-        places = table._place_fields()
-        present = block_schema(table.kind, PRESENT, [*places, *table.content.fields])
-        removed = block_schema(table.kind, REMOVED, places)
-        if self._replaces:
-            yield from written(block_schema(table.kind, NOTHING, []), [])
-        listed = self._all_rows() if self._changed is None else self._changed_rows()
-        gone_from: list[Hashable] = []
-        gone: list[int] = []
-        for chunk in _chunks(listed, lambda: min(ROWS_MAX, 1 + int(BLOCK_BYTES / table.row_bytes))):
-            namespaces: list[Hashable] = []
-            kept: list[int] = []
-            rows: list[Any] = []
-            for namespace, group_ids in chunk:
-                found = self._rows(namespace, group_ids)
-                absent = [group_id for group_id, row in zip(group_ids, found) if row is _ABSENT]
-                if absent:
-                    gone_from += [namespace] * len(absent)
-                    gone += absent
-                    group_ids = [group_id for group_id, row in zip(group_ids, found) if row is not _ABSENT]
-                    found = [row for row in found if row is not _ABSENT]
-                if self._remaining is not None:
-                    alive = [self._remaining(row) for row in found]
-                    group_ids = [group_id for group_id, row in zip(group_ids, alive) if row is not None]
-                    found = [row for row in alive if row is not None]
-                namespaces += [namespace] * len(found)
-                kept += group_ids
-                rows += found
-            if rows:
-                blocks = list(self._written(present, namespaces, kept, rows))
-                table.row_bytes = sum(block.size for block in blocks) / len(rows)
-                yield from blocks
-        if self._changed is not None:
-            for start in range(0, len(gone), ROWS_MAX):
-                end = start + ROWS_MAX
-                yield from self._written(removed, gone_from[start:end], gone[start:end])
-
-    def release(self) -> None:
-        self._table.released(self)
-
-    def _written(
-        self,
-        schema: pa.Schema,
-        namespaces: list[Hashable],
-        group_ids: list[int],
-        rows: list[Any] | None = None,
-    ) -> Iterator[pa.Buffer]:
-        table = self._table
-        try:
-            arrays = [pa.array(group_ids, pa.int32())]
-            if table.namespace is not None:
-                arrays.append(table.namespace.encode(namespaces))
-            if rows is not None:
-                arrays += table.content.encode(rows)
-        except ValueFault as fault:
-            raise SchemaError(
-                f"state '{table.name}' holds {fault.value!r:.80} ({type(fault.value).__name__}), which its type "
-                f"{table.content.value.describe()} cannot: {fault.reason}"
-            ) from fault
-        return written(schema, arrays)
-
-    def _changed_rows(self) -> Iterator[tuple[Hashable, list[int]]]:
-        assert self._changed is not None
-        changed: dict[Hashable, set[int]] = {}
-        for namespace, touched in chain.from_iterable(epoch.touched for epoch in self._changed):
-            known = changed.get(namespace)
-            changed[namespace] = touched if known is None else known | touched
-        for namespace, group_ids in changed.items():
-            yield namespace, list(group_ids)
-
-    def _all_rows(self) -> Iterator[tuple[Hashable, list[int]]]:
-        """Where rows are now, and where rows were when the epoch ended: also some that came later."""
-        listed = {}
-        for namespace in list(self._table.rows):  # each list() is one step that no other thread interrupts
-            listed[namespace] = list(self._table.rows.get(namespace, ()))
-        yield from listed.items()
-        for namespace in {namespace for epoch in self._later() for namespace in list(epoch.before)}:
-            known = set(listed.get(namespace, ()))
-            later = [list(epoch.before.get(namespace, ())) for epoch in self._later()]
-            yield namespace, list(set(chain.from_iterable(later)) - known)
-
-    def _rows(self, namespace: Hashable, group_ids: list[int]) -> list[Any]:
-        """The rows as they were when the epoch ended, _ABSENT where there was none."""
-        rows: dict[int, Any] = self._table.rows.get(namespace, {})
-        found = [rows.get(group_id, _ABSENT) for group_id in group_ids]
-        for epoch in reversed(self._later()):  # what the earliest epoch kept is what was there
-            kept = epoch.before.get(namespace)
-            if kept:
-                found = [kept.get(group_id, row) for group_id, row in zip(group_ids, found)]
-        return found
-
-    def _later(self) -> list[_Epoch]:
-        """The epochs that began since, in order."""
-        epochs: list[_Epoch] = []
-        epoch: _Epoch | None = self.following
-        while epoch is not None:
-            epochs.append(epoch)
-            epoch = epoch.next
-        return epochs
-
-
-def _chunks(
-    listed: Iterable[tuple[Hashable, list[int]]], rows_max: Callable[[], int]
-) -> Iterator[list[tuple[Hashable, list[int]]]]:
-    """Places of rows in portions of so many rows at most."""
-    chunk: list[tuple[Hashable, list[int]]] = []
-    room = rows_max()
-    for namespace, group_ids in listed:
-        start = 0
-        while start < len(group_ids):
-            part = group_ids[start : start + room]
-            chunk.append((namespace, part))
-            start += len(part)
-            room -= len(part)
-            if not room:
-                yield chunk
-                chunk, room = [], rows_max()
-    if chunk:
-        yield chunk

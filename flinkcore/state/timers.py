@@ -8,7 +8,6 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from flinkcore.columnar.fields import ValueFault
@@ -138,7 +137,10 @@ class TimerQueue:
         return {"namespace": None if self.namespace is None else self.namespace.describe()}
 
     def take_over(self, stored: StoredRows) -> bool:
-        """Takes the timers that a checkpoint holds. -> False: they are as they were stored; ValueError: they do not fit"""
+        """Takes the timers that a checkpoint holds. -> False: they are as they were stored
+
+        StateFormatError : they do not fit
+        """
         if stored.description != self.describe():
             raise StateFormatError(f"timers of {stored.description} became timers of {self.describe()}")
         for payload in stored.payloads:
@@ -195,20 +197,6 @@ class TimerQueue:
         if epoch:  # else the first snapshot is of everything
             self._changes = []
             self._since = epoch
-
-    def absorb(self, other: TimerQueue, ids: np.ndarray) -> None:
-        """Takes over the timers of another queue whose group ids have a new one here, in their order.
-
-        ids : int32[ids of the other], the id here or -1;  StateFormatError: a timer has an id that is none
-        """
-        known = ids.tolist()
-        for timer in sorted(other._live, key=other._live.__getitem__):
-            if timer.group_id >= len(known):
-                raise StateFormatError(
-                    f"a timer has the group id {timer.group_id}, but there are {len(known)} keys"
-                )
-            if known[timer.group_id] >= 0:
-                self.register(timer.timestamp_ms, known[timer.group_id], timer.namespace)
 
     def _schema(self, kind: str) -> pa.Schema:
         if kind == NOTHING:

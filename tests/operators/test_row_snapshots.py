@@ -8,7 +8,7 @@ else an increment) and, at places that a seed decides, a new operator that goes 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np

@@ -9,7 +9,6 @@ import random
 import sys
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -17,6 +16,7 @@ from flinkcore.columnar import typeinfo as ti
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.typeinfo import BasicTypeInfo
 from flinkcore.errors import SchemaError, StateFormatError
+from flinkcore.state import frozen_table
 from flinkcore.state import table as table_module
 from flinkcore.state.blocks import BLOCK_BYTES
 from flinkcore.state.codec import codec_of
@@ -178,7 +178,7 @@ class Twin:
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("seed", range(20))
 def test_each_snapshot_holds_the_rows_as_they_were_when_its_epoch_ended(name, seed, monkeypatch):
-    monkeypatch.setattr(table_module, "ROWS_MAX", 1 + seed % 4)
+    monkeypatch.setattr(frozen_table, "ROWS_MAX", 1 + seed % 4)
     twin = Twin(name, seed)
     ends: dict[int, Any] = {}
     for _ in range(300):
@@ -336,17 +336,6 @@ def test_blocks_are_of_a_megabyte_at_most_but_a_row_is_never_cut():
     blocks = written(many.freeze(0, 1))
     assert len(blocks) < 40 and sum(map(len, blocks)) < 1_400_000 and many.row_count == 100_000
     assert 1_000_000 < many.state_bytes < 1_700_000
-
-
-def test_rows_move_to_new_ids_when_a_job_is_rescaled():
-    old, new = table("list", LONG), table("list", LONG)
-    for group_id in range(4):
-        old.put(None, group_id, [group_id])
-    new.put(None, 0, [9])
-    new.absorb(old, np.array([-1, 2, -1, 1], np.int32))
-    assert rows_of(new) == {(None, 0): [9], (None, 2): [1], (None, 1): [3]}
-    with pytest.raises(StateFormatError, match="group id 2, but there are 2 keys"):
-        new.absorb(old, np.array([0, 1], np.int32))
 
 
 def test_an_object_that_cannot_be_pickled_is_named_with_its_state():

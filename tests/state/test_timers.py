@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -157,19 +156,6 @@ def test_when_more_happened_than_there_are_timers_all_of_them_are_written(monkey
     assert list(load(TimerQueue(), base + everything)) == [Timer(6, 6, None)]
     queue.delete(6, 6)
     assert list(load(TimerQueue(), everything + written(queue.freeze(2, 3)))) == []
-
-
-def test_timers_move_to_new_ids_in_the_order_in_which_they_were_registered():
-    one, other, new = TimerQueue(), TimerQueue(), TimerQueue()
-    for group_id in (2, 0, 1):
-        one.register(10, group_id)
-        other.register(10, group_id)
-    one = load(TimerQueue(), written(one.freeze(0, 1)))
-    new.absorb(one, np.array([0, -1, 1], np.int32))
-    new.absorb(other, np.array([2, 3, 4], np.int32))
-    assert [timer.group_id for timer in new] == [1, 0, 4, 2, 3]
-    with pytest.raises(StateFormatError, match="there are 1 keys"):
-        new.absorb(other, np.array([0], np.int32))
 
 
 def test_crafted_timers_are_refused():
