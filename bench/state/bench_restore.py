@@ -7,6 +7,7 @@ read from the page cache, as a process that is started again at once finds them.
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
@@ -101,7 +102,7 @@ def bench_a_savepoint_and_the_way_back(
     benchmark.pedantic(lambda: None)
     gigabytes = segment.bytes / 1e9
     note(
-        f"{gigabytes:.2f} GB; savepoint {min(write_s) / gigabytes:.2f} s per GB at best, "
-        f"median {sorted(write_s)[len(write_s) // 2] / gigabytes:.2f}; restore {min(restore_s) / gigabytes:.2f} s per GB "
-        f"at best, median {sorted(restore_s)[len(restore_s) // 2] / gigabytes:.2f}"
+        f"{gigabytes:.2f} GB; savepoint {min(write_s) / gigabytes:.2f} s per GB at best, median "
+        f"{statistics.median(write_s) / gigabytes:.2f}; restore {min(restore_s) / gigabytes:.2f} s per GB at best, "
+        f"median {statistics.median(restore_s) / gigabytes:.2f}"
     )

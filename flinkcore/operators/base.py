@@ -7,9 +7,9 @@ changes is made in open(). It is called by one thread, in this order:
     open  (process_batch | process_watermark | process_timer | process_idle | prepare_snapshot | notify_*)*
           end_input?  (prepare_snapshot | notify_*)*  close
 
-All that an operator must not forget lies in its `context.state`, which snapshots and restores it: see
-state.manager. A bounded input ends with the watermark 2**63 - 1, so that all event time fires, and then end_input. close is
-called also after a failure. What an operator emits goes to `self.out`, during any of these calls but close.
+All that an operator must not forget lies in its `context.state`, which snapshots and restores it: see state.manager.
+A bounded input ends with the watermark 2**63 - 1, so that all event time fires, and then end_input. close is called
+also after a failure. What an operator emits goes to `self.out`, during any of these calls but close.
 """
 
 from __future__ import annotations

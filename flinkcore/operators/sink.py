@@ -17,8 +17,9 @@ class SinkOperator(Operator):
     """Writes the records of one subtask.
 
     With checkpoints, what was written becomes visible when a checkpoint that holds it is complete (two-phase commit):
-    prepare_snapshot gathers it, and all that is not committed yet is in the checkpoint; notify_complete commits. What a checkpoint held that is never completed is committed with the next one. Without
-    checkpoints, it is committed as soon as the writer has finished it, and at the end of the input.
+    prepare_snapshot gathers it, and all that is not committed yet is in the checkpoint; notify_complete commits. What
+    a checkpoint held that is never completed is committed with the next one. Without checkpoints, it is committed as
+    soon as the writer has finished it, and at the end of the input.
     Source: Flink, CommitterOperator, TwoPhaseCommitSinkFunction
 
     sink : a connectors.base.Sink; this floor does not import connectors, it is handed one

@@ -39,7 +39,7 @@ def execute(graph: JobGraph, clock: Clock | None = None) -> JobRun:
     job.job_id = recovery.job_id  # one that resumes is the job that wrote its checkpoints
     strategy = restart_strategy(graph.config)
     attempt = _Attempt(job, recovery)
-    job.started(lambda: job.attempt.wake_all())
+    job.started(lambda: job.attempt.wake_all() if job.attempt is not None else None)
     threading.Thread(
         target=_supervise, args=(job, recovery, strategy, attempt), name=f"{graph.name} supervisor", daemon=True
     ).start()

@@ -7,7 +7,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from flinkcore import faultpoint
 from flinkcore._native.agg import Accumulators
@@ -227,7 +229,7 @@ class StateManager:
         self._numbers += 1
 
     def _add_empty(self, entry: PartState) -> None:
-        part = make_part(entry.kind, entry.description)
+        part = self._make(entry)
         self._add(entry.name, entry.namespace, entry.parent, part, False, shown_of(entry))
 
     def _rooted(self) -> list[_Registered]:
@@ -267,7 +269,7 @@ class StateManager:
                 f"{where} does not fit the program: {error}. Restore with the program that wrote it, or give the "
                 f"changed step another uid and leave this state behind"
             ) from error
-        return stored  # type: ignore[no-any-return]
+        return cast(P, stored)
 
     def _make(self, entry: PartState) -> Any:
         return self.budgeted(make_part(entry.kind, entry.description))
@@ -354,6 +356,7 @@ class StateManager:
                 if key not in self._parts:
                     self._add_empty(entry)
                 target = self._parts[key].part
+                ids: np.ndarray | None
                 if entry.name == KEYS:
                     ids = kept_keys(target, part, self.key_groups, self.max_parallelism)
                 else:

@@ -44,7 +44,8 @@ def absorb(target: Any, other: Any, ids: np.ndarray | None) -> np.ndarray | None
     if isinstance(target, GroupIndex):
         assert ids is not None
         return _absorb_pairs(target, other, ids)
-    return target.absorb(other, ids)  # type: ignore[no-any-return]
+    found: np.ndarray | None = target.absorb(other, ids)
+    return found
 
 
 def _absorb_pairs(target: GroupIndex, other: GroupIndex, ids: np.ndarray) -> np.ndarray:

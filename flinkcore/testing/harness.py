@@ -233,6 +233,7 @@ class Harness:
             return batch
         batch = batch.with_keys(columns, hash_keys(columns))
         if self._context.parallelism > 1:
+            assert batch.key_hashes is not None
             owners = subtasks(batch.key_hashes, MAX_PARALLELISM, self._context.parallelism)
             batch = batch.filter(owners == self._context.subtask_index)
         return batch

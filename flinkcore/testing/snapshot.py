@@ -11,8 +11,8 @@ from flinkcore.checkpoint.assignment import Wanted, assign
 from flinkcore.checkpoint.manifest import Manifest, OperatorState, SubtaskState, decode, encode
 from flinkcore.checkpoint.memory_store import MemoryStore
 from flinkcore.checkpoint.segment import SegmentWriter
-from flinkcore.errors import ConfigurationError
 from flinkcore.checkpoint.stored import StoredSubtask
+from flinkcore.errors import ConfigurationError
 from flinkcore.state.part import FrozenState, RestoredState
 
 Snapshot: TypeAlias = bytes

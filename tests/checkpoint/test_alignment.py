@@ -88,7 +88,7 @@ def test_each_channel_gives_each_barrier_once_and_all_snapshot_in_order(seed):
     and nothing behind its barrier was read before."""
     rng = random.Random(seed)
     count, checkpoints = rng.randrange(1, 5), 6
-    queues = [[n for n in range(1, checkpoints + 1)] for _ in range(count)]
+    queues = [list(range(1, checkpoints + 1)) for _ in range(count)]
     alignment, taken, read = Alignment(count), [], [0] * count
     while any(queues):
         ready = [i for i in range(count) if queues[i] and i not in alignment.blocked]

@@ -8,7 +8,13 @@ import pytest
 from flinkcore.checkpoint.schedule import Settings, fails_job, next_trigger_ms
 
 SETTINGS = Settings(
-    interval_ms=1000, min_pause_ms=0, timeout_ms=60_000, max_concurrent=1, tolerable_failures=0, aligned=True, retained=1
+    interval_ms=1000,
+    min_pause_ms=0,
+    timeout_ms=60_000,
+    max_concurrent=1,
+    tolerable_failures=0,
+    aligned=True,
+    retained=1,
 )
 
 

@@ -8,10 +8,10 @@ import json
 import pyarrow as pa
 import pytest
 
+from flinkcore.checkpoint.assignment import key_group_range
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
 from flinkcore.errors import ConfigurationError
-from flinkcore.checkpoint.assignment import key_group_range
 from flinkcore.graph.job_graph import build, max_parallelism_for
 from flinkcore.graph.transformation import Edge, Partitioning, Transformation
 from flinkcore.operators.base import Operator

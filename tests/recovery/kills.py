@@ -4,8 +4,8 @@
 Whatever a reader of the output folder then sees must be what a run without kills gives: nothing lost, nothing twice.
 One scenario, or many:
 
-    python -m tests.recovery.kills SCENARIO            replays one, e.g. "tumbling 2:manifest.linked*3 3:restore.segment*1"
-    python -m tests.recovery.kills --campaign 5000     seeded ones until so many processes were killed
+    python -m tests.recovery.kills SCENARIO         replays one, e.g. "tumbling 2:manifest.linked*3 3:upload.done*1 2"
+    python -m tests.recovery.kills --campaign 5000  seeded ones until so many processes were killed
 """
 
 from __future__ import annotations
@@ -181,6 +181,10 @@ def main() -> int:
     began = time.monotonic()
     expected = functools.cache(lambda name: expected_lines(name, base / "expected" / name))
 
+    def told() -> None:
+        spent_s = time.monotonic() - began
+        print(f"{played} scenarios, {killed} kills, {failures} failures, {spent_s:.0f} s", flush=True)
+
     def play_in(scenario: Scenario) -> int:
         folder = base / "scenario"
         shutil.rmtree(folder, ignore_errors=True)
@@ -201,8 +205,8 @@ def main() -> int:
         seed += 1
         played += 1
         if played % 50 == 0:
-            print(f"{played} scenarios, {killed} kills, {failures} failures, {time.monotonic() - began:.0f} s", flush=True)
-    print(f"{played} scenarios, {killed} kills, {failures} failures, {time.monotonic() - began:.0f} s")
+            told()
+    told()
     shutil.rmtree(base)
     return 1 if failures else 0
 
