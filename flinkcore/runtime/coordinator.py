@@ -136,7 +136,7 @@ class Coordinator:
         self._finished: set[Task] = set()
         self._waiting: set[Task] = set()  # over, and waiting for a checkpoint before they finish
         self._chains = chains  # segments of the newest complete checkpoint, by operator id and subtask
-        self._planned: dict[tuple[int, str, int], list[SegmentRef]] = {}  # by checkpoint: what its segments build on
+        self._planned: dict[tuple[int, tuple[str, int]], list[SegmentRef]] = {}  # by checkpoint: what its segments build on
         self._inline_bytes_max = home.writing.inline_bytes_max
         self._lock = threading.Lock()  # of _chains and _planned, which tasks read, and of _closed
         self._nodes = {node.operator_id: node for node in graph.nodes}
@@ -197,7 +197,7 @@ class Coordinator:
         with self._lock:
             chain = [] if barrier.full else self._chains.get(key, [])
             planned = plan(chain, context.state.state_bytes, inline_bytes_max=self._inline_bytes_max)
-            self._planned[(barrier.checkpoint_id, *key)] = chain[: planned.kept]
+            self._planned[barrier.checkpoint_id, key] = chain[: planned.kept]
         return planned.since
 
     def forgettable(self, runner: OperatorRunner) -> int:
@@ -375,7 +375,7 @@ class Coordinator:
                 context = runner.context
                 key = (context.operator_id, context.subtask_index)
                 with self._lock:
-                    segments = list(self._planned[(pending.id, *key)]) if state.since else []
+                    segments = list(self._planned[pending.id, key]) if state.since else []
                 for number, payload in state.blocks():
                     if pending.abandoned:
                         raise CheckpointError(f"checkpoint {pending.id} was given up")

@@ -211,7 +211,7 @@ def test_a_snapshot_that_another_thread_writes_holds_what_was_there():
         pair.step("freeze")
         frozen, expected = pair.frozen.pop()
         blocks: list[bytes] = []
-        writer = threading.Thread(target=lambda: blocks.extend(frozen.blocks()))
+        writer = threading.Thread(target=lambda into, part: into.extend(part.blocks()), args=(blocks, frozen))
         writer.start()
         while writer.is_alive():
             pair.step("update")
