@@ -22,6 +22,7 @@ from flinkcore.operators.functions import KeyedProcessFunction, ProcessWindowFun
 from flinkcore.operators.group_aggregate import GroupAggregate
 from flinkcore.operators.pane_window import PaneWindow
 from flinkcore.operators.process import KeyedProcessRows
+from flinkcore.operators.row_aggregate import expression_windows
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.operators.session_window import SessionWindow
 from flinkcore.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
@@ -262,6 +263,20 @@ def test_the_savepoint_of_a_running_job_is_read(tmp_path: Path) -> None:
     path = job.client.stop_with_savepoint(False).result()
     assert rows_of(read_state(path, "sums", "reduce", allow_pickle=True)) == [(0, 9), (1, 12), (2, 15)]
     assert read_state(path, "numbers", "splits").num_rows == 1
+
+
+def test_aggregates_of_windows_with_a_trigger_of_their_own_are_read_as_results(tmp_path: Path) -> None:
+    rows, key = Schema(("k", "v"), (pa.int64(), pa.int64()), "row"), Schema(("k",), (pa.int64(),), "value")
+    exprs = (col("v").avg.alias("mean"), col("v").last_value.alias("last"))
+    calls = [aggregate_call(to_node(expr), rows) for expr in exprs]
+    functions, schema = expression_windows(rows, key, calls, ["mean", "last"], True)
+    tumbling = TumblingEventTimeWindows.of(Ms(10))
+    run = harness(RowWindow(rows, tumbling, schema, trigger=CountTrigger.of(9), key_schema=key, **functions), key="k")
+    saved = Saved(tmp_path / "w", run._context.state).snapshot()
+    run.batch(k=[1, 1, 2], v=[5, 7, 9], timestamps_ms=[1, 2, 12])
+    table = read_state(saved.snapshot().complete(), "op", "window-contents")
+    assert table.column_names == ["k", "window_start", "window_end", "mean", "last"]
+    assert rows_of(table) == [(1, at(0), at(10), 6, 7), (2, at(10), at(20), 9, 9)]
 
 
 def test_states_are_listed_with_their_sizes(counted: str) -> None:
