@@ -32,19 +32,21 @@ NEWEST = "newest"
 class Recovery:
     """The checkpoints of one job, through all starts of its tasks in this process.
 
+    root : the checkpoint directory; by default that of the configuration, else one in memory
     ConfigurationError, CheckpointStorageError, StateFormatError, StateMigrationError : checkpoints cannot be written
         where they should be, or what is to be restored is not there, cannot be read, or does not fit the program
     """
 
-    def __init__(self, graph: JobGraph, job_id: str) -> None:
+    def __init__(self, graph: JobGraph, job_id: str, root: Store | None = None) -> None:
         config = graph.config
         self.graph = graph
         self.settings = Settings.of(config)
         self._allow_unclaimed = config.get(options.IGNORE_UNCLAIMED_STATE)
         self._refuse_unreplayable()
         directory = config.get(options.CHECKPOINT_DIR)
-        root = open_store(directory or "memory:")
-        found = self._find(root if directory else None)
+        lasts = root is not None or directory is not None
+        root = root or open_store(directory or "memory:")
+        found = self._find(root if lasts else None)
         own = found is not None and found.manifest is not None and self._is_own(found, root)
         self.job_id = job_id
         if own and found is not None and found.manifest is not None:

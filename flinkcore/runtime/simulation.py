@@ -11,13 +11,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from flinkcore.checkpoint.store import Store
 from flinkcore.errors import JobCancelledError, JobExecutionError
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.runtime.coordinator import Coordinator, Job
 from flinkcore.runtime.deploy import deploy
 from flinkcore.runtime.job import JobRun
 from flinkcore.runtime.recovery import Recovery
-from flinkcore.runtime.restart import restart_strategy
+from flinkcore.runtime.restart import ExponentialDelay, restart_strategy
 from flinkcore.runtime.task import Progress, Task
 from flinkcore.time.clock import ManualClock
 
@@ -47,9 +48,19 @@ class Process:
     """One process that runs one job. Until run() has returned True, it may be left as it is: then it has crashed.
 
     name : for errors: what to call it with to see the same again
+    root : the checkpoint directory; by default that of the configuration
+    trace : takes down each step that was tried
     """
 
-    def __init__(self, graph: JobGraph, clock: ManualClock, rng: random.Random, name: str) -> None:
+    def __init__(
+        self,
+        graph: JobGraph,
+        clock: ManualClock,
+        rng: random.Random,
+        name: str,
+        root: Store | None = None,
+        trace: list[str] | None = None,
+    ) -> None:
         self.job = JobRun(graph, clock)
         self.name = name
         self.steps = 0
@@ -57,8 +68,11 @@ class Process:
         self.coordinator: Coordinator
         self._clock = clock
         self._rng = rng
+        self._trace = trace
         self._strategy = restart_strategy(graph.config)
-        self._recovery = Recovery(graph, self.job.job_id)
+        if isinstance(self._strategy, ExponentialDelay):
+            self._strategy.random = rng
+        self._recovery = Recovery(graph, self.job.job_id, root)
         self._writers: list[Job] = []
         self._running: list[Task] = []
         self._current: Task | None = None
@@ -134,6 +148,7 @@ class Process:
 
     def _step_task(self, task: Task) -> bool:
         self._current = task
+        self._note(task.label)
         progress = task.step(choose=self._rng.choice)
         if progress is Progress.FINISHED:
             self._running.remove(task)
@@ -141,6 +156,7 @@ class Process:
         return progress in (Progress.WORKED, Progress.FINISHED)
 
     def _step_writer(self, writer: Job) -> bool:
+        self._note("writer")
         try:
             next(writer)
         except StopIteration:
@@ -148,7 +164,12 @@ class Process:
         return True
 
     def _step_coordinator(self) -> bool:
+        self._note("coordinator")
         return self.coordinator.step()
+
+    def _note(self, what: str) -> None:
+        if self._trace is not None:
+            self._trace.append(f"{self._clock.now_ms()} {what}")
 
     def _wait(self) -> None:
         """Nothing can be done now: time passes."""

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from flinkcore.testing.harness import Harness, harness
+from flinkcore.testing.harness import Harness, Snapshot, harness
 from flinkcore.testing.simulation import simulate
 from flinkcore.time.clock import ManualClock
 
-__all__ = ["Harness", "ManualClock", "harness", "simulate"]
+__all__ = ["Harness", "ManualClock", "Snapshot", "harness", "simulate"]

@@ -9,6 +9,12 @@
 An operator of two inputs takes records of the second with `op.batch(..., input=1)`.
 
 The clock stands still until advance(); every call returns after all that it causes has happened.
+
+A snapshot is what a checkpoint would hold of the operator; another one goes on from it, also as one of several:
+
+    saved = op.snapshot()
+    halves = [harness(make(), restore=saved, parallelism=2, subtask_index=i, **same) for i in range(2)]
+    whole = harness(make(), restore=[half.snapshot() for half in halves], **same)
 """
 
 from __future__ import annotations
@@ -19,6 +25,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from flinkcore._native.partition import subtasks
+from flinkcore.checkpoint.assignment import key_group_range
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
@@ -27,6 +35,8 @@ from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.operators.key import hash_keys
 from flinkcore.operators.output_tag import OutputTag
+from flinkcore.state.manager import StateManager
+from flinkcore.testing.snapshot import MAX_PARALLELISM, Snapshot, restored_state, written_snapshot
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from flinkcore.time.clock import ManualClock
 
@@ -64,7 +74,7 @@ class ManualTimers:
 
 
 class Harness:
-    """Runs one operator by hand."""
+    """Runs one operator by hand. state : a restored one, for an operator that goes on from a snapshot"""
 
     def __init__(
         self,
@@ -76,8 +86,12 @@ class Harness:
         parallelism: int = 1,
         subtask_index: int = 0,
         key2: str | int | Sequence[str] | None = None,
+        state: StateManager | None = None,
+        restore: Snapshot | Sequence[Snapshot] | None = None,
     ) -> None:
         self.operator = operator
+        groups = key_group_range(MAX_PARALLELISM, parallelism, subtask_index)
+        self.state = state or StateManager(type(operator).__name__, groups, MAX_PARALLELISM)
         self.clock = ManualClock(now_ms)
         self.collected = CollectedOutput()
         self.metrics = OperatorMetrics()
@@ -93,7 +107,16 @@ class Harness:
             self.metrics,
             subtask_index,
             parallelism,
+            state=self.state,
         )
+        self._snapshots = 0
+        if restore is not None:
+            snapshots = [restore] if isinstance(restore, bytes) else list(restore)
+            self._context.state.restore(restored_state(snapshots, parallelism, subtask_index))
+        self._watermark_ms = self._context.state.field(
+            "operator_watermark_ms", MIN_TIMESTAMP, lambda: self._watermark_ms
+        )
+        self._restored_ms = self._watermark_ms
         operator.open(self._context, self.collected)
 
     # -- input --------------------------------------------------------------------------------------------
@@ -110,6 +133,8 @@ class Harness:
 
         keys : the key of each record, as Python objects, when it is not a column
         input : which input of the operator they come from
+
+        One of several subtasks gets those records alone whose keys are its own, as in a job.
         """
         schema = self._schemas[input]
         if isinstance(rows, Batch):
@@ -125,7 +150,10 @@ class Harness:
         return self
 
     def watermark(self, watermark_ms: int) -> Harness:
-        """Event time reaches `watermark_ms`."""
+        """Event time reaches `watermark_ms`; nothing when it had before the snapshot that was restored."""
+        if watermark_ms <= self._restored_ms != MIN_TIMESTAMP:
+            return self
+        self._watermark_ms = watermark_ms
         self.operator.process_watermark(watermark_ms)
         return self
 
@@ -149,6 +177,16 @@ class Harness:
         self.operator.end_input()
         self.operator.close()
         return self
+
+    def snapshot(self) -> Snapshot:
+        """All state of the operator, timers and the watermark included, in the format of a savepoint."""
+        self._snapshots += 1
+        self.operator.prepare_snapshot(self._snapshots)
+        frozen = self._context.state.freeze(0)
+        try:
+            return written_snapshot(frozen, self._context.parallelism, self._context.subtask_index)
+        finally:
+            frozen.release()
 
     # -- output -------------------------------------------------------------------------------------------
 
@@ -193,7 +231,11 @@ class Harness:
             columns = tuple(batch.column(name) for name in names)
         else:
             return batch
-        return batch.with_keys(columns, hash_keys(columns))
+        batch = batch.with_keys(columns, hash_keys(columns))
+        if self._context.parallelism > 1:
+            owners = subtasks(batch.key_hashes, MAX_PARALLELISM, self._context.parallelism)
+            batch = batch.filter(owners == self._context.subtask_index)
+        return batch
 
 
 def harness(
@@ -205,7 +247,8 @@ def harness(
     """A harness around an operator that has not been opened; see the module.
 
     key : column or columns that are the key of each record;  schema : of its input, default operator.schema
-    options : config, now_ms, parallelism, subtask_index; key2, of the records of a second input
+    options : config, now_ms, parallelism, subtask_index; key2, of the records of a second input; restore, a snapshot
+        that it goes on from, or those of all subtasks that there were
     """
     return Harness(operator, schema, key, **options)
 
@@ -225,4 +268,4 @@ def _one_type(values: Sequence[Any]) -> bool:
     return len(kinds) == 1 and kinds <= {int, str, float, bool, bytes}
 
 
-__all__ = ["CollectedOutput", "Harness", "ManualTimers", "harness"]
+__all__ = ["CollectedOutput", "Harness", "ManualTimers", "Snapshot", "harness"]

@@ -3,6 +3,7 @@
 
     python -m tests.simulation.campaign 17            one seed, with the job that it makes
     python -m tests.simulation.campaign 0 5000        seeds 0 to 4999; prints those that fail
+    python -m tests.simulation.campaign 0 5000 --crashes      ... through crashes, rescales and storage that fails
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import random
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from flinkcore.runtime import local, simulation
 from flinkcore.runtime.job import JobRun
@@ -36,7 +39,7 @@ class Job:
     ordered: bool
     batch_mode: bool
 
-    def build(self, physical: Physical) -> dict[str, Keep]:
+    def build(self, physical: Physical, make_sink: Callable[[str], Any] = lambda name: Keep()) -> dict[str, Any]:
         stream = self.input.stream(physical)
         for step in self.steps:
             if not step.name.startswith("broadcast"):
@@ -46,7 +49,7 @@ class Job:
                 stream = physical.place(stream)
         sinks = {}
         for name, output in self.end.build(stream, physical).items():
-            sinks[name] = Keep()
+            sinks[name] = make_sink(name)
             parallelism = output._transformation.parallelism
             sink = output.sink_to(sinks[name]).name(f"Keep {name}")
             # As many writers as there are subtasks before, or one: the records of a key stay in order.
@@ -136,12 +139,16 @@ def check_seed(seed: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    first = int(arguments[0])
-    last = int(arguments[1]) if len(arguments) > 1 else first + 1
+    from tests.simulation.crashes import check_crashes, crashing_job
+
+    crashes = "--crashes" in arguments
+    check, job = (check_crashes, crashing_job) if crashes else (check_seed, random_job)
+    first, *rest = [int(argument) for argument in arguments if argument != "--crashes"]
+    last = rest[0] if rest else first + 1
     failed = []
     for seed in range(first, last):
         try:
-            check_seed(seed)
+            check(seed)
         except AssertionError as error:
             failed.append(seed)
             if last - first == 1:
@@ -150,7 +157,7 @@ def main(arguments: list[str]) -> int:
             print("-" * 100)
     print(f"{last - first} seeds, {len(failed)} failed: {failed}")
     if last - first == 1:
-        print(random_job(first))
+        print(job(first))
     return 1 if failed else 0
 
 

@@ -105,7 +105,7 @@ class LateJob:
     ordered = True
     batch_mode = False
 
-    def build(self, physical: Physical) -> dict[str, Keep]:
+    def build(self, physical: Physical, make_sink: Callable[[str], Any] = lambda name: Keep()) -> dict[str, Any]:
         strategy = WatermarkStrategy.for_generator(lambda: _Between(self.bound_ms, self.every))
         stream = physical.env.from_collection(rows_of(list(self.records)), TYPE)
         stream = physical.place(
@@ -128,7 +128,7 @@ class LateJob:
         outputs = {"main": made}
         if self.to_side:
             outputs["late"] = made.get_side_output(tag)
-        sinks = {name: Keep() for name in outputs}
+        sinks = {name: make_sink(name) for name in outputs}
         for name, output in outputs.items():
             output.sink_to(sinks[name]).set_parallelism(
                 physical.rng.choice([1, made._transformation.parallelism])

@@ -44,14 +44,19 @@ class Keep(Sink):
         return _Writer(self)
 
     def results(self) -> list[Result]:
-        found = []
-        for batch in self.batches:
-            stamps = [None] * len(batch) if batch.timestamps_ms is None else batch.timestamps_ms.tolist()
-            kinds = [0] * len(batch) if batch.row_kinds is None else batch.row_kinds.tolist()
-            for row, timestamp_ms, kind in zip(to_rows(batch), stamps, kinds):
-                value = plain(row)
-                found.append(Result(value if isinstance(value, tuple) else (value,), timestamp_ms, kind))
-        return found
+        return results_of(self.batches)
+
+
+def results_of(batches: list[Batch]) -> list[Result]:
+    """The records of batches, in order."""
+    found = []
+    for batch in batches:
+        stamps = [None] * len(batch) if batch.timestamps_ms is None else batch.timestamps_ms.tolist()
+        kinds = [0] * len(batch) if batch.row_kinds is None else batch.row_kinds.tolist()
+        for row, timestamp_ms, kind in zip(to_rows(batch), stamps, kinds):
+            value = plain(row)
+            found.append(Result(value if isinstance(value, tuple) else (value,), timestamp_ms, kind))
+    return found
 
 
 class _Writer(SinkWriter):

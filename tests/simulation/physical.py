@@ -10,16 +10,22 @@ from flinkcore.datastream import DataStream, StreamExecutionEnvironment
 
 
 class Physical:
-    """One way to run a job. `ordered` keeps to ways in which the records of a key stay in order."""
+    """One way to run a job. `ordered` keeps to ways in which the records of a key stay in order.
 
-    def __init__(self, seed: str, ordered: bool, batch_mode: bool) -> None:
+    process : of a job that is rescaled at each crash, how many processes there were before; None for other jobs.
+        Then all that makes a step another one is the same in each process, and parallelism differs.
+    """
+
+    def __init__(self, seed: str, ordered: bool, batch_mode: bool, process: int | None = None) -> None:
         self.rng = random.Random(seed)
+        self.rescaled = process is not None
+        self.scale = self.rng if process is None else random.Random(f"{seed}, process {process}")
         self.ordered = ordered
         self.env = StreamExecutionEnvironment.get_execution_environment()
         self.parallelism_max = 1 if ordered else self.rng.choice([1, 2, 4])
         self.env.set_parallelism(self.parallelism())
         # Watermarks so far back that nothing can be late, not even behind a source that was thought idle.
-        self.patient = self.rng.random() < 0.3
+        self.patient = self.rng.random() < 0.3 or (self.rescaled and not ordered)
         if self.rng.random() < 0.2:
             self.env.disable_operator_chaining()
         if self.rng.random() < 0.3:
@@ -34,12 +40,14 @@ class Physical:
             self.env.get_configuration().set_string(key, str(value))
 
     def parallelism(self) -> int:
-        return self.rng.randint(1, self.parallelism_max)
+        return self.scale.randint(1, self.parallelism_max)
 
     def place(self, stream: DataStream, parallelism: int | None = None) -> DataStream:
         """Settings of the last step that leave its results alone."""
         if parallelism is None and not self.ordered and self.rng.random() < 0.6:
             parallelism = self.parallelism()
+        elif parallelism is not None and self.rescaled:
+            parallelism = self.scale.randint(1, 4)
         if parallelism is not None:
             stream.set_parallelism(parallelism)
         chance = self.rng.random()
