@@ -124,7 +124,7 @@ def test_running_aggregates_are_read_under_their_aliases(tmp_path: Path) -> None
              col("v").count.distinct.alias("different")]  # fmt: skip
     calls = [aggregate_call(to_node(expr), rows) for expr in exprs]
     run = harness(GroupAggregate(rows, key, calls), key="k")
-    saved = Saved(tmp_path / "s", run._context.state)
+    saved = Saved(tmp_path / "s", run.state)
     run.batch(k=["a", "b", "a"], v=[1, 2, 2])
     saved.snapshot()
     run.batch(k=["a", "c"], v=[2, 3])
@@ -171,12 +171,14 @@ def counted(tmp_path: Path) -> str:
     """Counter's states of two subtasks."""
     runs = [harness(KeyedProcessRows(WORDS, Counter(), Schema.of_objects(), Schema(("user",), (pa.int64(),), "value")),
                     key="f0", parallelism=2, subtask_index=i) for i in range(2)]  # fmt: skip
-    saved = Saved(tmp_path / "counted", *(run._context.state for run in runs))
-    runs[0].batch([(1, "a"), (2, "b"), (1, "c")], timestamps_ms=[1, 2, 3])
-    runs[1].batch([(7, "x")], timestamps_ms=[4])
+    saved = Saved(tmp_path / "counted", *(run.state for run in runs))
+    for run in runs:  # each takes the records of its own keys
+        run.batch([(1, "a"), (2, "b"), (1, "c"), (7, "x")], timestamps_ms=[1, 2, 3, 4])
     saved.snapshot()
-    runs[0].batch([(2, "forget"), (1, "d"), (4, "e")], timestamps_ms=[5, 6, 7])
-    runs[0].watermark(11)
+    for run in runs:
+        run.batch([(2, "forget"), (1, "d"), (4, "e")], timestamps_ms=[5, 6, 7])
+        run.watermark(11)
+    assert all(run.state.find("keys").row_count for run in runs)
     return saved.snapshot().complete()
 
 
@@ -208,7 +210,7 @@ def test_keys_that_are_python_objects_have_columns_where_they_are_of_one_type(tm
     ):
         run = harness(KeyedProcessRows(WORDS, Counter(), Schema.of_objects(), objects), schema=WORDS)
         run.batch([(1, "a"), (2, "b")], [1, 2], keys=keys)
-        path = Saved(tmp_path / name, run._context.state).snapshot().complete()
+        path = Saved(tmp_path / name, run.state).snapshot().complete()
         table = read_state(path, "op", "count")
         assert table.column_names == ["value", "value_1"]
         assert table.schema.field("value").type == expected, name
@@ -225,7 +227,7 @@ def test_states_of_windows_have_their_bounds(tmp_path: Path) -> None:
                          window_function=Latest(), key_schema=key)  # fmt: skip
     run = harness(operator, key="k")
     run.batch(k=[1, 1, 2], v=[5, 6, 7], timestamps_ms=[1, 2, 12])
-    path = Saved(tmp_path / "w", run._context.state).snapshot().complete()
+    path = Saved(tmp_path / "w", run.state).snapshot().complete()
     states = list_states(path)["state"].to_pylist()
     (name,) = (state for state in states if state.startswith("table/window-contents"))
     table = read_state(path, "op", name)
@@ -251,7 +253,7 @@ def test_values_that_are_kept_to_be_taken_back_are_read_one_by_one(tmp_path: Pat
     calls = [aggregate_call(to_node(expr), rows) for expr in (col("v").max.alias("top"), col("v").sum.alias("sum"))]
     run = harness(GroupAggregate(rows, key, calls, retracts=True), key="k")
     run.batch(k=["a", "a", "b"], v=[3, 1, 2])
-    path = Saved(tmp_path / "s", run._context.state).snapshot().complete()
+    path = Saved(tmp_path / "s", run.state).snapshot().complete()
     assert rows_of(read_state(path, "op", "aggregates")) == [("a", 4), ("b", 2)]
     assert rows_of(read_state(path, "op", "records")) == [("a", 2), ("b", 1)]
     assert rows_of(read_state(path, "op", "values 0")) == [("a", [1, 3]), ("b", [2])]
@@ -272,7 +274,7 @@ def test_aggregates_of_windows_with_a_trigger_of_their_own_are_read_as_results(t
     functions, schema = expression_windows(rows, key, calls, ["mean", "last"], True)
     tumbling = TumblingEventTimeWindows.of(Ms(10))
     run = harness(RowWindow(rows, tumbling, schema, trigger=CountTrigger.of(9), key_schema=key, **functions), key="k")
-    saved = Saved(tmp_path / "w", run._context.state).snapshot()
+    saved = Saved(tmp_path / "w", run.state).snapshot()
     run.batch(k=[1, 1, 2], v=[5, 7, 9], timestamps_ms=[1, 2, 12])
     table = read_state(saved.snapshot().complete(), "op", "window-contents")
     assert table.column_names == ["k", "window_start", "window_end", "mean", "last"]
