@@ -42,6 +42,8 @@ from flinkcore.state.stored import StoredRows
 ENUMERATOR = "enumerator"
 
 _INSTANT = pa.timestamp("ms")
+#: What comes of descriptions that fit their checksums and nothing else.
+_UNSOUND = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, pa.ArrowException)
 
 
 def read_state(
@@ -201,7 +203,7 @@ class _Subtask:
             return [self._piece(entry, part, shown, allow_pickle) for entry, part in self._loaded[name]]
         except StateFormatError:
             raise
-        except (ValueError, LookupError, TypeError, AttributeError, pa.ArrowException) as error:
+        except _UNSOUND as error:
             raise StateFormatError(f"{self._where}: state '{name}' cannot be read: {error}") from error
 
     def _load(self, name: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,20 @@ def test_a_damaged_checkpoint_is_not_read(counted: str) -> None:
     path.write_bytes(data[:-1])
     with pytest.raises(StateFormatError, match="bytes"):
         list_states(counted)
+
+
+@pytest.mark.parametrize("shown", [
+    {"calls": 5}, {"calls": [["sum", [0], "a", False]], "schema": "AAAA"}, {"names": 3}, {"names": ["n"]},
+    {"bounds": [1]}, {"bounds": ["a", "b", 2**63]}, {"bounds": ["a", "b", "c"]},
+])  # fmt: skip
+def test_what_is_written_for_readers_is_not_trusted(tmp_path: Path, shown: dict[str, Any]) -> None:
+    runner = Runner(PaneWindow(*CALLS, 10))
+    runner.send(FIRST)
+    saved = Saved(tmp_path / "s", runner.context.state).snapshot()
+    (frozen,) = saved.last
+    frozen.entries = [replace(entry, description={**entry.description, "shown": shown}) for entry in frozen.entries]
+    with pytest.raises(StateFormatError, match="state 'panes' cannot be read"):
+        read_state(saved.complete(), "op", "panes")
 
 
 def test_what_is_written_for_readers_is_not_compared(tmp_path: Path) -> None:
