@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 
+from flinkcore._native.column import Column
 from flinkcore.checkpoint.layout import Checkpoint, open_checkpoint
 from flinkcore.checkpoint.manifest import OperatorState
 from flinkcore.checkpoint.read import StateRows, operator_of, rows_of, state_names
-from flinkcore.columnar.objects import encode_key
+from flinkcore.columnar.objects import encode_column, encode_keys
 from flinkcore.errors import ConfigurationError
+from flinkcore.state.stored import row_codes
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 
@@ -101,33 +103,55 @@ def _state(operator: OperatorState, name: str, known: list[str]) -> str:
 
 def _changes(before: StateRows | None, after: StateRows | None) -> list[tuple[str, int]]:
     """(what became of it, its row in the table of `after`, of a removed one in that of `before`)."""
-    old, new = _rows(before), _rows(after)
-    changes = [(REMOVED, row) for place, (row, _) in old.items() if place not in new]
-    for place, (row, values) in new.items():
-        if place not in old:
-            changes.append((ADDED, row))
-        elif old[place][1] != values:
-            changes.append((CHANGED, row))
-    return changes
+    if before is None or after is None or _place_names(before) != _place_names(after):
+        gone = [] if before is None else [(REMOVED, row) for row in range(before.table.num_rows)]
+        return gone + ([] if after is None else [(ADDED, row) for row in range(after.table.num_rows)])
+    old, new = before.table, after.table
+    names = _place_names(before)
+    others = [name for name in old.column_names if name not in names]
+    places = _codes(old, new, names)
+    is_new = np.arange(len(places)) >= old.num_rows
+    places = row_codes([pa.chunked_array([codes]) for codes in (places, _repetitions(places, is_new))])
+    _, rows_old, rows_new = np.intersect1d(places[~is_new], places[is_new], True, return_indices=True)
+    if others == [name for name in new.column_names if name not in names]:
+        values = _codes(old, new, others)
+        changed = rows_new[values[rows_old] != values[old.num_rows :][rows_new]]
+    else:
+        changed = rows_new
+    return [
+        *((REMOVED, row) for row in np.setdiff1d(np.arange(old.num_rows), rows_old).tolist()),
+        *((CHANGED, row) for row in np.sort(changed).tolist()),
+        *((ADDED, row) for row in np.setdiff1d(np.arange(new.num_rows), rows_new).tolist()),
+    ]
 
 
-def _rows(state: StateRows | None) -> dict[tuple[bytes, int], tuple[int, bytes]]:
-    """What tells a row from others, and the how manieth such it is -> (its place in the table, its values)."""
-    if state is None:
-        return {}
-    columns = [_comparable(column).to_pylist() for column in state.table.columns]
-    seen: Counter[bytes] = Counter()
-    found = {}
-    for row in range(state.table.num_rows):
-        values = tuple(column[row] for column in columns)
-        place = encode_key(values[: state.places] if state.places else values)
-        found[place, seen[place]] = (row, encode_key(values[state.places :]))
-        seen[place] += 1
+def _place_names(state: StateRows) -> list[str]:
+    """The columns that tell one row from another: all, where none are said to."""
+    return list(state.table.column_names[: state.places or None])
+
+
+def _codes(old: pa.Table, new: pa.Table, names: list[str]) -> np.ndarray:
+    """int64[rows of both]: the same number for rows that are equal in these columns."""
+    if not names:
+        return np.zeros(old.num_rows + new.num_rows, np.int64)
+    return row_codes([_both(old.column(name), new.column(name)) for name in names])
+
+
+def _both(old: pa.ChunkedArray, new: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Two columns, one behind the other; nested values, and values of two types, by their canonical bytes."""
+    columns = [old.combine_chunks(), new.combine_chunks()]
+    if old.type != new.type:
+        columns = [encode_keys(column.to_pylist()).to_arrow() for column in columns]
+    elif pa.types.is_nested(old.type):
+        columns = [encode_column(Column.from_arrow(column)).to_arrow() for column in columns]
+    return pa.chunked_array(columns)
+
+
+def _repetitions(codes: np.ndarray, is_new: np.ndarray) -> np.ndarray:
+    """int64[n]: how many rows of the same code came before, on the same side."""
+    order = np.lexsort((codes, is_new))
+    ordered = 2 * codes[order] + is_new[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(codes) else order
+    found = np.empty(len(codes), np.int64)
+    found[order] = np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes))))
     return found
-
-
-def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Points in time as integers: Python's end with the year 9999, and not all of them do."""
-    if pa.types.is_temporal(column.type) and column.type.bit_width in (32, 64):
-        return column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
-    return column

@@ -30,6 +30,7 @@ from flinkcore.columnar.objects import decode_key, holds_pickle
 from flinkcore.columnar.row import Row
 from flinkcore.errors import ConfigurationError, StateFormatError
 from flinkcore.expr.described import aggregation_of_description
+from flinkcore.state.accumulators import AccumulatorRows
 from flinkcore.state.content import content_of_description
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import MODES, PartState
@@ -41,6 +42,8 @@ from flinkcore.state.stored import StoredRows
 ENUMERATOR = "enumerator"
 
 _INSTANT = pa.timestamp("ms")
+#: What comes of descriptions that fit their checksums and nothing else.
+_UNSOUND = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, pa.ArrowException)
 
 
 def read_state(
@@ -200,7 +203,7 @@ class _Subtask:
             return [self._piece(entry, part, shown, allow_pickle) for entry, part in self._loaded[name]]
         except StateFormatError:
             raise
-        except (ValueError, LookupError, TypeError, AttributeError, pa.ArrowException) as error:
+        except _UNSOUND as error:
             raise StateFormatError(f"{self._where}: state '{name}' cannot be read: {error}") from error
 
     def _load(self, name: str) -> None:
@@ -256,7 +259,7 @@ class _Subtask:
 
     def _piece(self, entry: PartState, part: Any, shown: dict[str, Any], allow_pickle: bool) -> _Piece:
         if isinstance(part, StoredRows):
-            return self._stored_rows(entry, part, allow_pickle)
+            return self._stored_rows(entry, part, shown, allow_pickle)
         if isinstance(part, Accumulators):
             ids = part.used_ids()
             places = self._places(entry.parent, ids)
@@ -268,7 +271,9 @@ class _Subtask:
             return _Piece(self._places(entry.name, slots), [_Column("fired", pa.array(part.fired(slots)))])
         return _Piece(self._places(entry.name, part.live_ids()), [])
 
-    def _stored_rows(self, entry: PartState, part: StoredRows, allow_pickle: bool) -> _Piece:
+    def _stored_rows(
+        self, entry: PartState, part: StoredRows, shown: dict[str, Any], allow_pickle: bool
+    ) -> _Piece:
         timers = entry.kind == "timers"
         scoped = entry.description.get("namespace") is not None
         where = [*(["timestamp_ms"] if timers else []), "group_id", *(["namespace"] if scoped else [])]
@@ -283,6 +288,8 @@ class _Subtask:
             places += _namespaces(columns.pop("namespace"))
         if timers:
             return _Piece([*places, _Column("timestamp", columns["timestamp_ms"].cast(_INSTANT))], [])
+        if shown and "value" in columns:
+            return _Piece(places, _results_of_rows(columns["value"], shown))
         if allow_pickle and "PICKLED" in json.dumps(entry.description):
             content = content_of_description(entry.description)
             decoded = content.decode([columns[field.name] for field in content.fields], True)
@@ -327,6 +334,17 @@ def _results(part: Accumulators, ids: np.ndarray, shown: dict[str, Any]) -> list
     return [_Column(name, column.to_arrow()) for name, column in zip(names, columns, strict=True)]
 
 
+def _results_of_rows(values: pa.Array, shown: dict[str, Any]) -> list[_Column]:
+    """The results of accumulators that are values of a table."""
+    aggregation = aggregation_of_description(shown)
+    if not values.type.equals(AccumulatorRows.type):
+        raise StateFormatError(f"accumulators are a column of {values.type}")
+    gathered = Accumulators(aggregation.kernels)
+    for row, value in enumerate(AccumulatorRows(aggregation.kernels).decode(values)):
+        gathered.merge(value, np.array([row], np.int32), np.zeros(1, np.int32))
+    return _results(gathered, np.arange(len(values), dtype=np.int32), shown)
+
+
 def _no_rows(entry: PartState, where: Sequence[str]) -> pa.Table:
     """A table without rows, of the types that a description says."""
     int64 = pa.int64()
@@ -336,7 +354,8 @@ def _no_rows(entry: PartState, where: Sequence[str]) -> pa.Table:
         try:
             fields += content_of_description(entry.description).fields
         except StateFormatError:  # a type that only the program knows
-            fields.append(pa.field("value", pa.binary()))
+            accumulators = shown_of(entry) is not None
+            fields.append(pa.field("value", AccumulatorRows.type if accumulators else pa.binary()))
     return pa.schema(fields).empty_table()
 
 

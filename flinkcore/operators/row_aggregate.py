@@ -11,18 +11,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from flinkcore._native.agg import Accumulators
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import StateFormatError
 from flinkcore.expr.aggregate import AggregateCall, Aggregation
+from flinkcore.expr.described import describe_aggregation
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.functions import AggregateFunction, ProcessWindowFunction
 from flinkcore.operators.windowed import WINDOW_END, WINDOW_START, WINDOW_TYPE
-from flinkcore.state.codec import Codec, Description
+from flinkcore.state.accumulators import AccumulatorRows
+from flinkcore.state.codec import Codec
 from flinkcore.state.manager import StateManager
 from flinkcore.time.assigners import WindowAssigner
 from flinkcore.time.windows import TimeWindowSerializer
@@ -47,7 +47,7 @@ class ExpressionAggregate(AggregateFunction):
 
     def accumulator_codec(self) -> Codec:
         """How accumulators become part of snapshots."""
-        return AccumulatorRows(self._aggregation.kernels)
+        return AccumulatorRows(self._aggregation.kernels, describe_aggregation(self._aggregation))
 
     def create_accumulator(self) -> Accumulators:
         return Accumulators(self._aggregation.kernels)
@@ -77,53 +77,6 @@ class ExpressionAggregate(AggregateFunction):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ExpressionAggregate:
         return ExpressionAggregate(self.schema, self.calls)
-
-
-class AccumulatorRows(Codec):
-    """Accumulators of one row: what a snapshot of them is, and the kinds of comparands that they have learned."""
-
-    type = pa.struct([("comparands", pa.list_(pa.string())), ("blocks", pa.list_(pa.binary()))])
-
-    def __init__(self, kernels: Sequence[Any]) -> None:
-        self._kernels = kernels
-
-    def describe(self) -> Description:
-        aggregates = Accumulators(self._kernels).describe()["aggregates"]
-        return {"type": "ACCUMULATORS", "aggregates": [aggregate[:3] for aggregate in aggregates]}
-
-    def copy(self, value: Accumulators) -> Accumulators:
-        copied = Accumulators(self._kernels)
-        copied.merge(value, _ONLY, _ONLY)
-        return copied
-
-    def encode(self, values: list[Accumulators]) -> pa.Array:
-        comparands = [[aggregate[3] for aggregate in value.describe()["aggregates"]] for value in values]
-        parts = [
-            pa.array(comparands, self.type.field(0).type),
-            pa.array(list(map(self._blocks, values)), self.type.field(1).type),
-        ]
-        return pa.StructArray.from_arrays(parts, fields=list(self.type))
-
-    def _blocks(self, value: Accumulators) -> list[bytes]:
-        # A copy is frozen, since freezing is for the thread that updates the value.
-        frozen = self.copy(value).freeze(0, 1)
-        try:
-            return list(frozen.blocks())
-        finally:
-            frozen.release()
-
-    def decode(self, array: pa.Array, allow_pickle: bool = False) -> list[Accumulators]:
-        return list(map(self._value, array.field(0).to_pylist(), array.field(1).to_pylist()))
-
-    def _value(self, comparands: list[str | None] | None, blocks: list[bytes | None] | None) -> Accumulators:
-        value = Accumulators(self._kernels)
-        aggregates = value.describe()["aggregates"]
-        if comparands is None or blocks is None or len(comparands) != len(aggregates) or None in blocks:
-            raise StateFormatError("the accumulator of a window lacks its comparands or its blocks")
-        value.adopt({"aggregates": [[*each[:3], kind] for each, kind in zip(aggregates, comparands)]})
-        for block in blocks:
-            value.load(block)  # type: ignore[arg-type]
-        return value
 
 
 class WithWindow(ProcessWindowFunction):

@@ -53,9 +53,11 @@ class Codec:
 
     type : the column's Arrow type
     immutable : whether nobody can change a value in place, so that it may be shared with a snapshot
+    shown : how a reader without the program can show the values, see StateManager.part
     """
 
     type: pa.DataType
+    shown: dict[str, Any] | None = None
     immutable = False
 
     def copy(self, value: Any) -> Any:

@@ -204,7 +204,7 @@ class KeyedState(KeyedStateStore):
             # Pickles are read where the program itself declares that type.
             return Table(name, content, namespace, self.hold, self.let_go, expiry=expiry, allow_pickle=True)
 
-        table = self.tables[name] = self.manager.part(f"table/{name}", make)
+        table = self.tables[name] = self.manager.part(f"table/{name}", make, shown=content.value.shown)
         return table
 
     def timers(self, name: str, namespace: Codec | None = None) -> TimerQueue:

@@ -120,7 +120,7 @@ class StoredRows:
         except (KeyError, TypeError, pa.ArrowException) as error:
             raise StateFormatError(f"blocks of state do not fit together: {error}") from error
         is_present = np.concatenate([np.full(batch.num_rows, rows == PRESENT) for rows, batch in blocks])
-        codes = _codes(columns)
+        codes = row_codes(columns)
         _, last = np.unique(codes[::-1], return_index=True)  # what was last said of a row
         last = np.sort(len(codes) - 1 - last)
         return table.take((np.cumsum(is_present) - 1)[last[is_present[last]]]).combine_chunks()
@@ -151,7 +151,7 @@ class _FrozenRows:
         self._payloads = []
 
 
-def _codes(columns: Sequence[pa.ChunkedArray]) -> np.ndarray:
+def row_codes(columns: Sequence[pa.ChunkedArray]) -> np.ndarray:
     """int64[n]: the same number for rows that are equal in all columns; structs by their fields."""
     leaves = list(columns)
     codes = np.zeros(len(leaves[0]), np.int64)

@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from flinkcore.checkpoint import diff_states
-from flinkcore.checkpoint.diff import diff_rows
+from flinkcore.checkpoint.diff import _changes, diff_rows
+from flinkcore.checkpoint.read import StateRows
 from flinkcore.cli import main
 from flinkcore.errors import ConfigurationError
 from flinkcore.operators.pane_window import PaneWindow
+from flinkcore.state.descriptors import ListStateDescriptor
+from flinkcore.state.manager import StateManager
+from flinkcore.state.operator import OperatorStates
 from tests.checkpoint.stored_state import Saved
 from tests.operators.columnar import AGGREGATES, KEY, SCHEMA, Runner
 
@@ -44,6 +50,28 @@ def test_a_checkpoint_does_not_differ_from_itself(two: tuple[str, str]) -> None:
     assert diff_rows(two[0], two[0], "op", "panes").num_rows == 0
     with pytest.raises(ConfigurationError, match="no state 'other'"):
         diff_states(*two, "op", "other")
+
+
+def test_items_that_nothing_tells_apart_are_counted(tmp_path: Path) -> None:
+    paths = []
+    for name, items in (("a", [1, 1, 2]), ("b", [2, 1, 3, 3])):
+        manager = StateManager()
+        OperatorStates(manager).get_list_state(ListStateDescriptor("l", None)).add_all(items)
+        paths.append(Saved(tmp_path / name, manager).snapshot().complete())
+    (row,) = diff_states(*paths).to_pylist()
+    assert row == {"operator": "Operator", "state": "operator/l", "added": 2, "removed": 1, "changed": 0}
+
+
+def test_lists_and_maps_are_compared_by_what_is_in_them(tmp_path: Path) -> None:
+    lists = [pa.array(each, pa.list_(pa.float64())) for each in ([[1, math.nan], [2]], [[1, math.nan], [2, None]])]
+    sides = [StateRows(pa.table({"k": [1, 2], "value": each}), 1) for each in lists]
+    assert _changes(*sides) == [("changed", 1)]
+    assert _changes(sides[0], StateRows(pa.table({"k": ["1", "2"], "value": lists[0]}), 1)) == [
+        ("removed", 0), ("removed", 1), ("added", 0), ("added", 1)]  # fmt: skip
+    assert _changes(None, sides[0]) == [("added", 0), ("added", 1)]
+    assert _changes(sides[0], None) == [("removed", 0), ("removed", 1)]
+    other = StateRows(sides[0].table.append_column("touched_ms", pa.array([5, 6])), 1)
+    assert _changes(sides[0], other) == [("changed", 0), ("changed", 1)]
 
 
 def test_the_command_ends_as_diff_does(two: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:

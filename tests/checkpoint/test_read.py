@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from flinkcore.operators.functions import KeyedProcessFunction, ProcessWindowFun
 from flinkcore.operators.group_aggregate import GroupAggregate
 from flinkcore.operators.pane_window import PaneWindow
 from flinkcore.operators.process import KeyedProcessRows
+from flinkcore.operators.row_aggregate import expression_windows
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.operators.session_window import SessionWindow
 from flinkcore.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
@@ -123,7 +125,7 @@ def test_running_aggregates_are_read_under_their_aliases(tmp_path: Path) -> None
              col("v").count.distinct.alias("different")]  # fmt: skip
     calls = [aggregate_call(to_node(expr), rows) for expr in exprs]
     run = harness(GroupAggregate(rows, key, calls), key="k")
-    saved = Saved(tmp_path / "s", run._context.state)
+    saved = Saved(tmp_path / "s", run.state)
     run.batch(k=["a", "b", "a"], v=[1, 2, 2])
     saved.snapshot()
     run.batch(k=["a", "c"], v=[2, 3])
@@ -170,12 +172,14 @@ def counted(tmp_path: Path) -> str:
     """Counter's states of two subtasks."""
     runs = [harness(KeyedProcessRows(WORDS, Counter(), Schema.of_objects(), Schema(("user",), (pa.int64(),), "value")),
                     key="f0", parallelism=2, subtask_index=i) for i in range(2)]  # fmt: skip
-    saved = Saved(tmp_path / "counted", *(run._context.state for run in runs))
-    runs[0].batch([(1, "a"), (2, "b"), (1, "c")], timestamps_ms=[1, 2, 3])
-    runs[1].batch([(7, "x")], timestamps_ms=[4])
+    saved = Saved(tmp_path / "counted", *(run.state for run in runs))
+    for run in runs:  # each takes the records of its own keys
+        run.batch([(1, "a"), (2, "b"), (1, "c"), (7, "x")], timestamps_ms=[1, 2, 3, 4])
     saved.snapshot()
-    runs[0].batch([(2, "forget"), (1, "d"), (4, "e")], timestamps_ms=[5, 6, 7])
-    runs[0].watermark(11)
+    for run in runs:
+        run.batch([(2, "forget"), (1, "d"), (4, "e")], timestamps_ms=[5, 6, 7])
+        run.watermark(11)
+    assert all(run.state.find("keys").row_count for run in runs)
     return saved.snapshot().complete()
 
 
@@ -207,7 +211,7 @@ def test_keys_that_are_python_objects_have_columns_where_they_are_of_one_type(tm
     ):
         run = harness(KeyedProcessRows(WORDS, Counter(), Schema.of_objects(), objects), schema=WORDS)
         run.batch([(1, "a"), (2, "b")], [1, 2], keys=keys)
-        path = Saved(tmp_path / name, run._context.state).snapshot().complete()
+        path = Saved(tmp_path / name, run.state).snapshot().complete()
         table = read_state(path, "op", "count")
         assert table.column_names == ["value", "value_1"]
         assert table.schema.field("value").type == expected, name
@@ -224,7 +228,7 @@ def test_states_of_windows_have_their_bounds(tmp_path: Path) -> None:
                          window_function=Latest(), key_schema=key)  # fmt: skip
     run = harness(operator, key="k")
     run.batch(k=[1, 1, 2], v=[5, 6, 7], timestamps_ms=[1, 2, 12])
-    path = Saved(tmp_path / "w", run._context.state).snapshot().complete()
+    path = Saved(tmp_path / "w", run.state).snapshot().complete()
     states = list_states(path)["state"].to_pylist()
     (name,) = (state for state in states if state.startswith("table/window-contents"))
     table = read_state(path, "op", name)
@@ -250,7 +254,7 @@ def test_values_that_are_kept_to_be_taken_back_are_read_one_by_one(tmp_path: Pat
     calls = [aggregate_call(to_node(expr), rows) for expr in (col("v").max.alias("top"), col("v").sum.alias("sum"))]
     run = harness(GroupAggregate(rows, key, calls, retracts=True), key="k")
     run.batch(k=["a", "a", "b"], v=[3, 1, 2])
-    path = Saved(tmp_path / "s", run._context.state).snapshot().complete()
+    path = Saved(tmp_path / "s", run.state).snapshot().complete()
     assert rows_of(read_state(path, "op", "aggregates")) == [("a", 4), ("b", 2)]
     assert rows_of(read_state(path, "op", "records")) == [("a", 2), ("b", 1)]
     assert rows_of(read_state(path, "op", "values 0")) == [("a", [1, 3]), ("b", [2])]
@@ -262,6 +266,20 @@ def test_the_savepoint_of_a_running_job_is_read(tmp_path: Path) -> None:
     path = job.client.stop_with_savepoint(False).result()
     assert rows_of(read_state(path, "sums", "reduce", allow_pickle=True)) == [(0, 9), (1, 12), (2, 15)]
     assert read_state(path, "numbers", "splits").num_rows == 1
+
+
+def test_aggregates_of_windows_with_a_trigger_of_their_own_are_read_as_results(tmp_path: Path) -> None:
+    rows, key = Schema(("k", "v"), (pa.int64(), pa.int64()), "row"), Schema(("k",), (pa.int64(),), "value")
+    exprs = (col("v").avg.alias("mean"), col("v").last_value.alias("last"))
+    calls = [aggregate_call(to_node(expr), rows) for expr in exprs]
+    functions, schema = expression_windows(rows, key, calls, ["mean", "last"], True)
+    tumbling = TumblingEventTimeWindows.of(Ms(10))
+    run = harness(RowWindow(rows, tumbling, schema, trigger=CountTrigger.of(9), key_schema=key, **functions), key="k")
+    saved = Saved(tmp_path / "w", run.state).snapshot()
+    run.batch(k=[1, 1, 2], v=[5, 7, 9], timestamps_ms=[1, 2, 12])
+    table = read_state(saved.snapshot().complete(), "op", "window-contents")
+    assert table.column_names == ["k", "window_start", "window_end", "mean", "last"]
+    assert rows_of(table) == [(1, at(0), at(10), 6, 7), (2, at(10), at(20), 9, 9)]
 
 
 def test_states_are_listed_with_their_sizes(counted: str) -> None:
@@ -295,6 +313,20 @@ def test_a_damaged_checkpoint_is_not_read(counted: str) -> None:
     path.write_bytes(data[:-1])
     with pytest.raises(StateFormatError, match="bytes"):
         list_states(counted)
+
+
+@pytest.mark.parametrize("shown", [
+    {"calls": 5}, {"calls": [["sum", [0], "a", False]], "schema": "AAAA"}, {"names": 3}, {"names": ["n"]},
+    {"bounds": [1]}, {"bounds": ["a", "b", 2**63]}, {"bounds": ["a", "b", "c"]},
+])  # fmt: skip
+def test_what_is_written_for_readers_is_not_trusted(tmp_path: Path, shown: dict[str, Any]) -> None:
+    runner = Runner(PaneWindow(*CALLS, 10))
+    runner.send(FIRST)
+    saved = Saved(tmp_path / "s", runner.context.state).snapshot()
+    (frozen,) = saved.last
+    frozen.entries = [replace(entry, description={**entry.description, "shown": shown}) for entry in frozen.entries]
+    with pytest.raises(StateFormatError, match="state 'panes' cannot be read"):
+        read_state(saved.complete(), "op", "panes")
 
 
 def test_what_is_written_for_readers_is_not_compared(tmp_path: Path) -> None:
