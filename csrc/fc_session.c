@@ -84,7 +84,7 @@ static inline void bound_below(fc_session_index *index, int32_t slot) {
 
 fc_status fc_session_reserve(fc_session_index *index, int64_t slot_bound) {
     const int64_t page_count = (slot_bound + FC_SESSION_PAGE - 1) / FC_SESSION_PAGE;
-    if (slot_bound > INT32_MAX) return FC_ERR_CAPACITY;
+    if (slot_bound > FC_SESSION_SLOTS_MAX) return FC_ERR_CAPACITY;
     fc_status status = fc_buffer_reserve(&index->pages, page_count * (int64_t)sizeof(fc_session_page));
     if (status == FC_OK)
         status = fc_buffer_reserve(&index->bounds, page_count * (int64_t)sizeof(fc_session_bound));
@@ -102,7 +102,8 @@ fc_status fc_session_reserve(fc_session_index *index, int64_t slot_bound) {
 static fc_status slot_take(fc_session_index *index, int32_t *slot) {
     const int32_t free_slot = index->free_slot;
     fc_status status = FC_OK;
-    if (free_slot < 0) status = fc_session_reserve(index, index->slot_bound + 1);
+    if (free_slot < 0 && index->slot_bound == index->page_count * FC_SESSION_PAGE)
+        status = fc_session_reserve(index, index->slot_bound + 1);
     *slot = free_slot < 0 ? (int32_t)index->slot_bound : free_slot;
     if (status == FC_OK) status = own(index, *slot);
     if (status != FC_OK) return status;

@@ -184,7 +184,7 @@ static const char *check_slots(const fc_session_index *index, session_block *blo
         if (block->first_slot > bound) return "a slot is beyond those that the snapshot told about";
         if (block->first_slot + block->count > bound) bound = block->first_slot + block->count;
     }
-    if (bound > INT32_MAX) return "more slots than an index may number";
+    if (bound > FC_SESSION_SLOTS_MAX) return "more slots than an index may number";
     block->slot_bound = bound;
     const int64_t bit_bytes = (block->count + 7) / 8;
     for (int64_t i = 0; i < bit_bytes; i++) set += __builtin_popcount(block->bits[i]);

@@ -408,7 +408,7 @@ def running_jobs() -> list[RunningJob]:
     ControlError : the folder in which a job would now open its socket is not to be trusted
     """
     places = folders()
-    if places:
+    if places and os.path.lexists(places[0]):
         make_folder(places[0])
     paths = [os.path.join(folder, name) for folder in places if _fault(folder) is None
              for name in sorted(os.listdir(folder)) if name.endswith(SUFFIX)]
@@ -448,7 +448,8 @@ def _look(path: str) -> RunningJob | None:
 
 def _ask(path: str, seconds_max: float | None, request: str, **fields: Any) -> dict[str, Any]:
     with _connect(path, REQUEST_S_MAX) as connection:
-        connection.sendall(line_of(request=request, **fields), _SEND_FLAGS)
+        with suppress(BrokenPipeError):     # sent away before it could ask: the answer says why
+            connection.sendall(line_of(request=request, **fields), _SEND_FLAGS)
         connection.settimeout(None)
         line = _receive_line(connection, ANSWER_BYTES_MAX, seconds_max)
     if not line:

@@ -280,7 +280,7 @@ class DataStream(_Settings):
         """
         schema = self._schema
         schema.arrow  # noqa: B018  Python objects have no columns: says so
-        out = _batches_schema(func, schema, output_schema)
+        out = batches_schema(func, schema, output_schema)
         return self._step("MapBatches", lambda: MapBatches(schema, func, out, function_name(func)), out)
 
     # -- keys, time, windows ------------------------------------------------------------------------------
@@ -596,7 +596,7 @@ def _named_key(schema: Schema) -> Schema:
     return Schema(("key",), schema.types, "value") if schema.form == "value" else schema
 
 
-def _batches_schema(func: Callable[[pa.RecordBatch], Any], schema: Schema, declared: Any) -> Schema:
+def batches_schema(func: Callable[[pa.RecordBatch], Any], schema: Schema, declared: Any) -> Schema:
     """What a map_batches function returns: as declared, or as it returns for a batch without rows."""
     if isinstance(declared, pa.Schema):
         return Schema.from_arrow(declared)

@@ -18,17 +18,19 @@ from flinkcore.datastream.arguments import (
     output_schema,
     require_function,
 )
-from flinkcore.datastream.data_stream import DataStream, DataStreamSink
+from flinkcore.datastream.data_stream import DataStream, DataStreamSink, batches_schema
 from flinkcore.errors import ConfigurationError, SchemaError
 from flinkcore.expr.aggregate import AggregatePlan, plan, result_name
 from flinkcore.graph.transformation import Edge, Partitioner, Partitioning
 from flinkcore.operators.functions import (
+    KeyedBatchFunction,
     KeyedProcessFunction,
     KeySelector,
     ReduceFunction,
 )
 from flinkcore.operators.group_aggregate import Emit, GroupAggregate
 from flinkcore.operators.key import KeyedPairs
+from flinkcore.operators.keyed_batches import KeyedMapBatches
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.process import (
     KeyedProcessRows,
@@ -83,6 +85,22 @@ class KeyedStream(DataStream):
             )
         schema, keys, out = self._schema, self._key_schema, output_schema(output_type)
         return self._step("KEYED PROCESS", lambda: KeyedProcessRows(schema, func, out, keys), out)
+
+    def map_batches(
+        self, func: KeyedBatchFunction | Callable[[pa.RecordBatch], Any], output_schema: Any = None
+    ) -> DataStream:
+        """A function of record batches; a KeyedBatchFunction has states of many keys at a time. Beyond PyFlink.
+
+        output_schema : pyarrow.Schema or type information of what it returns; for a KeyedBatchFunction by default
+            the schema of the input
+        Records keep their event time when as many come out as went in; others have none.
+        """
+        if not isinstance(func, KeyedBatchFunction):
+            return self._original.map_batches(func, output_schema)
+        schema, keys = self._schema, self._key_schema
+        schema.arrow  # noqa: B018  Python objects have no columns: says so
+        out = schema if output_schema is None else batches_schema(func.map_batch, schema, output_schema)  # type: ignore[arg-type]
+        return self._step("KeyedMapBatches", lambda: KeyedMapBatches(schema, func, out, keys), out)
 
     # -- running aggregates -------------------------------------------------------------------------------
 
@@ -204,9 +222,6 @@ class KeyedStream(DataStream):
 
     def project(self, *field_indexes: int) -> DataStream:
         return self._original.project(*field_indexes)
-
-    def map_batches(self, func: Callable[[pa.RecordBatch], Any], output_schema: Any = None) -> DataStream:
-        return self._original.map_batches(func, output_schema)
 
     def window_all(self, window_assigner: WindowAssigner[Any, Any]) -> AllWindowedStream:
         return self._original.window_all(window_assigner)

@@ -14,6 +14,7 @@ from flinkcore.state.descriptors import (
 from flinkcore.state.interfaces import (
     AggregatingState,
     AppendingState,
+    BatchValueState,
     BroadcastState,
     ListState,
     MapState,
@@ -30,6 +31,7 @@ __all__ = [
     "AggregatingState",
     "AggregatingStateDescriptor",
     "AppendingState",
+    "BatchValueState",
     "BroadcastState",
     "ListState",
     "ListStateDescriptor",

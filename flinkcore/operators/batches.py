@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import SchemaError, UserFunctionError
+from flinkcore.errors import FlinkcoreError, SchemaError, UserFunctionError
 from flinkcore.expr.evaluate import compile, compile_predicate, projected_schema
 from flinkcore.expr.nodes import Expr
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
@@ -107,18 +107,23 @@ class MapBatches(Operator):
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         data = batch.to_arrow()
+        for part in self._parts(lambda: self.function(data)):
+            self._emit(batch, part)
+
+    def _parts(self, call: Callable[[], Any]) -> list[Any]:
+        """The batches that the function gives for one."""
         try:
-            result = self.function(data)
+            result = call()
             results = (
                 [result]
-                if result is None or not isinstance(result, Iterable) or _is_table(result)
+                if isinstance(result, dict) or _is_table(result) or not isinstance(result, Iterable)
                 else list(result)
             )
+        except FlinkcoreError:
+            raise
         except Exception as error:
             raise UserFunctionError(self.context.name, self.function_name, error) from error
-        for part in results:
-            if part is not None:
-                self._emit(batch, part)
+        return [part for part in results if part is not None]
 
     def _emit(self, batch: Batch, part: Any) -> None:
         where = f"operator '{self.context.name}': {self.function_name}"

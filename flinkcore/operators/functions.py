@@ -12,9 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from flinkcore.errors import ConfigurationError
+from flinkcore.state.descriptors import ValueStateDescriptor
 from flinkcore.state.functions import (
     AggregateFunction,
     Function,
@@ -22,8 +23,12 @@ from flinkcore.state.functions import (
     ReduceFunctionWrapper,
     as_reduce_function,
 )
-from flinkcore.state.interfaces import KeyedStateStore, OperatorStateStore
+from flinkcore.state.interfaces import BatchValueState, KeyedStateStore, OperatorStateStore
 from flinkcore.time.domain import TimeDomain
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 IN = TypeVar("IN")
 OUT = TypeVar("OUT")
@@ -37,6 +42,7 @@ __all__ = [
     "AggregateFunction",
     "AllWindowFunction",
     "BaseBroadcastProcessFunction",
+    "BatchRuntimeContext",
     "BroadcastProcessFunction",
     "CoFlatMapFunction",
     "CoMapFunction",
@@ -45,6 +51,7 @@ __all__ = [
     "FlatMapFunction",
     "Function",
     "KeySelector",
+    "KeyedBatchFunction",
     "KeyedBroadcastProcessFunction",
     "KeyedCoProcessFunction",
     "KeyedProcessFunction",
@@ -98,6 +105,14 @@ class RuntimeContext(KeyedStateStore):
     @abstractmethod
     def get_operator_state_store(self) -> OperatorStateStore:
         """State that belongs to the subtask, not to a key (Flink: FunctionInitializationContext). Beyond PyFlink."""
+
+
+class BatchRuntimeContext(RuntimeContext):
+    """The same for a KeyedBatchFunction, which has no current key."""
+
+    @abstractmethod
+    def get_batch_state(self, state_descriptor: ValueStateDescriptor) -> BatchValueState:
+        """The state of a descriptor. SchemaError: its type has no Arrow form."""
 
 
 class TimerService(ABC):
@@ -221,6 +236,49 @@ class KeyedProcessFunction(Function):
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterable[Any] | None:
         """A timer of the key fired."""
+
+
+class KeyedBatchFunction(Function):
+    """Record batches of a keyed stream, with states of many keys at a time. Beyond PyFlink.
+
+        class Deltas(KeyedBatchFunction):
+            def open(self, runtime_context):
+                self.last = runtime_context.get_batch_state(ValueStateDescriptor("last", Types.LONG()))
+
+            def map_batch(self, batch, context):
+                before = self.last.get_many(context.ids)
+                self.last.put_many(context.ids, batch["value"])
+                ...
+
+    A key may have several records in a batch, and all of them see the state as it was before the batch. What the
+    function computes must not depend on where the stream is cut into batches.
+    """
+
+    class Context(ABC):
+        """About the records of the batch and their keys."""
+
+        @property
+        @abstractmethod
+        def ids(self) -> np.ndarray:
+            """int32[n]: the same number for the same key, in this batch; what states are asked with."""
+
+        @property
+        @abstractmethod
+        def timestamps_ms(self) -> np.ndarray | None:
+            """int64[n]: event time of the records; None when they have none."""
+
+        @abstractmethod
+        def current_watermark(self) -> int: ...
+
+        @abstractmethod
+        def current_processing_time(self) -> int: ...
+
+    def open(self, runtime_context: BatchRuntimeContext) -> None:
+        """Called once in each subtask before the first batch."""
+
+    @abstractmethod
+    def map_batch(self, batch: pa.RecordBatch, context: KeyedBatchFunction.Context) -> Any:
+        """A RecordBatch, a Table, a dict of arrays, several of them, or None."""
 
 
 class CoProcessFunction(Function):

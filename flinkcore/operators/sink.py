@@ -130,7 +130,7 @@ class SinkOperator(Operator):
     def pending(self) -> bool:
         """Whether something waits for a checkpoint, so that the operator must not be closed before one: results, or
         what earlier attempts may have left, which only a complete checkpoint tells from results."""
-        leftovers = self._may_have_leftovers and self._context.checkpointing
+        leftovers = self._may_have_leftovers and self._committer is not None and self._context.checkpointing
         return bool(self._prepared or self._unnamed) or leftovers
 
     @property

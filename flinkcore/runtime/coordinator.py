@@ -197,7 +197,7 @@ class Coordinator:
         with self._lock:
             chain = [] if barrier.full else self._chains.get(key, [])
             planned = plan(chain, context.state.state_bytes, inline_bytes_max=self._inline_bytes_max)
-            self._planned[barrier.checkpoint_id, *key] = chain[: planned.kept]
+            self._planned[(barrier.checkpoint_id, *key)] = chain[: planned.kept]
         return planned.since
 
     def forgettable(self, runner: OperatorRunner) -> int:
@@ -371,11 +371,11 @@ class Coordinator:
         states: dict[tuple[str, int], SubtaskState] = {}
         writer: SegmentWriter | None = None
         try:
-            for runner, state in zip(task.runners, frozen):
+            for runner, state in zip(task.active, frozen):
                 context = runner.context
                 key = (context.operator_id, context.subtask_index)
                 with self._lock:
-                    segments = list(self._planned[pending.id, *key]) if state.since else []
+                    segments = list(self._planned[(pending.id, *key)]) if state.since else []
                 for number, payload in state.blocks():
                     if pending.abandoned:
                         raise CheckpointError(f"checkpoint {pending.id} was given up")

@@ -220,14 +220,18 @@ class Task:
         return self.runners[0]
 
     @property
+    def active(self) -> list[OperatorRunner]:
+        """The operators that have something to do: of a task that was over, those that outlive their input."""
+        return [runner for runner in self.runners if not self.was_over or runner.operator.outlives_input]
+
+    @property
     def label(self) -> str:
         return f"{self.name} ({self.subtask_index + 1}/{self.parallelism})"
 
     def open(self) -> None:
         """Opens the operators, the last of the chain first, so that each may emit from its open()."""
-        for runner in reversed(self.runners):
-            if self._runs(runner):
-                runner.open()
+        for runner in reversed(self.active):
+            runner.open()
 
     def step(self, choose: Callable[[Sequence[int]], int] | None = None, timeout_ms: int = 0) -> Progress:
         """Does one thing: obeys a request, fires the due timers of one operator, or takes one element, or reads one
@@ -238,11 +242,11 @@ class Task:
         """
         if self.finished:
             return Progress.FINISHED
-        if self.requests:
-            self._obey(*self.requests.popleft())
-            return self._worked()
         if self.was_over and not self.over:
             self._end_again()
+            return self._worked()
+        if self.requests:
+            self._obey(*self.requests.popleft())
             return self._worked()
         for channel in self.channels_out:
             if not channel.has_room:
@@ -351,18 +355,16 @@ class Task:
             else:
                 self.gate.expect(payload)
         elif request is Request.COMPLETE:
-            for runner in self.runners:
-                if self._runs(runner):
-                    self._call(runner, runner.operator.notify_complete, payload)
+            for runner in self.active:
+                self._call(runner, runner.operator.notify_complete, payload)
                 if self.listener is not None:
                     runner.context.state.forget(self.listener.forgettable(runner))
             self._finish_if_done()
         elif request is Request.ABORT:
             if self.gate is not None:
                 self.gate.abort(payload)
-            for runner in self.runners:
-                if self._runs(runner):
-                    self._call(runner, runner.operator.notify_aborted, payload)
+            for runner in self.active:
+                self._call(runner, runner.operator.notify_aborted, payload)
         elif request is Request.RELEASE:
             for frozen in payload:
                 frozen.release()
@@ -376,10 +378,6 @@ class Task:
         elif request is Request.END:
             self._drains = False
             self._finish_if_done()
-
-    def _runs(self, runner: OperatorRunner) -> bool:
-        """Whether the operator is open: one that had ended in the restored checkpoint stays closed."""
-        return not self.was_over or runner.operator.outlives_input
 
     def _call(self, runner: OperatorRunner, method: Callable[[int], None], checkpoint_id: int) -> None:
         previous = self.enter(runner)
@@ -397,9 +395,8 @@ class Task:
         failure: Exception | None = None
         previous = self.current
         try:
-            for runner in self.runners:
-                if self._runs(runner):
-                    self._call(runner, runner.operator.prepare_snapshot, barrier.checkpoint_id)
+            for runner in self.active:
+                self._call(runner, runner.operator.prepare_snapshot, barrier.checkpoint_id)
                 frozen.append(runner.context.state.freeze(listener.since(runner, barrier)))
         except Exception as error:
             failure = error
@@ -429,7 +426,7 @@ class Task:
         if not self.over or self.finished:
             return
         if self.listener is not None:
-            if self._drains or any(runner.operator.pending for runner in self.runners):
+            if self._drains or any(runner.operator.pending for runner in self.active):
                 self.listener.waiting(self)
                 return
             self.listener.finished(self)

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flinkcore._native.column import Column
 from flinkcore._native.values import detached
@@ -163,14 +164,14 @@ class _Instants(Codec):
         return pa.StructArray.from_arrays(parts, fields=list(self.type), mask=_absent(values))
 
     def decode(self, array: pa.Array, allow_pickle: bool = False) -> list[Any]:
-        found = []
-        for present, seconds, nanos in zip(
-            array.is_valid().to_pylist(), array.field(0).to_pylist(), array.field(1).to_pylist()
-        ):
-            if present and (seconds is None or nanos is None or not 0 <= nanos < 1_000_000_000):
-                raise StateFormatError(f"expected seconds and nanos of an INSTANT, got {seconds}, {nanos}")
-            found.append(Instant(seconds, nanos) if present else None)
-        return found
+        seconds, nanos = array.field(0), array.field(1)
+        absent = np.asarray(array.is_null())
+        if (np.asarray(pc.or_(seconds.is_null(), nanos.is_null())) & ~absent).any():
+            raise StateFormatError("an INSTANT lacks its seconds or its nanos")
+        parts = [part.fill_null(0).to_numpy() for part in (seconds, nanos)]
+        if ((parts[1] < 0) | (parts[1] >= 1_000_000_000)).any():
+            raise StateFormatError("an INSTANT has nanos outside 0 .. 999999999")
+        return _with_nulls(list(map(Instant, *(part.tolist() for part in parts))), array)
 
 
 class Pickled(Codec):
@@ -224,7 +225,7 @@ class ArrowValues(Codec):
         return pa.array(values, self.type)
 
     def decode(self, array: pa.Array, allow_pickle: bool = False) -> list[Any]:
-        return array.to_pylist()  # type: ignore[no-any-return]
+        return array.to_pylist()
 
 
 class Serialized(Codec):
@@ -293,25 +294,26 @@ class Fields(Codec):
         else:
             arrays = []
         if self._has_kind:
-            kinds = [getattr(value, "_row_kind", ROW_KINDS[0]).value for value in values]
+            insert = ROW_KINDS[0]  # and _value_, since value is several times slower
+            kinds = [getattr(value, "_row_kind", insert)._value_ for value in values]
             arrays.append(pa.array(kinds, pa.int8()))
         return pa.StructArray.from_arrays(arrays, fields=list(self.type), mask=_absent(values))
 
     def decode(self, array: pa.Array, allow_pickle: bool = False) -> list[Any]:
         columns = [field.decode(array.field(i), allow_pickle) for i, field in enumerate(self.fields)]
         records = list(zip(*columns)) if columns else [()] * len(array)
-        present = array.is_valid().to_pylist()
         if self.form == "tuple":
-            return [record if here else None for record, here in zip(records, present)]
-        kinds = array.field(len(self.fields)).to_pylist()
-        if not set(kinds) <= {0, 1, 2, 3, None}:
-            raise StateFormatError(
-                f"expected row kinds 0 to 3, got {sorted(set(kinds) - {0, 1, 2, 3, None})}"
-            )
-        return [
-            make_row(self.names, list(record), ROW_KINDS[kind or 0]) if here else None
-            for record, kind, here in zip(records, kinds, present)
-        ]
+            return _with_nulls(records, array)
+        numbers = array.field(len(self.fields)).fill_null(0).to_numpy(zero_copy_only=False)
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() <= 3:
+            raise StateFormatError(f"expected row kinds 0 to 3, got {numbers.min()} to {numbers.max()}")
+        names = self.names
+        if numbers.any():
+            kinds = [ROW_KINDS[number] for number in numbers.tolist()]
+            rows = [make_row(names, list(record), kind) for record, kind in zip(records, kinds)]
+        else:
+            rows = [make_row(names, list(record)) for record in records]
+        return _with_nulls(rows, array)
 
 
 class ListOf(Codec):
@@ -331,14 +333,9 @@ class ListOf(Codec):
         return pa.ListArray.from_arrays(_offsets(values), elements, type=self.type)
 
     def decode(self, array: pa.Array, allow_pickle: bool = False) -> list[Any]:
-        bounds = array.offsets.to_pylist()
-        start = bounds[0] if bounds else 0
-        count = bounds[-1] - start if bounds else 0
-        elements = self.element.decode(array.values.slice(start, count), allow_pickle)
-        return [
-            elements[a - start : b - start] if here else None
-            for (a, b), here in zip(pairwise(bounds), array.is_valid().to_pylist())
-        ]
+        start, bounds = _bounds(array)
+        elements = self.element.decode(array.values.slice(start, bounds[-1]), allow_pickle)
+        return _with_nulls([elements[a:b] for a, b in pairwise(bounds)], array)
 
 
 class MapOf(Codec):
@@ -365,27 +362,34 @@ class MapOf(Codec):
         return pa.MapArray.from_arrays(_offsets(values), *parts, type=self.type)
 
     def decode(self, array: pa.Array, allow_pickle: bool = False) -> list[Any]:
-        bounds = array.offsets.to_pylist()
-        start = bounds[0] if bounds else 0
-        count = bounds[-1] - start if bounds else 0
-        keys = self.key.decode(array.keys.slice(start, count), allow_pickle)
-        items = self.value.decode(array.items.slice(start, count), allow_pickle)
+        start, bounds = _bounds(array)
+        keys = self.key.decode(array.keys.slice(start, bounds[-1]), allow_pickle)
+        items = self.value.decode(array.items.slice(start, bounds[-1]), allow_pickle)
         try:
-            return [
-                dict(zip(keys[a - start : b - start], items[a - start : b - start])) if here else None
-                for (a, b), here in zip(pairwise(bounds), array.is_valid().to_pylist())
-            ]
+            return _with_nulls([dict(zip(keys[a:b], items[a:b])) for a, b in pairwise(bounds)], array)
         except TypeError as error:  # a pickle, or a list where a key is expected
             raise StateFormatError(f"a key of a map cannot be hashed: {error}") from None
 
 
+def _bounds(array: pa.Array) -> tuple[int, list[int]]:
+    """Where the elements of lists or maps begin, and where those of each do relative to that; then the end."""
+    offsets = array.offsets.to_numpy()
+    start = int(offsets[0]) if len(offsets) else 0
+    return start, (offsets - start).tolist() if len(offsets) else [0]
+
+
+def _with_nulls(values: list[Any], array: pa.Array) -> list[Any]:
+    """The values with None where the array is null."""
+    if array.null_count:
+        for i in np.flatnonzero(np.asarray(array.is_null())).tolist():
+            values[i] = None
+    return values
+
+
 def _absent(values: list[Any]) -> pa.Array | None:
     """Arrow's mask of a struct: which values are None; None when none are."""
-    return pa.array([value is None for value in values], pa.bool_()) if None in map(_none, values) else None
-
-
-def _none(value: Any) -> Any:
-    return value if value is None else 0  # so that no value's own __eq__ is asked
+    absent = [value is None for value in values]
+    return pa.array(absent) if True in absent else None
 
 
 def _offsets(values: list[Any]) -> pa.Array:

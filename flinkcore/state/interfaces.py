@@ -5,7 +5,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -32,6 +36,28 @@ class ValueState(State, Generic[T]):
     @abstractmethod
     def update(self, value: T) -> None:
         """Sets the value; None removes it."""
+
+
+class BatchValueState(ABC):
+    """One value per key, for many keys at a time. Beyond PyFlink.
+
+    ids : int32[n], the number of each record's key, as the context of the batch gives it; a key may come often
+    """
+
+    @abstractmethod
+    def get_many(self, ids: np.ndarray) -> pa.Array:
+        """The value of each key, null where there is none."""
+
+    @abstractmethod
+    def put_many(self, ids: np.ndarray, values: Any) -> None:
+        """Sets the value of each key; of a key that comes more than once, the last. Null removes the value.
+
+        values : a pyarrow or NumPy array, or a list, that can be cast to the state's type;  SchemaError when not
+        """
+
+    @abstractmethod
+    def clear_many(self, ids: np.ndarray) -> None:
+        """Removes the values of some keys."""
 
 
 class AppendingState(State, Generic[IN, OUT]):

@@ -111,17 +111,22 @@ class KeyedState(KeyedStateStore):
 
     def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> list[int]:
         """Group id of each row of a batch. Ids that get no state are released by the next release_unused."""
+        ids: list[int] = self.intern_array(keys, hashes).tolist()
+        return ids
+
+    def intern_array(self, keys: Sequence[Column], hashes: np.ndarray) -> np.ndarray:
+        """The same, int32[n]."""
         if not self._claimed:
             self.keys = self.manager.part(KEYS, lambda: KeyIndex.of_keys(keys, self._key_schema))
             self._claimed = True
         assert self.keys is not None
         before = len(self.keys)
-        ids: list[int] = self.keys.intern(keys, hashes).tolist()
+        ids = self.keys.intern(keys, hashes)
         for cleanup in self._cleanups:
             cleanup.run(len(ids))
         if len(self.keys) != before:
             holds = self._holds
-            self._unused.update(group_id for group_id in ids if group_id not in holds)
+            self._unused.update(group_id for group_id in ids.tolist() if group_id not in holds)
         return ids
 
     def current_key(self) -> Any:

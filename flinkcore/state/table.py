@@ -10,7 +10,7 @@ so that no lock is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -264,15 +264,8 @@ class Table:
         """
         found = self.compatible(stored.description)
         self.read_as(stored.description)
-        hold, let_go = self._hold, self._let_go
-        self._hold = self._let_go = _nobody  # blocks also tell of rows that are gone, whose ids may be gone, too
-        try:
-            for payload in stored.payloads:
-                self.load(memoryview(payload))
-        finally:
-            self._hold, self._let_go = hold, let_go
-        for _, group_id in self.walk():
-            hold(group_id)
+        for payload in stored.payloads:
+            self.load(memoryview(payload))
         self.loaded(stored.epoch)
         return found is not AS_IS
 
@@ -402,35 +395,53 @@ class FrozenTable:
         if self._replaces:
             yield from written(block_schema(table.kind, NOTHING, []), [])
         listed = self._all_rows() if self._changed is None else self._changed_rows()
-        gone: list[tuple[Hashable, int]] = []
+        gone_from: list[Hashable] = []
+        gone: list[int] = []
         for chunk in _chunks(listed, lambda: min(ROWS_MAX, 1 + int(BLOCK_BYTES / table.row_bytes))):
-            kept: list[tuple[Hashable, int, Any]] = []
+            namespaces: list[Hashable] = []
+            kept: list[int] = []
+            rows: list[Any] = []
             for namespace, group_ids in chunk:
-                for group_id, row in zip(group_ids, self._rows(namespace, group_ids)):
-                    if row is _ABSENT:
-                        gone.append((namespace, group_id))
-                    elif self._remaining is None or (row := self._remaining(row)) is not None:
-                        kept.append((namespace, group_id, row))
-            if kept:
-                blocks = list(self._written(present, kept))
-                table.row_bytes = sum(block.size for block in blocks) / len(kept)
+                found = self._rows(namespace, group_ids)
+                absent = [group_id for group_id, row in zip(group_ids, found) if row is _ABSENT]
+                if absent:
+                    gone_from += [namespace] * len(absent)
+                    gone += absent
+                    group_ids = [group_id for group_id, row in zip(group_ids, found) if row is not _ABSENT]
+                    found = [row for row in found if row is not _ABSENT]
+                if self._remaining is not None:
+                    alive = [self._remaining(row) for row in found]
+                    group_ids = [group_id for group_id, row in zip(group_ids, alive) if row is not None]
+                    found = [row for row in alive if row is not None]
+                namespaces += [namespace] * len(found)
+                kept += group_ids
+                rows += found
+            if rows:
+                blocks = list(self._written(present, namespaces, kept, rows))
+                table.row_bytes = sum(block.size for block in blocks) / len(rows)
                 yield from blocks
         if self._changed is not None:
             for start in range(0, len(gone), ROWS_MAX):
-                yield from self._written(removed, gone[start : start + ROWS_MAX])
+                end = start + ROWS_MAX
+                yield from self._written(removed, gone_from[start:end], gone[start:end])
 
     def release(self) -> None:
         self._table.released(self)
 
-    def _written(self, schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> Iterator[pa.Buffer]:
+    def _written(
+        self,
+        schema: pa.Schema,
+        namespaces: list[Hashable],
+        group_ids: list[int],
+        rows: list[Any] | None = None,
+    ) -> Iterator[pa.Buffer]:
         table = self._table
-        namespaces, group_ids, *contents = zip(*rows)
         try:
             arrays = [pa.array(group_ids, pa.int32())]
             if table.namespace is not None:
-                arrays.append(table.namespace.encode(list(namespaces)))
-            for content in contents:
-                arrays += table.content.encode(list(content))
+                arrays.append(table.namespace.encode(namespaces))
+            if rows is not None:
+                arrays += table.content.encode(rows)
         except ValueFault as fault:
             raise SchemaError(
                 f"state '{table.name}' holds {fault.value!r:.80} ({type(fault.value).__name__}), which its type "

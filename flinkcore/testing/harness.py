@@ -74,7 +74,7 @@ class ManualTimers:
 
 
 class Harness:
-    """Runs one operator by hand."""
+    """Runs one operator by hand. state : a restored one, for an operator that goes on from a snapshot"""
 
     def __init__(
         self,
@@ -86,9 +86,12 @@ class Harness:
         parallelism: int = 1,
         subtask_index: int = 0,
         key2: str | int | Sequence[str] | None = None,
+        state: StateManager | None = None,
         restore: Snapshot | Sequence[Snapshot] | None = None,
     ) -> None:
         self.operator = operator
+        key_groups = key_group_range(MAX_PARALLELISM, parallelism, subtask_index)
+        self.state = state or StateManager(type(operator).__name__, key_groups, MAX_PARALLELISM)
         self.clock = ManualClock(now_ms)
         self.collected = CollectedOutput()
         self.metrics = OperatorMetrics()
@@ -104,15 +107,13 @@ class Harness:
             self.metrics,
             subtask_index,
             parallelism,
-            state=StateManager(
-                type(operator).__name__, key_group_range(MAX_PARALLELISM, parallelism, subtask_index), MAX_PARALLELISM
-            ),
+            state=self.state,
         )
         self._snapshots = 0
         if restore is not None:
             snapshots = [restore] if isinstance(restore, bytes) else list(restore)
-            self._context.state.restore(restored_state(snapshots, parallelism, subtask_index))
-        self._watermark_ms = self._context.state.field(
+            self.state.restore(restored_state(snapshots, parallelism, subtask_index))
+        self._watermark_ms = self.state.field(
             "operator_watermark_ms", MIN_TIMESTAMP, lambda: self._watermark_ms
         )
         self._restored_ms = self._watermark_ms
@@ -181,7 +182,7 @@ class Harness:
         """All state of the operator, timers and the watermark included, in the format of a savepoint."""
         self._snapshots += 1
         self.operator.prepare_snapshot(self._snapshots)
-        frozen = self._context.state.freeze(0)
+        frozen = self.state.freeze(0)
         try:
             return written_snapshot(frozen, self._context.parallelism, self._context.subtask_index)
         finally:
@@ -232,6 +233,7 @@ class Harness:
             return batch
         batch = batch.with_keys(columns, hash_keys(columns))
         if self._context.parallelism > 1:
+            assert batch.key_hashes is not None
             owners = subtasks(batch.key_hashes, MAX_PARALLELISM, self._context.parallelism)
             batch = batch.filter(owners == self._context.subtask_index)
         return batch

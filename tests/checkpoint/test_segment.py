@@ -222,3 +222,12 @@ def test_a_block_that_unpacks_to_less_than_it_says_gives_no_foreign_memory() -> 
     assert blocks_in(store, crafted(store, packed, [(0, 1000, len(packed), 0, checksum)], codec=2))
     with pytest.raises(StateFormatError):
         blocks_in(store, crafted(store, packed, [(0, 2000, len(packed), 0, checksum)], codec=2))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_blocks_of_some_parts_are_read_without_the_others(store: Store, codec: str) -> None:
+    blocks = [(part, bytes([i]) * 1000 * (1 + part)) for i, part in enumerate([0, 1, 1, 2, 0, 1, 3, 3])]
+    ref = write_segment(store, "x.seg", blocks, codec=codec)
+    for parts in ({1}, {0, 3}, {1, 2}, set(), {9}, {0, 1, 2, 3}):
+        found = [(part, bytes(payload)) for part, payload in read_segment(store, ref, parts)]
+        assert found == [block for block in blocks if block[0] in parts]

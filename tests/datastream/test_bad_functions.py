@@ -167,7 +167,7 @@ JOBS_AT_FAULT = {
         lambda: objects().flat_map(lambda value: value),
         "expected an iterable of records.*got int 1",
     ),
-    "type": (lambda: objects().map(str, INT), "record 0 of the batch has '1' .str.; expected INT"),
+    "type": (lambda: objects().map(str, INT), "record 0 of the batch has '[12]' .str.; expected INT"),
     "shape": (
         lambda: objects().map(lambda value: (1, 2, 3), Types.ROW([INT, INT])),
         "expected 2 fields .f0, f1., not 3",

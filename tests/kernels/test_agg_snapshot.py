@@ -413,7 +413,7 @@ def test_pages_given_back_are_used_for_the_next_copies():
         frozen.release()
         sizes.append(accumulators.memory_bytes)
     assert sizes[-1] == sizes[2]
-    assert sizes[-1] < 2.5 * accumulators.state_bytes
+    assert sizes[-1] < 4 * accumulators.state_bytes  # each page twice, in slabs
     accumulators.clear_all()
     accumulators.update(ids, [(), (values,), (values,)])
     assert accumulators.memory_bytes <= sizes[-1]
@@ -487,13 +487,13 @@ def test_strings_that_are_loaded_over_others_do_not_pile_up():
     ids = ids_of(range(2000))
     columns = columns_of(STRINGS, random_exact_args(random.Random(2), STRINGS, 2000))
     accumulators.update(ids, columns)
-    blocks = blocks_of(accumulators, 0, 1)
+    blocks, size = blocks_of(accumulators, 0, 1), accumulators.state_bytes
     expected = [result.to_pylist() for result in accumulators.results(ids)]
-    for _ in range(30):
+    for _ in range(100):
         for block in blocks:
             accumulators.load(block)
     assert_same(accumulators.results(ids), expected)
-    assert accumulators.memory_bytes < 10 * accumulators.state_bytes
+    assert accumulators.memory_bytes < 10 * size
 
 
 def test_epochs_only_grow():

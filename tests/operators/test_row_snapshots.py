@@ -8,22 +8,28 @@ else an increment) and, at places that a seed decides, a new operator that goes 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from flinkcore.columnar import typeinfo as ti
 from flinkcore.columnar.batch import DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, Batch
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.schema import Schema
-from flinkcore.config import Configuration
 from flinkcore.expr.aggregate import aggregate_call
-from flinkcore.operators.base import Operator, OperatorContext
-from flinkcore.operators.functions import AggregateFunction, KeyedProcessFunction, ProcessWindowFunction
+from flinkcore.operators.base import Operator
+from flinkcore.operators.functions import (
+    AggregateFunction,
+    KeyedBatchFunction,
+    KeyedProcessFunction,
+    ProcessWindowFunction,
+)
 from flinkcore.operators.group_aggregate import GroupAggregate
+from flinkcore.operators.keyed_batches import KeyedMapBatches
 from flinkcore.operators.process import KeyedProcessRows
 from flinkcore.operators.row_aggregate import expression_windows
 from flinkcore.operators.row_reduce import RowAccumulate, RowReduce
@@ -39,7 +45,7 @@ from flinkcore.state.manager import StateManager
 from flinkcore.state.part import FrozenState, RestoredState
 from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
-from flinkcore.testing.harness import CollectedOutput, Harness, ManualTimers
+from flinkcore.testing.harness import Harness
 from flinkcore.time.assigners import (
     CountTumblingWindowAssigner,
     EventTimeSessionWindows,
@@ -48,13 +54,12 @@ from flinkcore.time.assigners import (
     TumblingEventTimeWindows,
     TumblingProcessingTimeWindows,
 )
-from flinkcore.time.clock import ManualClock
 from flinkcore.time.evictors import CountEvictor
 from flinkcore.time.triggers import CountTrigger, PurgingTrigger
 
-LONG = ti.BasicTypeInfo.LONG_TYPE_INFO()
-ROWS = Schema(("k", "v"), (pa.int64(), pa.int64()), "row")
-KEY = Schema(("k",), (pa.int64(),), "value")
+LONG, STRING = ti.BasicTypeInfo.LONG_TYPE_INFO(), ti.BasicTypeInfo.STRING_TYPE_INFO()
+ROWS = Schema(("k", "v"), (pa.string(), pa.int64()), "row")
+KEY = Schema(("k",), (pa.string(),), "value")
 OUT = Schema.of_objects()
 
 
@@ -73,7 +78,7 @@ class Counter(KeyedProcessFunction):
         get = runtime_context
         self.count = get.get_state(ValueStateDescriptor("count", LONG))
         self.profile = get.get_state(ValueStateDescriptor("profile", None))
-        self.values = get.get_list_state(ListStateDescriptor("values", ti.TupleTypeInfo([LONG, LONG])))
+        self.values = get.get_list_state(ListStateDescriptor("values", ti.TupleTypeInfo([STRING, LONG])))
         self.seen = get.get_map_state(MapStateDescriptor("seen", LONG, ti.ListTypeInfo(LONG)))
         self.total = get.get_reducing_state(ReducingStateDescriptor("total", lambda a, b: a + b, LONG))
         self.mean = get.get_aggregating_state(AggregatingStateDescriptor("mean", Mean(), None))
@@ -92,7 +97,13 @@ class Counter(KeyedProcessFunction):
         yield value.k, self.count.value(), self.total.get(), self.mean.get()
 
     def on_timer(self, timestamp: int, ctx: Any) -> Any:
-        yield ctx.get_current_key(), timestamp, list(self.values), list(self.seen.items()), self.profile.value()
+        yield (
+            ctx.get_current_key(),
+            timestamp,
+            list(self.values),
+            list(self.seen.items()),
+            self.profile.value(),
+        )
         if timestamp % 2:
             for state in (self.count, self.values, self.seen, self.total, self.mean, self.profile):
                 state.clear()
@@ -135,6 +146,21 @@ class InWindow(Report):
         context.window_state().get_list_state(ListStateDescriptor("times", LONG)).clear()
 
 
+class Before(KeyedBatchFunction):
+    """What was the last value of each record's key before its batch, as a column and as a row."""
+
+    def open(self, runtime_context: Any) -> None:
+        self.last = runtime_context.get_batch_state(ValueStateDescriptor("last", LONG))
+        self.rows = runtime_context.get_batch_state(ValueStateDescriptor("rows", ti.ListTypeInfo(LONG)))
+
+    def map_batch(self, batch: Any, context: Any) -> Any:
+        before, rows = self.last.get_many(context.ids), self.rows.get_many(context.ids)
+        self.last.put_many(context.ids, pc.if_else(pc.less(batch["v"], 4), None, batch["v"]))
+        self.rows.put_many(context.ids, pa.array([[value] for value in batch["v"].to_pylist()]))
+        self.rows.clear_many(context.ids[batch["v"].to_numpy() > 15])
+        return {"k": batch["k"], "before": before, "rows": rows}
+
+
 def add(one: Any, other: Any) -> Any:
     return Row(k=one.k, v=one.v + other.v)
 
@@ -163,7 +189,9 @@ def window(assigner: Any, **options: Any) -> Callable[[], Operator]:
 TUMBLING = TumblingEventTimeWindows.of(Ms(10))
 SLIDING = SlidingEventTimeWindows.of(Ms(10), Ms(5))
 SESSIONS = EventTimeSessionWindows.with_gap(Ms(4))
+BEFORE = Schema(("k", "before", "rows"), (pa.string(), pa.int64(), pa.list_(pa.int64())))
 OPERATORS: dict[str, Callable[[], Operator]] = {
+    "batches": lambda: KeyedMapBatches(ROWS, Before(), BEFORE, KEY),
     "process": lambda: KeyedProcessRows(ROWS, Counter(), OUT, KEY),
     "reduce": lambda: RowReduce(ROWS, add, ROWS, False, KEY),
     "reduce in place": lambda: RowReduce(ROWS, add_in_place, ROWS, False, KEY),
@@ -211,24 +239,19 @@ class Stored:
         self.epoch, self.entries = frozen.epoch, frozen.entries
         self.fields, self.lists = frozen.fields, {name: one.items for name, one in frozen.lists.items()}
 
-    def blocks(self) -> Any:
-        return iter([(number, memoryview(block)) for number, block in self._blocks])
+    def blocks(self, parts: Any) -> Any:
+        return ((number, memoryview(block)) for number, block in self._blocks if number in parts)
 
     def restored(self) -> RestoredState:
         return RestoredState([self], [self.fields], self.lists, False, "a test")
 
 
-class Life(Harness):
+def life(operator: Operator, now_ms: int, stored: Stored | None = None) -> Harness:
     """A harness whose operator may go on from a snapshot; time goes on, too."""
-
-    def __init__(self, operator: Operator, now_ms: int, stored: Stored | None = None) -> None:
-        self.operator, self.clock, self.collected = operator, ManualClock(now_ms), CollectedOutput()
-        self._schema, self._key, self._timers = ROWS, ["k"], ManualTimers()
-        self.state = StateManager("op")
-        if stored is not None:
-            self.state.restore(stored.restored())
-        context = OperatorContext("op", self.clock, self._timers, Configuration(), state=self.state)
-        operator.open(context, self.collected)
+    state = StateManager("op")
+    if stored is not None:
+        state.restore(stored.restored())
+    return Harness(operator, ROWS, "k", now_ms=now_ms, state=state)
 
 
 def script(seed: int) -> list[tuple[Any, ...]]:
@@ -237,7 +260,7 @@ def script(seed: int) -> list[tuple[Any, ...]]:
     watermark_ms = 0
     for _ in range(14):
         count = rng.randrange(1, 6)
-        rows = [Row(k=rng.randrange(3), v=rng.randrange(20)) for _ in range(count)]
+        rows = [Row(k=rng.choice("abc"), v=rng.randrange(20)) for _ in range(count)]
         steps.append(("batch", rows, [watermark_ms + rng.randrange(-2, 15) for _ in rows]))
         if rng.random() < 0.6:
             watermark_ms += rng.randrange(8)
@@ -249,24 +272,24 @@ def script(seed: int) -> list[tuple[Any, ...]]:
 
 def run(make: Callable[[], Operator], steps: list[tuple[Any, ...]], seed: int | None = None) -> list[Any]:
     """The output of a script; with a seed, the operator is killed and restored on the way."""
-    life, found = Life(make(), 0), []
+    harness, found = life(make(), 0), []
     rng, stored = random.Random(seed), Stored()
     for step, *arguments in steps:
-        getattr(life, step)(*arguments)
-        found += life.output()
+        getattr(harness, step)(*arguments)
+        found += harness.output()
         if seed is None or step == "end":
             continue
         since = stored.epoch if rng.random() < 0.8 else 0
-        frozen = life.state.freeze(since)
+        frozen = harness.state.freeze(since)
         if rng.random() < 0.8:
             stored.add(frozen)
             frozen.release()
-            life.state.forget(since)
+            harness.state.forget(since)
         else:  # the checkpoint fails, and nothing is lost by that
             frozen.release()
             continue
         if rng.random() < 0.4:
-            life = Life(make(), life.clock.now_ms(), stored)
+            harness = life(make(), harness.clock.now_ms(), stored)
     return found
 
 
@@ -298,7 +321,7 @@ def test_values_kept_for_retraction_are_part_of_snapshots(seed):
                 rows.append(live.pop(rng.randrange(len(live))))
                 kinds.append(rng.choice([DELETE, UPDATE_BEFORE]))
             else:
-                rows.append((rng.randrange(2), rng.randrange(5)))
+                rows.append((rng.choice("ab"), rng.randrange(5)))
                 kinds.append(rng.choice([INSERT, UPDATE_AFTER]))
                 live.append(rows[-1])
         table = pa.RecordBatch.from_arrays([pa.array(part) for part in zip(*rows)], ["k", "v"])

@@ -153,7 +153,6 @@ def test_the_last_results_wait_for_the_last_checkpoint():
     sink = Told()
     operator = opened(sink)
     write(operator, 1)
-    assert not operator.pending
     operator.end_input()
     assert operator.pending and told(sink) == [("flush", True)]
     operator.prepare_snapshot(1)
@@ -196,7 +195,17 @@ def test_a_restored_checkpoint_is_committed_before_any_record():
     operator = opened(sink)
     operator.restore_committables([{"tuple": [1]}, {"tuple": [2]}])
     assert told(sink) == [("commit", (1,), (2,))]
-    assert operator.snapshot_committables() == [] and not operator.pending
+    assert operator.snapshot_committables() == []
+
+
+def test_a_job_without_results_waits_for_a_checkpoint_as_well_that_tells_leftovers_from_results():
+    sink = Told()
+    operator = opened(sink)
+    operator.end_input()
+    assert operator.pending
+    operator.prepare_snapshot(1)
+    operator.notify_complete(1)
+    assert not operator.pending and told(sink)[-1][0] == "remove leftovers"
 
 
 def test_a_sink_without_a_committer_has_nothing_to_wait_for():

@@ -29,6 +29,7 @@ from flinkcore import faultpoint, options
 from tests.recovery.pipelines import PIPELINES, committed, environment
 
 RUN_S_MAX = 60
+SEGMENT_FILES = ("tumbling", "session", "running", "broadcast")
 
 
 @dataclass(frozen=True)
@@ -76,18 +77,17 @@ class Scenario:
         return Scenario(rng.choice(sorted(PIPELINES)), tuple(kills), rng.randrange(1, 4))
 
 
-def scenarios(seed: int) -> Iterator[Scenario]:
-    """Each pipeline killed at each fault point, early and late, and resumed with another parallelism."""
-    rng = random.Random(seed)
-    for pipeline in PIPELINES:
-        for point in faultpoint.NAMES:
-            if point.startswith("spill"):
-                continue
-            before = []
-            if point.startswith(("restore", "rescale")):  # then there must be something to restore
-                before = [Kill(2, "manifest.linked", rng.randrange(2, 8))]
-            kills = [*before, Kill(3, point, rng.choice([1, 1, 2, 5, 11]))]
-            yield Scenario(pipeline, tuple(kills), rng.choice([1, 2, 3]))
+def scenarios(pipeline: str, seed: int) -> Iterator[Scenario]:
+    """A pipeline killed at each fault point, and resumed with another parallelism."""
+    rng = random.Random(f"{pipeline} {seed}")
+    for point in faultpoint.NAMES:
+        if point.startswith("spill"):
+            continue
+        before = []
+        if point.startswith(("restore", "rescale")):  # then there must be something to restore
+            before = [Kill(2, "manifest.linked", rng.randrange(2, 5))]
+        kills = [*before, Kill(3, point, rng.choice([1, 1, 2, 3]))]
+        yield Scenario(pipeline, tuple(kills), rng.choice([1, 2, 3]))
 
 
 def run_child(pipeline: str, folder: str, parallelism: int, resume: bool, kill: Kill | None) -> None:
@@ -103,6 +103,8 @@ def run_child(pipeline: str, folder: str, parallelism: int, resume: bool, kill: 
     base = Path(folder)
     env = environment(base / "checkpoints", parallelism)
     env.set_max_parallelism(16)
+    if pipeline in SEGMENT_FILES:  # however small; elsewhere they lie in the manifest
+        env.get_configuration().set(options.DATA_INLINE_THRESHOLD, 0)
     if resume:
         env.get_configuration().set(options.RECOVERY_PATH, "newest")
     PIPELINES[pipeline](env, base / "output")

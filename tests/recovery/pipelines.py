@@ -22,15 +22,19 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.common import Configuration, Time, Types, WatermarkStrategy
 from flinkcore.connectors.base import RangeSplit, Source, SourceContext, SourceReader, SourceSplit, SplitQueue
 from flinkcore.connectors.files.sink import FileSink
-from flinkcore.connectors.files.writers import CsvWriter, TextWriter
+from flinkcore.connectors.files.writers import CsvWriter
 from flinkcore.datastream import DataStream, StreamExecutionEnvironment
 from flinkcore.datastream.functions import KeyedBroadcastProcessFunction, KeyedProcessFunction, RuntimeContext
 from flinkcore.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
-from flinkcore.datastream.window import EventTimeSessionWindows, SlidingEventTimeWindows, TumblingEventTimeWindows
+from flinkcore.datastream.window import (
+    EventTimeSessionWindows,
+    SlidingEventTimeWindows,
+    TumblingEventTimeWindows,
+)
 from flinkcore.table.expressions import col, lit
 from flinkcore.time.watermark_spec import WatermarkGenerator, WatermarkOutput
 
-RECORDS = 4000
+RECORDS = 2400
 ROWS_PER_READ = 40
 KEYS = 37
 

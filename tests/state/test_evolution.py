@@ -123,7 +123,13 @@ def test_state_that_does_not_fit_says_why(stored, declared, reason):
 
 def test_what_describes_no_state_is_refused():
     here = table("value", LONG).describe()
-    for damaged in (None, [], {**here, "value": 5}, {**here, "value": {}}, {**here, "value": {"type": ["LONG"]}}):
+    for damaged in (
+        None,
+        [],
+        {**here, "value": 5},
+        {**here, "value": {}},
+        {**here, "value": {"type": ["LONG"]}},
+    ):
         with pytest.raises(StateFormatError, match=r"describes no state|cannot be restored"):
             table("value", LONG).read_as(damaged)
     for description in (

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which keys a restored state holds: those of rows that are left, and of state that nobody has claimed yet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flinkcore._native.column import Column
+from flinkcore.columnar.typeinfo import BasicTypeInfo
+from flinkcore.errors import UnsupportedOperationError
+from flinkcore.operators.key import hash_keys
+from flinkcore.state.descriptors import ValueStateDescriptor
+from flinkcore.state.keyed import KeyedState
+from flinkcore.state.manager import StateManager
+from flinkcore.time.clock import ManualClock
+from tests.state.stored_states import restored, snapshot
+
+TOTAL = ValueStateDescriptor("total", BasicTypeInfo.LONG_TYPE_INFO())
+
+
+def opened(manager: StateManager) -> KeyedState:
+    return KeyedState(manager, ManualClock())
+
+
+def update(state: KeyedState, values: dict[int, int | None]) -> None:
+    """Sets the totals of some keys; None clears one."""
+    columns = (Column.from_numpy(np.array(list(values), np.int64)),)
+    total = state.get_state(TOTAL)
+    for group_id, value in zip(state.intern(columns, hash_keys(columns)), values.values()):
+        state.current = group_id
+        total.update(value)
+    state.release_unused()
+
+
+def totals(state: KeyedState) -> dict[int, int]:
+    found: dict[int, int] = {}
+    state.for_each(TOTAL, lambda key, total: found.update({key: total.value()}))
+    return found
+
+
+@pytest.mark.parametrize("parallelism", [1, 2])
+def test_a_key_that_went_before_the_snapshot_is_gone(parallelism: int) -> None:
+    """Although an earlier one of the same chain tells of its row."""
+    state = opened(StateManager("op", range(16), 16))
+    update(state, {7: 70, 8: 80, 9: 90})
+    first = snapshot(state.manager)
+    update(state, {8: None, 9: 91})
+    second = snapshot(state.manager, first)
+    found: dict[int, int] = {}
+    for manager in restored([second], parallelism):
+        again = opened(manager)
+        update(again, {})
+        found.update(totals(again))
+        assert again.keys is not None and len(again.keys) == len(again.tables["total"])
+    assert found == {7: 70, 9: 91}
+
+
+def test_state_of_no_key_is_refused() -> None:
+    state = opened(StateManager("op"))
+    update(state, {1: 1})
+    with pytest.raises(UnsupportedOperationError, match="there is no current key"):
+        state.get_state(TOTAL).update(5)
+    with pytest.raises(UnsupportedOperationError, match="there is no current key"):
+        state.current_key()
