@@ -136,7 +136,8 @@ class Coordinator:
         self._finished: set[Task] = set()
         self._waiting: set[Task] = set()  # over, and waiting for a checkpoint before they finish
         self._chains = chains  # segments of the newest complete checkpoint, by operator id and subtask
-        self._planned: dict[tuple[int, tuple[str, int]], list[SegmentRef]] = {}  # by checkpoint: what its segments build on
+        # By checkpoint and operator: the segments that its own builds on.
+        self._planned: dict[tuple[int, tuple[str, int]], list[SegmentRef]] = {}
         self._inline_bytes_max = home.writing.inline_bytes_max
         self._lock = threading.Lock()  # of _chains and _planned, which tasks read, and of _closed
         self._nodes = {node.operator_id: node for node in graph.nodes}

@@ -90,8 +90,8 @@ class Harness:
         restore: Snapshot | Sequence[Snapshot] | None = None,
     ) -> None:
         self.operator = operator
-        groups = key_group_range(MAX_PARALLELISM, parallelism, subtask_index)
-        self.state = state or StateManager(type(operator).__name__, groups, MAX_PARALLELISM)
+        key_groups = key_group_range(MAX_PARALLELISM, parallelism, subtask_index)
+        self.state = state or StateManager(type(operator).__name__, key_groups, MAX_PARALLELISM)
         self.clock = ManualClock(now_ms)
         self.collected = CollectedOutput()
         self.metrics = OperatorMetrics()
@@ -112,8 +112,8 @@ class Harness:
         self._snapshots = 0
         if restore is not None:
             snapshots = [restore] if isinstance(restore, bytes) else list(restore)
-            self._context.state.restore(restored_state(snapshots, parallelism, subtask_index))
-        self._watermark_ms = self._context.state.field(
+            self.state.restore(restored_state(snapshots, parallelism, subtask_index))
+        self._watermark_ms = self.state.field(
             "operator_watermark_ms", MIN_TIMESTAMP, lambda: self._watermark_ms
         )
         self._restored_ms = self._watermark_ms
@@ -182,7 +182,7 @@ class Harness:
         """All state of the operator, timers and the watermark included, in the format of a savepoint."""
         self._snapshots += 1
         self.operator.prepare_snapshot(self._snapshots)
-        frozen = self._context.state.freeze(0)
+        frozen = self.state.freeze(0)
         try:
             return written_snapshot(frozen, self._context.parallelism, self._context.subtask_index)
         finally:

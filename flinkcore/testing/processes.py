@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flinkcore import faultpoint, options
-from flinkcore.errors import FlinkcoreError, JobExecutionError
+from flinkcore.errors import ConfigurationError, FlinkcoreError, JobExecutionError
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.runtime.job import JobRun
 from flinkcore.runtime.recovery import NEWEST
@@ -41,6 +41,15 @@ class Disturbance:
     parallelism: tuple[int, ...] = (1,)
     storage_faults: float = 0.0
     checkpoint_interval_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        """ConfigurationError: a number that is none of its kind"""
+        if self.crashes < 0:
+            raise ConfigurationError(f"crashes is {self.crashes}; expected how many there are to be, 0 or more")
+        if not self.parallelism or min(self.parallelism) < 1:
+            raise ConfigurationError(f"parallelism is {self.parallelism}; expected one or more numbers, each at least 1")
+        if not 0 <= self.storage_faults <= 1:
+            raise ConfigurationError(f"storage_faults is {self.storage_faults}; expected a share, 0 to 1")
 
     @property
     def interval_ms(self) -> int | None:
@@ -195,6 +204,7 @@ def _at_fault_points(danger: Danger, note: Callable[[str], None]) -> Iterator[No
 
 
 def as_choices(parallelism: int | Sequence[int]) -> tuple[int, ...]:
+    """The parallelism of each process is one of these."""
     return (parallelism,) if isinstance(parallelism, int) else tuple(parallelism)
 
 

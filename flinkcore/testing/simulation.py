@@ -88,6 +88,12 @@ def simulate(
     trace : a list, to which every step is added as text: equal for equal seeds
     JobExecutionError : the job failed, or can never end; says the call that replays it
     """
+    disturbance = Disturbance(crashes, as_choices(parallelism), storage_faults, checkpoint_interval_ms)
+    if isinstance(what, (DataStream, StreamExecutionEnvironment)) and (disturbance != Disturbance() or trace is not None):
+        raise ConfigurationError(
+            "crashes, parallelism, storage faults, checkpoints and traces are for a function that builds the job, "
+            "since every simulated process needs a job of its own; pass one instead of what it has built"
+        )
     if isinstance(what, DataStream):
         sink = ArrowCollectSink(capacity=None)
         what.sink_to(sink).name("Collect")
@@ -97,7 +103,6 @@ def simulate(
     if isinstance(what, StreamExecutionEnvironment):
         return _run(what, seed, clock)
     if callable(what):
-        disturbance = Disturbance(crashes, as_choices(parallelism), storage_faults, checkpoint_interval_ms)
         return _simulate_processes(what, seed, clock, disturbance, trace)
     raise ConfigurationError(
         f"simulate takes a DataStream, a StreamExecutionEnvironment or a function that builds a job, got "

@@ -21,7 +21,7 @@ KEYS = list("abcdefghijkl")
 
 
 class Total(KeyedProcessFunction):
-    """The sum of a key when event time, and once more when the clock, is at 100."""
+    """The sum of a key when event time, and once more when the clock, has passed 100."""
 
     def open(self, runtime_context):
         self.total = runtime_context.get_state(ValueStateDescriptor("total", LONG))
@@ -46,7 +46,7 @@ def test_a_function_goes_on_from_its_snapshot():
     again = total(restore=op.snapshot())
     again.batch(k=["a"], v=[2], timestamps_ms=[0]).watermark(100)
     assert again.output() == [("EVENT_TIME", "a", 3)]
-    again.advance(100)
+    again.advance(101)
     assert again.output() == [("PROCESSING_TIME", "a", 3)]
     assert again.watermark(40).watermarks() == [100]
 
@@ -67,7 +67,7 @@ def test_each_key_is_in_one_subtask_after_a_rescale(before, after):
     found = []
     for i in range(after):
         op = total(restore=saved, parallelism=after, subtask_index=i)
-        op.batch(k=KEYS, v=[100] * 12, timestamps_ms=[0] * 12).watermark(100).advance(100)
+        op.batch(k=KEYS, v=[100] * 12, timestamps_ms=[0] * 12).watermark(100).advance(101)
         found += op.output()
     wanted = [(domain, key, 100 + i) for i, key in enumerate(KEYS) for domain in ("EVENT_TIME", "PROCESSING_TIME")]
     assert sorted(found) == sorted(wanted)
