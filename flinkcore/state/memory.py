@@ -3,9 +3,9 @@
 
 The budget covers the pages of accumulators (panes, groups, sessions, count windows) without byte values. Byte values,
 the indexes of keys and state of Python objects stay in memory, and are not counted. Pages that were not used lately
-go to a file without a name, which is gone when the process is, however it ends; they come back when one of their rows is
-reached. The file is read and written through the system's cache of files: memory that is free anyway makes that fast,
-and goes to whoever needs it.
+go to a file without a name, which is gone when the process is, however it ends; they come back when one of their rows
+is reached. The file is read and written through the system's cache of files: memory that is free anyway makes that
+fast, and goes to whoever needs it.
 """
 
 from __future__ import annotations

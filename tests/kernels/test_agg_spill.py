@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import random
 import tempfile
@@ -211,7 +212,7 @@ def test_a_snapshot_that_another_thread_writes_holds_what_was_there():
         pair.step("freeze")
         frozen, expected = pair.frozen.pop()
         blocks: list[bytes] = []
-        writer = threading.Thread(target=lambda: blocks.extend(frozen.blocks()))
+        writer = threading.Thread(target=lambda frozen=frozen, blocks=blocks: blocks.extend(frozen.blocks()))
         writer.start()
         while writer.is_alive():
             pair.step("update")
@@ -269,6 +270,7 @@ def test_any_read_or_write_may_fail_and_no_memory_is_lost(error):
             assert "taskmanager.memory.managed.size" in str(failure)
             failure.__traceback__ = None
         left = pool.fail_nth(0, 0)
+        gc.collect()  # a share knows whose records wait
         assert (pool.resident_bytes, pool.spilled_bytes) == (0, 0)
         nth += nth // 20  # not every one of the later ones
     assert failures > 20
