@@ -426,6 +426,8 @@ static fc_status apply(fc_agg *const *panes, int32_t pane_count, const int32_t *
             }
         }
         status = block.status;
+        if (panes[0]->keep_rows > 0 && status == FC_OK)
+            status = fc_agg_put_out_passed(panes[0], ids, begin, begin + block.n, n);
         if (layout->bytes_slot_count > 0)
             for (int32_t p = 0; p < pane_count && status == FC_OK; p++)
                 status = fc_agg_heap_compact(panes[p]);

@@ -186,6 +186,42 @@ static fc_status put_out_one(fc_share *share, bool *is_done) {
     return FC_OK;
 }
 
+/* ---- records that wait for their pages ---------------------------------------------------------------- */
+
+void fc_agg_find_out(fc_agg *const *panes, const int32_t *pane_of_row, const int32_t *ids, int64_t n,
+                     uint8_t *is_out) {
+    for (int64_t i = 0; i < n; i++) {
+        const fc_agg *agg = panes[pane_of_row == NULL ? 0 : pane_of_row[i]];
+        int64_t index = ids[i] >> agg->layout.page_shift;
+        bool is_inside = (uint64_t)index < (uint64_t)agg->page_bound;
+        is_out[i] = is_inside && (pages_of(agg)[index] & FC_PAGE_OUT) != 0;
+    }
+}
+
+fc_status fc_agg_update_by_page(fc_agg *agg, const int32_t *ids, int64_t n, const fc_agg_args *args,
+                                int64_t keep_rows) {
+    agg->keep_rows = keep_rows < 1 ? 1 : keep_rows;
+    agg->passed_rows = 0;
+    fc_status status = fc_agg_update(agg, ids, n, args);
+    agg->keep_rows = 0;
+    return status;
+}
+
+fc_status fc_agg_put_out_passed(fc_agg *agg, const int32_t *ids, int64_t begin, int64_t end, int64_t n) {
+    const int32_t shift = agg->layout.page_shift;
+    for (int64_t i = begin; i < end; i++) {
+        agg->passed_rows++;
+        if (i + 1 < n && ids[i] >> shift == ids[i + 1] >> shift) continue;
+        bool leaves = agg->passed_rows < agg->keep_rows;
+        agg->passed_rows = 0;
+        if (!leaves) continue;
+        pages_of(agg)[ids[i] >> shift] &= ~FC_PAGE_WRITABLE;
+        fc_status status = put_out(agg, ids[i] >> shift);
+        if (status != FC_OK) return status;
+    }
+    return FC_OK;
+}
+
 fc_status fc_share_trim(fc_share *share) {
     fc_status status = FC_OK;
     bool is_done = true;

@@ -25,6 +25,19 @@ static inline fc_status fc_agg_trim(const fc_agg *agg) {
     return agg->share != NULL && fc_share_exceeds(agg->share) ? fc_share_trim(agg->share) : FC_OK;
 }
 
+/* Which of n records would bring a page back: is_out[i] is 1 for those, 0 for the others and for ids that are
+ * negative. Record i goes to panes[pane_of_row[i]], all of them to panes[0] when pane_of_row is NULL. */
+void fc_agg_find_out(fc_agg *const *panes, const int32_t *pane_of_row, const int32_t *ids, int64_t n,
+                     uint8_t *is_out);
+
+/* fc_agg_update for records that were put off since their pages are out: they come by page, and a page leaves
+ * again after its last record, unless it has `keep_rows` of them and so seems to be in demand. */
+fc_status fc_agg_update_by_page(fc_agg *agg, const int32_t *ids, int64_t n, const fc_agg_args *args,
+                                int64_t keep_rows);
+
+/* The pages whose last record is in [begin, end) leave. FC_ERR_IO, FC_ERR_MEMORY. */
+fc_status fc_agg_put_out_passed(fc_agg *agg, const int32_t *ids, int64_t begin, int64_t end, int64_t n);
+
 /* ---- for the rows; all but the first with a share */
 
 static inline int64_t *page_slots_of(const fc_agg *agg) { return (int64_t *)agg->page_slots.data; }

@@ -56,11 +56,13 @@ fc_status fc_share_frame_take(fc_share *share, uint8_t **frame) {
     if (pool->free_frame_count == 0) status = slab_add(pool);
     if (status == FC_OK) *frame = ((uint8_t **)pool->free_frames.data)[--pool->free_frame_count];
     fc_unlock(&pool->lock);
-    if (status == FC_OK) {
-        atomic_fetch_add_explicit(&pool->frames_used, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&share->frames_used, 1, memory_order_relaxed);
-    }
+    if (status == FC_OK) fc_share_reserve(share, 1);
     return status;
+}
+
+void fc_share_reserve(fc_share *share, int64_t frames) {
+    atomic_fetch_add_explicit(&share->pool->frames_used, frames, memory_order_relaxed);
+    atomic_fetch_add_explicit(&share->frames_used, frames, memory_order_relaxed);
 }
 
 void fc_share_frame_give(fc_share *share, uint8_t *frame) {
@@ -68,8 +70,7 @@ void fc_share_frame_give(fc_share *share, uint8_t *frame) {
     fc_lock(&pool->lock);
     ((uint8_t **)pool->free_frames.data)[pool->free_frame_count++] = frame;
     fc_unlock(&pool->lock);
-    atomic_fetch_sub_explicit(&pool->frames_used, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&share->frames_used, 1, memory_order_relaxed);
+    fc_share_reserve(share, -1);
 }
 
 fc_status fc_pool_slot_take(fc_pool *pool, int64_t *slot) {

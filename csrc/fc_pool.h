@@ -71,6 +71,9 @@ void fc_share_init(fc_share *share, fc_pool *pool);
 fc_status fc_share_frame_take(fc_share *share, uint8_t **frame);
 void fc_share_frame_give(fc_share *share, uint8_t *frame);
 
+/* Count as many frames more, or less, as in use: other memory that belongs to the budget. */
+void fc_share_reserve(fc_share *share, int64_t frames);
+
 /* A place in the file. FC_ERR_MEMORY. */
 fc_status fc_pool_slot_take(fc_pool *pool, int64_t *slot);
 void fc_pool_slot_give(fc_pool *pool, int64_t slot);

@@ -33,6 +33,8 @@ cdef extern from "fc_agg.h":
     ctypedef struct fc_agg_layout:
         int32_t count
         int32_t row_words
+        int32_t page_shift
+        int32_t bytes_slot_count
 
     ctypedef struct fc_agg_heap:
         int64_t size
@@ -43,6 +45,8 @@ cdef extern from "fc_agg.h":
         fc_agg_heap heap
         int64_t row_count
         int64_t sum_overflows
+        int64_t page_bound
+        int64_t page_count
         int64_t frame_count
         int64_t slot_count
 
@@ -81,6 +85,11 @@ cdef extern from "fc_agg.h":
 
 cdef extern from "fc_agg_spill.h":
     fc_status fc_agg_draw_on(fc_agg *agg, fc_share *share) nogil
+    fc_status fc_share_trim(fc_share *share) nogil
+    void fc_agg_find_out(fc_agg *const *panes, const int32_t *pane_of_row, const int32_t *ids, int64_t n,
+                         uint8_t *is_out) nogil
+    fc_status fc_agg_update_by_page(fc_agg *agg, const int32_t *ids, int64_t n, const fc_agg_args *args,
+                                    int64_t keep_rows) nogil
 
 
 cdef extern from "fc_agg_snapshot.h":
@@ -101,6 +110,14 @@ cdef class Accumulators:
     cdef readonly tuple aggregates           # as given: (op, kind, flags[, comparand kind])
     cdef bint open_comparands                # a comparand's kind is not known yet; its spec says 0
     cdef MemoryShare share                   # where pages come from, None for memory of its own
+    cdef list waiting                        # records whose pages are out: (ids, columns)
+    cdef int64_t waiting_bytes, waiting_frames
+    cdef bint waits(self)
+    cdef int put_off(self, object ids, list columns, object rows) except -1
+    cdef int settle(self) except -1
+    cdef int update_there(self, object ids, list columns, object chosen) except -1
+    cdef list nested(self, list columns)
+    cdef object by_page(self, const int32_t[::1] rows)
     cdef int checked(self, fc_status status, str what, Accumulators other=?) except -1
     cdef int relayout(self) except -1
     cdef int learn(self, Accumulators other) except -1

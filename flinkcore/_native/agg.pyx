@@ -14,7 +14,7 @@ from libc.string cimport memset
 
 from flinkcore._native.buffer cimport fc_buffer_fail_nth
 from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_ERR_CAPACITY, FC_ERR_IO, FC_F64, FC_I64, FC_OK, column_of
-from flinkcore._native.memory cimport FC_POOL_PAGE_BYTES, MemoryShare
+from flinkcore._native.memory cimport FC_POOL_PAGE_BYTES, MemoryShare, fc_share_reserve
 from flinkcore._native.status cimport check
 
 ROUND_F32 = 1      # round a double sum to float32 after each addition, as Flink's SUM(FLOAT) does
@@ -117,6 +117,15 @@ cdef Outputs outputs_of(const fc_agg_layout *layout, int64_t n):
     return outputs
 
 
+cdef list taken_of(list columns, object rows):
+    """The values at `rows` of columns, some of which may be one."""
+    cdef dict taken = {}
+    for column in columns:
+        if id(column) not in taken:
+            taken[id(column)] = column.take(rows)
+    return [taken[id(column)] for column in columns]
+
+
 cdef Column presence_of(Column column):
     """What COUNT needs of a column that no kernel reads: which values are there."""
     if column.kind <= FC_BYTES:
@@ -127,6 +136,7 @@ cdef Column presence_of(Column column):
     return Column.from_numpy(np.zeros(len(column), bool), None, valid)
 
 
+@cython.no_gc_clear                # what pages are drawn from outlives them
 cdef class Accumulators:
     """Rows of accumulators by group id.
 
@@ -178,6 +188,8 @@ cdef class Accumulators:
         self.relayout()
 
     def __dealloc__(self):
+        if self.share is not None:
+            fc_share_reserve(&self.share.share, -self.waiting_frames)
         with nogil:                                # its share may be at work in another thread
             fc_agg_free(&self.agg)
 
@@ -277,6 +289,100 @@ cdef class Accumulators:
         """
         check(fc_agg_draw_on(&self.agg, &share.share), f"draw_on: {self!r} has pages already")
         self.share = share
+        self.waiting = []
+
+    # With a budget, records whose pages are out wait for others of the same pages, so that bringing a page back serves
+    # many. A page that has waiting records stays out: all but update and update_panes settle them first. Records of
+    # one row keep their order, so that results are the same to the last bit.
+
+    cdef bint waits(self):
+        """Whether records may have to wait."""
+        return self.share is not None and self.agg.slot_count > 0 and self.agg.layout.bytes_slot_count == 0
+
+    cdef int put_off(self, object ids, list columns, object rows) except -1:
+        """Let some records wait."""
+        cdef dict taken = {}
+        cdef int64_t frames, bytes
+        cdef fc_status status
+        cdef Column column
+        cdef Accumulators most
+        for column in columns:
+            if id(column) not in taken:
+                kept = column
+                if column.kind == FC_BYTES:        # to be counted only
+                    kept = Column.from_numpy(np.zeros(len(column), bool), None, column.valid_mask())
+                taken[id(column)] = kept.take(rows)
+        self.waiting.append((ids[rows], [taken[id(column)] for column in columns]))
+        bytes = len(rows) * (4 + 9 * len(taken))
+        self.waiting_bytes += bytes
+        self.share.waiting_bytes += bytes
+        frames = 2 * self.waiting_bytes // FC_POOL_PAGE_BYTES + 1      # when they are sorted they are there twice
+        fc_share_reserve(&self.share.share, frames - self.waiting_frames)
+        self.waiting_frames = frames
+        if self not in self.share.waiting:
+            self.share.waiting.append(self)
+        while self.share.exceeds():
+            most = self
+            for other in self.share.waiting:
+                if (<Accumulators>other).waiting_bytes > most.waiting_bytes:
+                    most = <Accumulators>other
+            most.settle()
+        with nogil:                                # they count, too
+            status = fc_share_trim(&self.share.share)
+        return self.checked(status, "update")
+
+    cdef int settle(self) except -1:
+        """Add the records that wait."""
+        cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
+        cdef const int32_t[::1] rows
+        cdef int64_t n, keep_rows, frames
+        cdef fc_status status
+        if not self.waiting:
+            return 0
+        parts, self.waiting = self.waiting, []
+        self.share.waiting.remove(self)
+        self.share.waiting_bytes -= self.waiting_bytes
+        self.waiting_bytes = 0
+        ids = np.concatenate([part[0] for part in parts])
+        order, _ = self.by_page(ids)
+        made = {}
+        sorted_columns = []
+        for k in range(len(parts[0][1])):
+            pieces = [part[1][k] for part in parts]
+            which = tuple(map(id, pieces))
+            if which not in made:
+                made[which] = Column.concat(pieces).take(order)
+            sorted_columns.append(made[which])
+        rows = ids[order]
+        n = rows.shape[0]
+        keep = self.prepare(self.nested(sorted_columns), n, columns, "update")
+        keep_rows = 1 + 4 * n // max(1, self.agg.page_count - self.agg.frame_count)
+        with nogil:
+            status = fc_agg_update_by_page(&self.agg, &rows[0], n, columns, keep_rows)
+        frames, self.waiting_frames = self.waiting_frames, 0
+        fc_share_reserve(&self.share.share, -frames)
+        self.checked(status, "update of pages that were out")
+        return 0
+
+    cdef list nested(self, list columns):
+        """Columns in a row by aggregate, as update() takes them."""
+        cdef int32_t k, at = 0, count
+        args = []
+        for k in range(self.agg.layout.count):
+            count = 0 if self.specs[k].op == FC_AGG_COUNT_STAR else 2 if self.specs[k].op >= FC_AGG_MIN_BY else 1
+            args.append(tuple(columns[at : at + count]))
+            at += count
+        return args
+
+    cdef object by_page(self, const int32_t[::1] rows):
+        """(order, inverse): int64[n], positions of ids by page, those of one page in their order; and back."""
+        pages = np.asarray(rows) >> self.agg.layout.page_shift
+        if self.agg.page_bound <= 1 << 16:
+            pages = pages.astype(np.uint16)        # which numpy sorts by counting
+        order = np.argsort(pages, kind="stable")
+        inverse = np.empty_like(order)
+        inverse[order] = np.arange(len(order))
+        return order, inverse
 
     def update(self, ids, args):
         """Add n records.
@@ -289,10 +395,34 @@ cdef class Accumulators:
         cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
         cdef int64_t n = rows.shape[0]
         cdef fc_status status
+        cdef uint8_t[::1] is_out
+        cdef fc_agg *self_agg = &self.agg
         keep = self.prepare(args, n, columns, "update")
+        if self.waits():
+            is_out = np.empty(n, np.uint8)
+            with nogil:
+                fc_agg_find_out(&self_agg, NULL, &rows[0], n, &is_out[0])
+            out = np.flatnonzero(is_out)
+            if len(out):
+                there = np.flatnonzero(np.equal(is_out, 0))
+                if len(there):
+                    self.update_there(ids, keep, there)
+                self.put_off(np.asarray(ids), keep, out)
+                return
         with nogil:
             status = fc_agg_update(&self.agg, &rows[0], n, columns)
         self.checked(status, "update: ids are 0 or more")
+
+    cdef int update_there(self, object ids, list columns, object chosen) except -1:
+        """Add those records whose pages are in memory, or have to be made."""
+        cdef const int32_t[::1] rows = np.asarray(ids)[chosen]
+        cdef fc_agg_args args[FC_AGG_FIELDS_MAX]
+        cdef int64_t n = rows.shape[0]
+        cdef fc_status status
+        keep = self.prepare(self.nested(taken_of(columns, chosen)), n, args, "update")
+        with nogil:
+            status = fc_agg_update(&self.agg, &rows[0], n, args)
+        return self.checked(status, "update: ids are 0 or more")
 
     @staticmethod
     def update_panes(panes, pane_of_row, ids, args):
@@ -310,6 +440,7 @@ cdef class Accumulators:
         cdef Accumulators first, pane
         cdef fc_status status
         cdef uintptr_t[::1] pointers = np.empty(count, np.uintp)
+        cdef bint may_wait = False
         if pane_rows.shape[0] != n:
             raise ValueError(f"update_panes: {pane_rows.shape[0]} pane numbers for {n} ids")
         if count == 0:
@@ -325,6 +456,20 @@ cdef class Accumulators:
             pane = held[p]
             pane.learn(first)
             pointers[p] = <uintptr_t>&pane.agg
+        for p in range(count):
+            pane = held[p]
+            may_wait = may_wait or pane.waits()
+        if may_wait and n:
+            # Those that may not wait are never out.
+            for p in range(count):
+                if not (0 <= np.min(pane_rows) and np.max(pane_rows) < count):
+                    break
+                mine = np.flatnonzero(np.equal(pane_rows, p)) if count > 1 else np.arange(n)
+                if len(mine):
+                    pane = held[p]
+                    pane.update(np.asarray(ids)[mine], pane.nested(taken_of(keep, mine)))
+            else:
+                return
         with nogil:
             status = fc_agg_update_panes(<fc_agg *const *>&pointers[0], count, &pane_rows[0], &rows[0], n, columns)
         if status != FC_OK:
@@ -342,7 +487,13 @@ cdef class Accumulators:
         cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
         cdef int64_t n = rows.shape[0]
         cdef fc_status status
+        self.settle()
         keep = self.prepare(args, n, columns, "update_running")
+        order = inverse = None
+        if self.waits():                           # a page comes back once for all its records
+            order, inverse = self.by_page(rows)
+            rows = np.asarray(ids)[order]
+            keep = self.prepare(self.nested(taken_of(keep, order)), n, columns, "update_running")
         cdef Outputs before = outputs_of(&self.agg.layout, n)
         cdef Outputs after = outputs_of(&self.agg.layout, n)
         was_new = np.empty(n, np.bool_)
@@ -350,6 +501,8 @@ cdef class Accumulators:
         with nogil:
             status = fc_agg_update_running(&self.agg, &rows[0], n, columns, before.outputs, after.outputs, new_rows)
         self.checked(status, "update_running: ids are 0 or more, results of a batch hold at most 2^31 bytes")
+        if order is not None:
+            return taken_of(before.columns(), inverse), taken_of(after.columns(), inverse), was_new[inverse]
         return before.columns(), after.columns(), was_new
 
     def retract(self, ids, args):
@@ -362,6 +515,7 @@ cdef class Accumulators:
         cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
         cdef int64_t n = rows.shape[0]
         cdef fc_status status
+        self.settle()
         keep = self.prepare(args, n, columns, "retract")
         with nogil:
             status = fc_agg_retract(&self.agg, &rows[0], n, columns)
@@ -385,6 +539,8 @@ cdef class Accumulators:
             raise ValueError(f"merge: {n} rows of self but {source.shape[0]} of the other")
         self.learn(other)
         other.learn(self)
+        self.settle()
+        other.settle()
         with nogil:
             status = fc_agg_merge(&self.agg, &other.agg, &into[0], &source[0], n)
         if status != FC_OK:
@@ -395,6 +551,8 @@ cdef class Accumulators:
         cdef fc_status status
         self.learn(other)
         other.learn(self)
+        self.settle()
+        other.settle()
         with nogil:
             status = fc_agg_merge_all(&self.agg, &other.agg)
         if status != FC_OK:
@@ -410,13 +568,19 @@ cdef class Accumulators:
         cdef int64_t n = rows.shape[0]
         cdef fc_status status
         cdef Outputs outputs = outputs_of(&self.agg.layout, n)
+        self.settle()
+        inverse = None
+        if self.waits():
+            order, inverse = self.by_page(rows)
+            rows = np.asarray(ids)[order]
         with nogil:
             status = fc_agg_results(&self.agg, &rows[0], n, outputs.outputs)
         self.checked(status, "results: ids are 0 or more, a result holds at most 2^31 bytes")
-        return outputs.columns()
+        return outputs.columns() if inverse is None else taken_of(outputs.columns(), inverse)
 
     def used_ids(self):
         """int32[row_count], the ids in use, ascending."""
+        self.settle()
         ids = np.empty(self.agg.row_count, np.int32)
         cdef int32_t *out = <int32_t *>address_of(ids)
         cdef fc_status status
@@ -430,6 +594,7 @@ cdef class Accumulators:
         cdef const int32_t[::1] rows = ids_of(ids, "clear")
         cdef int64_t n = rows.shape[0]
         cdef fc_status status
+        self.settle()
         with nogil:
             status = fc_agg_clear(&self.agg, &rows[0], n)
         self.checked(status, "clear: ids are 0 or more")
@@ -437,6 +602,7 @@ cdef class Accumulators:
     def clear_all(self):
         """Empty all rows. Memory is kept for the next use when at least half of it was in use."""
         cdef fc_status status
+        self.settle()
         with nogil:
             status = fc_agg_clear_all(&self.agg)
         self.checked(status, "clear_all")
@@ -444,11 +610,15 @@ cdef class Accumulators:
     @property
     def row_count(self):
         """Rows in use."""
+        self.settle()
         return self.agg.row_count
 
     @property
     def sum_overflows(self):
-        """Additions of integers that left int64 since the beginning. They wrapped, as Java's do."""
+        """Additions of integers that left int64 since the beginning. They wrapped, as Java's do.
+
+        With a budget without those of records that wait for their pages.
+        """
         return self.agg.sum_overflows
 
     @property
@@ -517,6 +687,7 @@ cdef class Accumulators:
         cdef FrozenAccumulators frozen = FrozenAccumulators.__new__(FrozenAccumulators)
         cdef fc_status status
         frozen.accumulators = self
+        self.settle()
         with nogil:
             status = fc_agg_freeze(&self.agg, since, epoch, &frozen.frozen)
         if status != FC_OK:
@@ -531,6 +702,7 @@ cdef class Accumulators:
         cdef const uint8_t[::1] block = payload
         cdef const char *fault = NULL
         cdef fc_status status
+        self.settle()
         with nogil:
             status = fc_agg_load(&self.agg, &block[0], block.shape[0], &fault)
         if fault != NULL:

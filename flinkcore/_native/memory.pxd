@@ -28,6 +28,7 @@ cdef extern from "fc_pool.h":
     void fc_pool_init(fc_pool *pool, fc_pool_file file, int64_t budget_pages) nogil
     void fc_pool_free(fc_pool *pool) nogil
     void fc_share_init(fc_share *share, fc_pool *pool) nogil
+    void fc_share_reserve(fc_share *share, int64_t frames) nogil
 
 
 cdef struct PageFile:
@@ -52,3 +53,6 @@ cdef class MemoryPool:
 cdef class MemoryShare:
     cdef fc_share share
     cdef readonly MemoryPool pool
+    cdef list waiting                  # accumulators with records that wait for their pages
+    cdef int64_t waiting_bytes
+    cdef bint exceeds(self)

@@ -4,6 +4,7 @@
 The file is read and written here; csrc does no I/O.
 """
 
+cimport cython
 from libc.errno cimport EINTR, EIO, errno
 from posix.types cimport off_t
 from posix.unistd cimport close, pread, pwrite
@@ -14,6 +15,7 @@ from flinkcore._native.column cimport FC_ERR_IO, FC_OK, fc_status
 import os
 
 PAGE_BYTES = FC_POOL_PAGE_BYTES
+cdef int64_t WAITING_PARTS = 6     # of the budget: one may be taken by records that wait for their pages
 
 
 cdef fc_status transfer(PageFile *file, int64_t slot, uint8_t *page, bint writes) noexcept nogil:
@@ -154,13 +156,19 @@ cdef class MemoryPool:
         return self.pool.pages_read
 
 
+@cython.no_gc_clear                # accumulators that are freed still need the pool
 cdef class MemoryShare:
     """What one thread has of a pool: its accumulators draw on it. Shares that have accumulators are entitled to equal
     parts of the budget, and take what the others leave."""
 
     def __cinit__(self, MemoryPool pool not None):
         self.pool = pool
+        self.waiting = []
         fc_share_init(&self.share, &pool.pool)
+
+    cdef bint exceeds(self):
+        """Whether the records that wait take more than they may."""
+        return self.waiting_bytes * WAITING_PARTS * max(1, self.pool.pool.share_count) > self.pool.budget_bytes
 
     @property
     def resident_bytes(self):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 
+from flinkcore import options
 from flinkcore.cli.program import Program, failure_text
 from flinkcore.cli.text import count
 from flinkcore.graph.job_graph import Chain, JobGraph, Node
@@ -67,6 +68,12 @@ def describe(graph: JobGraph) -> str:
     """The job graph as text: a block for each task, its operators in the order in which records pass them."""
     visible = [node for node in graph.nodes if not node.transformation.hidden]
     lines = [f"job '{graph.name}': {count(len(visible), 'operator')} in {count(len(graph.chains), 'task')}"]
+    budget_bytes = graph.config.get(options.MANAGED_MEMORY_SIZE)
+    if budget_bytes is not None:
+        lines.append(
+            f"numbers that aggregates hold: up to {budget_bytes} bytes in memory, the rest in a local file; "
+            "keys, strings and Python objects all in memory"
+        )
     numbers = {id(chain): i for i, chain in enumerate(graph.chains, 1)}
     made = {node for node in graph.nodes if _makes_watermarks(node)}
     for chain in graph.chains:

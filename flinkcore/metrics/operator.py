@@ -15,7 +15,8 @@ class OperatorMetrics:
     late_dropped : records dropped because their window was gone (Flink: numLateRecordsDropped)
     busy_ns : time spent inside this operator, without the operators chained behind it
     watermark_ms : the last watermark it passed on, None before the first
-    counts : everything else, by name, e.g. "bad_records_dropped", "sum_overflows"
+    counts : everything else, by name, e.g. "bad_records_dropped", "sum_overflows"; with a memory budget also
+        "state_resident_bytes" and "state_spilled_bytes", as of the last batch
     user : metrics registered by the user's function
     """
 

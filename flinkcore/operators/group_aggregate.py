@@ -234,6 +234,7 @@ class GroupAggregate(Operator):
         if not len(ids):
             return
         columns = [*self._keys(ids), *self._state.results(ids)]
+        self._state.count_overflows(self.context.metrics)
         self.out.batch(Batch(self.schema_out, columns, len(ids)))
 
     def _keys(self, ids: np.ndarray) -> list[Column]:

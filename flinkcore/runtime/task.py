@@ -138,6 +138,9 @@ class OperatorRunner:
             self.operator.process_batch(batch, input_index)
         else:
             self._in_slices(batch, input_index)
+        if self.context.state.memory is not None:
+            self.metrics.counts["state_resident_bytes"] = self.context.state.resident_bytes
+            self.metrics.counts["state_spilled_bytes"] = self.context.state.spilled_bytes
         self.task.leave(previous)
 
     def _in_slices(self, batch: Batch, input_index: int) -> None:

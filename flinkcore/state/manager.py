@@ -207,6 +207,17 @@ class StateManager:
         """About what a snapshot of everything takes."""
         return sum(known.part.state_bytes for known in self._parts.values())
 
+    @property
+    def resident_bytes(self) -> int:
+        """Of the memory budget, what this operator holds."""
+        return 0 if self.memory is None else self.memory.resident_bytes
+
+    @property
+    def spilled_bytes(self) -> int:
+        """Of its pages in the file of the budget."""
+        parts = [known.part for known in self._parts.values()]
+        return sum(part.spilled_bytes for part in parts if isinstance(part, Accumulators))
+
     def entries(self) -> list[PartState]:
         """What there is now, with its sizes."""
         return _entries(self._parts.values())
