@@ -47,7 +47,7 @@ class Disturbance:
         if self.crashes < 0:
             raise ConfigurationError(f"crashes is {self.crashes}; expected how many there are to be, 0 or more")
         if not self.parallelism or min(self.parallelism) < 1:
-            raise ConfigurationError(f"parallelism is {self.parallelism}; expected one or more numbers, each at least 1")
+            raise ConfigurationError(f"parallelism is {self.parallelism}; expected one or more numbers, 1 or more")
         if not 0 <= self.storage_faults <= 1:
             raise ConfigurationError(f"storage_faults is {self.storage_faults}; expected a share, 0 to 1")
 
