@@ -167,7 +167,7 @@ class Coordinator:
         self.on_event()
         return future
 
-    def close(self, error: Exception) -> None:
+    def close(self, error: BaseException) -> None:
         """The tasks have ended: nothing completes any more."""
         with self._lock:
             self._closed = True
@@ -487,7 +487,7 @@ class Coordinator:
         else:
             log.warning("%s", error)
 
-    def _drop(self, pending: Pending, error: Exception) -> None:
+    def _drop(self, pending: Pending, error: BaseException) -> None:
         self._forget(pending)
         pending.abandoned = True
         for enumerator in self._enumerators.values():

@@ -191,8 +191,8 @@ class Buffer(MapFunction):
 
 
 def panes(env: StreamExecutionEnvironment) -> DataStream:
-    windows = records(env).key_by("key").window(SlidingEventTimeWindows.of(Time.milliseconds(300), Time.milliseconds(100)))
-    return windows.aggregate(
+    assigner = SlidingEventTimeWindows.of(Time.milliseconds(300), Time.milliseconds(100))
+    return records(env).key_by("key").window(assigner).aggregate(
         lit(1).count.alias("n"), col("value").sum.alias("total"), col("value").min.alias("least"),
         col("value").avg.alias("mean"),
     )  # fmt: skip
