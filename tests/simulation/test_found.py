@@ -153,7 +153,7 @@ def test_a_window_of_processing_time_fires_after_its_last_millisecond(assigner):
         assert [row[3] for row in op.output()] == [1]
 
 
-@pytest.mark.parametrize("seed", [5, 8, 16, 28, 43, 45, 48])
+@pytest.mark.parametrize("seed", [7, 11, 14, 15, 16, 22, 27])
 def test_a_job_that_had_ended_all_but_for_a_commit_ends_after_a_crash(seed):
     """Its source and its reduce stay closed, and take no part in the checkpoint that its sink still waits for."""
 
