@@ -221,7 +221,8 @@ class OpenSegment:
         raw = stored
         if block.stored_bytes < block.raw_bytes:
             try:
-                raw = memoryview(self._codec.decompress(pa.py_buffer(stored), decompressed_size=block.raw_bytes))
+                unpacked = self._codec.decompress(pa.py_buffer(stored), decompressed_size=block.raw_bytes)
+                raw = memoryview(unpacked).cast("B")  # an Arrow buffer is one of signed bytes
             except (OSError, ValueError) as error:
                 raise self._damaged(f"block {number} of part {block.part} does not decompress: {error}") from error
         if _checksum(raw, stored) != block.checksum:

@@ -15,7 +15,13 @@ from flinkcore.checkpoint.schedule import Settings
 from flinkcore.checkpoint.segment import SegmentRef
 from flinkcore.checkpoint.store import Store, open_store
 from flinkcore.checkpoint.stored import StoredSubtask
-from flinkcore.errors import CheckpointError, ConfigurationError, StateFormatError, UnsupportedOperationError
+from flinkcore.errors import (
+    CheckpointError,
+    CheckpointStorageError,
+    ConfigurationError,
+    StateFormatError,
+    UnsupportedOperationError,
+)
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.runtime.coordinator import CheckpointHistory, Coordinator, Job
 from flinkcore.runtime.deploy import RunFacts
@@ -83,7 +89,12 @@ class Recovery:
         if not isinstance(cause, StateFormatError) or self._start is None or not self._builds_on_own:
             return False
         damaged = self._start[0].checkpoint_id
-        for found in find_checkpoints(self.home.job, self.job_id):
+        try:
+            checkpoints = find_checkpoints(self.home.job, self.job_id)
+        except CheckpointStorageError as error:
+            log.error("whether there is a checkpoint before %d, which is damaged, cannot be seen: %s", damaged, error)
+            return False
+        for found in checkpoints:
             if found.fault is None and found.manifest is not None and found.checkpoint_id < damaged:
                 log.error("checkpoint %d is damaged and passed over: %s", damaged, cause)
                 self._start = (found.manifest, found.home)

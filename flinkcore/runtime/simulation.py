@@ -50,6 +50,7 @@ class Process:
     name : for errors: what to call it with to see the same again
     root : the checkpoint directory; by default that of the configuration
     trace : takes down each step that was tried
+    drift : (the likelihood that the clock advances behind a step, by how many milliseconds less than this)
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Process:
         name: str,
         root: Store | None = None,
         trace: list[str] | None = None,
+        drift: tuple[float, int] = (0.02, 300),
     ) -> None:
         self.job = JobRun(graph, clock)
         self.name = name
@@ -69,6 +71,7 @@ class Process:
         self._clock = clock
         self._rng = rng
         self._trace = trace
+        self._drift = drift
         self._strategy = restart_strategy(graph.config)
         if isinstance(self._strategy, ExponentialDelay):
             self._strategy.random = rng
@@ -141,8 +144,8 @@ class Process:
             self.steps += 1
             if choices.pop(self._rng.randrange(len(choices)))():
                 self._polls_in_vain = 0
-                if self._rng.random() < 0.02:
-                    self._clock.advance(self._rng.randrange(1, 300))
+                if self._rng.random() < self._drift[0]:
+                    self._clock.advance(self._rng.randrange(1, self._drift[1]))
                 return
         self._wait()
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections import Counter
@@ -25,7 +26,9 @@ FAULTS_MAX = 20
 # A job whose program names no restart strategy gives up after so many restarts of one process more.
 RESTARTS_MAX = 3
 # Some processes live long, others do not.
-DANGERS = (0.02, 0.05, 0.1)
+DANGERS = (0.005, 0.02, 0.05)
+# Many calls are made at the start alone.
+CALLS_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,17 @@ class Disturbance:
     storage_faults: float = 0.0
     checkpoint_interval_ms: int | None = None
 
+    @property
+    def drift(self) -> tuple[float, int]:
+        """How the clock advances: with checkpoints, so that several come in a short job."""
+        return (0.02, 300) if self.interval_ms is None else (0.2, 30)
+
     def __post_init__(self) -> None:
         """ConfigurationError: a number that is none of its kind"""
         if self.crashes < 0:
             raise ConfigurationError(f"crashes is {self.crashes}; expected how many there are to be, 0 or more")
         if not self.parallelism or min(self.parallelism) < 1:
-            raise ConfigurationError(f"parallelism is {self.parallelism}; expected one or more numbers, 1 or more")
+            raise ConfigurationError(f"parallelism is {self.parallelism}; expected numbers, each at least 1")
         if not 0 <= self.storage_faults <= 1:
             raise ConfigurationError(f"storage_faults is {self.storage_faults}; expected a share, 0 to 1")
 
@@ -61,8 +69,8 @@ class Disturbance:
 class Danger:
     """Says at each event of a process, which is a step, a fault point or a storage call, whether it stops there.
 
-    Events of each name are as likely the first time, and the n-th time one n-th as likely: so that what happens
-    seldom is hit as well as what happens often, and what comes late as well as what comes early.
+    Each time that an event of one name comes again it does so less likely, by the root of how often it came: so that
+    what happens seldom is hit as well as what happens often, and what comes late as well as what comes early.
 
     share : the likelihood of the first
     """
@@ -72,11 +80,11 @@ class Danger:
         self._share = share
         self._seen: Counter[str] = Counter()
 
-    def strikes(self, name: str) -> bool:
+    def strikes(self, name: str, weight: float = 1.0) -> bool:
         if not self._share:
             return False
         self._seen[name] += 1
-        return self._rng.random() < self._share / self._seen[name]
+        return self._rng.random() < weight * self._share / math.sqrt(self._seen[name])
 
 
 def run(
@@ -136,14 +144,16 @@ class _Run:
             self.clock,
             self.disturbance.storage_faults,
             self.faults_left,
-            danger.strikes,
+            lambda what: danger.strikes(what, CALLS_WEIGHT),
             self._note,
         )
         process: Process | None = None
         try:
             with _at_fault_points(danger, self._note):
                 store = SimulatedStore(self.disk, calls)
-                process = Process(graph, self.clock, self.rng, f"seed {self.seed}", store, self.trace)
+                process = Process(
+                    graph, self.clock, self.rng, f"seed {self.seed}", store, self.trace, self.disturbance.drift
+                )
                 while not process.run(1):
                     if danger.strikes("step"):
                         self._note("crash between steps")

@@ -89,8 +89,8 @@ def simulate(
     JobExecutionError : the job failed, or can never end; says the call that replays it
     """
     disturbance = Disturbance(crashes, as_choices(parallelism), storage_faults, checkpoint_interval_ms)
-    undisturbed = disturbance == Disturbance() and trace is None
-    if isinstance(what, (DataStream, StreamExecutionEnvironment)) and not undisturbed:
+    plain = disturbance == Disturbance() and trace is None
+    if isinstance(what, (DataStream, StreamExecutionEnvironment)) and not plain:
         raise ConfigurationError(
             "crashes, parallelism, storage faults, checkpoints and traces are for a function that builds the job, "
             "since every simulated process needs a job of its own; pass one instead of what it has built"

