@@ -356,6 +356,10 @@ cdef class Accumulators:
             sorted_columns.append(made[which])
         rows = ids[order]
         n = rows.shape[0]
+        parts = pieces = made = order = ids = None
+        frames = self.waiting_frames // 2
+        fc_share_reserve(&self.share.share, frames - self.waiting_frames)
+        self.waiting_frames = frames
         keep = self.prepare(self.nested(sorted_columns), n, columns, "update")
         were_out = self.begin_by_page(rows)
         with nogil:
@@ -394,8 +398,16 @@ cdef class Accumulators:
         with nogil:
             fc_agg_find_out(&agg, NULL, &rows[0], n, &were_out[0])
         pages = np.asarray(rows)[np.asarray(were_out).view(bool)] >> self.agg.layout.page_shift
-        differ = 1 + np.count_nonzero(np.diff(pages))
-        fc_agg_by_page_begin(&self.agg, &were_out[0], 1 + KEEP_TIMES * len(pages) // differ)
+        counts = np.diff(np.flatnonzero(np.diff(pages, prepend=-1, append=-1)))
+        free = self.share.pool.pool.budget_pages - self.share.pool.pool.frames_used
+        if free >= len(counts):
+            keep_rows = 1
+        elif free > 0:                             # room for those in most demand
+            place = len(counts) - free - 1
+            keep_rows = 1 + np.partition(counts, place)[place]
+        else:
+            keep_rows = 1 + KEEP_TIMES * len(pages) // max(1, len(counts))
+        fc_agg_by_page_begin(&self.agg, &were_out[0], keep_rows)
         return were_out
 
     def update(self, ids, args):
