@@ -584,6 +584,8 @@ fc_status fc_agg_results(fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_outp
             read_field(&block, &agg->layout.fields[k]);
             deliver(&block, &block.after);
         }
+        if (agg->keep_rows > 0 && block.status == FC_OK)
+            block.status = fc_agg_put_out_passed(agg, ids, begin, begin + block.n, n);
     }
     return block.status;
 }

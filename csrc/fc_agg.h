@@ -138,8 +138,10 @@ typedef struct fc_agg {
     int64_t retired_out;         /* retired pages that are out, from the first one on */
     int64_t frame_count;         /* pages in frames of the share */
     int64_t slot_count;          /* slots of its file in use */
-    int64_t keep_rows;           /* of a page, for it to stay when rows are added by page; else 0 */
-    int64_t passed_rows;         /* rows so far of the page that comes by */
+    int64_t keep_rows;           /* while ids come by page: how many of a page make it stay; else 0 */
+    const uint8_t *were_out;     /* then: whose pages were out before, by id; NULL: all */
+    int64_t passed_rows;         /* ids so far of the page that comes by */
+    int64_t passed_pages;        /* since the beginning */
     struct fc_agg_frozen *pending;     /* snapshots not released yet */
     fc_buffer frozen_spare;      /* memory of one that was, for the next */
     fc_agg_heap heap;

@@ -4,6 +4,9 @@
 #include "fc_agg_rows.h"
 #include "fc_agg_snapshot.h"
 
+#define FC_FEW_ROWS 16         /* too few for what one pass says of a page to be relied on: then one page in */
+#define FC_STAYS_EVERY 64      /* so many stays by chance */
+
 _Static_assert(FC_POOL_PAGE_BYTES == FC_AGG_PAGE_BYTES, "a frame holds a page");
 
 static uintptr_t entry_of_slot(int64_t slot) { return (uintptr_t)slot << FC_PAGE_SHIFT | FC_PAGE_OUT; }
@@ -198,25 +201,29 @@ void fc_agg_find_out(fc_agg *const *panes, const int32_t *pane_of_row, const int
     }
 }
 
-fc_status fc_agg_update_by_page(fc_agg *agg, const int32_t *ids, int64_t n, const fc_agg_args *args,
-                                int64_t keep_rows) {
+void fc_agg_by_page_begin(fc_agg *agg, const uint8_t *were_out, int64_t keep_rows) {
+    agg->were_out = were_out;
     agg->keep_rows = keep_rows < 1 ? 1 : keep_rows;
     agg->passed_rows = 0;
-    fc_status status = fc_agg_update(agg, ids, n, args);
+}
+
+void fc_agg_by_page_end(fc_agg *agg) {
+    agg->were_out = NULL;
     agg->keep_rows = 0;
-    return status;
 }
 
 fc_status fc_agg_put_out_passed(fc_agg *agg, const int32_t *ids, int64_t begin, int64_t end, int64_t n) {
     const int32_t shift = agg->layout.page_shift;
     for (int64_t i = begin; i < end; i++) {
+        const int64_t index = ids[i] >> shift;
         agg->passed_rows++;
-        if (i + 1 < n && ids[i] >> shift == ids[i + 1] >> shift) continue;
-        bool leaves = agg->passed_rows < agg->keep_rows;
+        if (i + 1 < n && index == ids[i + 1] >> shift) continue;
+        bool leaves = agg->passed_rows < agg->keep_rows && (agg->were_out == NULL || agg->were_out[i]);
         agg->passed_rows = 0;
         if (!leaves) continue;
-        pages_of(agg)[ids[i] >> shift] &= ~FC_PAGE_WRITABLE;
-        fc_status status = put_out(agg, ids[i] >> shift);
+        if (agg->keep_rows <= FC_FEW_ROWS && ++agg->passed_pages % FC_STAYS_EVERY == 0) continue;
+        pages_of(agg)[index] &= ~FC_PAGE_WRITABLE;
+        fc_status status = put_out(agg, index);
         if (status != FC_OK) return status;
     }
     return FC_OK;

@@ -30,12 +30,14 @@ static inline fc_status fc_agg_trim(const fc_agg *agg) {
 void fc_agg_find_out(fc_agg *const *panes, const int32_t *pane_of_row, const int32_t *ids, int64_t n,
                      uint8_t *is_out);
 
-/* fc_agg_update for records that were put off since their pages are out: they come by page, and a page leaves
- * again after its last record, unless it has `keep_rows` of them and so seems to be in demand. */
-fc_status fc_agg_update_by_page(fc_agg *agg, const int32_t *ids, int64_t n, const fc_agg_args *args,
-                                int64_t keep_rows);
+/* The n ids of the next update, update_running or results come by page. A page that was out, for whose ids were_out
+ * is 1 (all are, when it is NULL), leaves again after its last id: else a pass over many pages would drive out those
+ * in use. It stays when it has `keep_rows` ids, and so seems to be in demand. Where keep_rows is small some stay
+ * without, so that a demand that is spread over many passes is found as well. */
+void fc_agg_by_page_begin(fc_agg *agg, const uint8_t *were_out, int64_t keep_rows);
+void fc_agg_by_page_end(fc_agg *agg);
 
-/* The pages whose last record is in [begin, end) leave. FC_ERR_IO, FC_ERR_MEMORY. */
+/* The pages whose last id is in [begin, end) leave. FC_ERR_IO, FC_ERR_MEMORY. */
 fc_status fc_agg_put_out_passed(fc_agg *agg, const int32_t *ids, int64_t begin, int64_t end, int64_t n);
 
 /* ---- for the rows; all but the first with a share */

@@ -33,6 +33,7 @@ cdef dict RESULT_TYPES = {1: pa.int64(), 2: pa.float64(), 3: pa.bool_(), 4: pa.b
 cdef dict KINDS = {name: kind for kind, name in KIND_NAMES.items()}
 cdef int64_t BLOCK_BYTES = 1 << 20
 cdef int64_t PAGE_BYTES = FC_POOL_PAGE_BYTES
+cdef int64_t KEEP_TIMES = 4        # as many records as other pages that were out make a page stay
 
 
 cdef extern from "Python.h":      # on pointers: bytes change their size only while nobody else has them
@@ -335,7 +336,7 @@ cdef class Accumulators:
         """Add the records that wait."""
         cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
         cdef const int32_t[::1] rows
-        cdef int64_t n, keep_rows, frames
+        cdef int64_t n, frames
         cdef fc_status status
         if not self.waiting:
             return 0
@@ -355,10 +356,15 @@ cdef class Accumulators:
             sorted_columns.append(made[which])
         rows = ids[order]
         n = rows.shape[0]
+        parts = pieces = made = order = ids = None
+        frames = self.waiting_frames // 2
+        fc_share_reserve(&self.share.share, frames - self.waiting_frames)
+        self.waiting_frames = frames
         keep = self.prepare(self.nested(sorted_columns), n, columns, "update")
-        keep_rows = 1 + 4 * n // max(1, self.agg.page_count - self.agg.frame_count)
+        were_out = self.begin_by_page(rows)
         with nogil:
-            status = fc_agg_update_by_page(&self.agg, &rows[0], n, columns, keep_rows)
+            status = fc_agg_update(&self.agg, &rows[0], n, columns)
+            fc_agg_by_page_end(&self.agg)
         frames, self.waiting_frames = self.waiting_frames, 0
         fc_share_reserve(&self.share.share, -frames)
         self.checked(status, "update of pages that were out")
@@ -383,6 +389,26 @@ cdef class Accumulators:
         inverse = np.empty_like(order)
         inverse[order] = np.arange(len(order))
         return order, inverse
+
+    cdef object begin_by_page(self, const int32_t[::1] rows):
+        """The next kernel takes these ids, which come by page. Returns what has to live as long as it runs."""
+        cdef int64_t n = rows.shape[0]
+        cdef fc_agg *agg = &self.agg
+        cdef uint8_t[::1] were_out = np.empty(n, np.uint8)
+        with nogil:
+            fc_agg_find_out(&agg, NULL, &rows[0], n, &were_out[0])
+        pages = np.asarray(rows)[np.asarray(were_out).view(bool)] >> self.agg.layout.page_shift
+        counts = np.diff(np.flatnonzero(np.diff(pages, prepend=-1, append=-1)))
+        free = self.share.pool.pool.budget_pages - self.share.pool.pool.frames_used
+        if free >= len(counts):
+            keep_rows = 1
+        elif free > 0:                             # room for those in most demand
+            place = len(counts) - free - 1
+            keep_rows = 1 + np.partition(counts, place)[place]
+        else:
+            keep_rows = 1 + KEEP_TIMES * len(pages) // max(1, len(counts))
+        fc_agg_by_page_begin(&self.agg, &were_out[0], keep_rows)
+        return were_out
 
     def update(self, ids, args):
         """Add n records.
@@ -494,12 +520,14 @@ cdef class Accumulators:
             order, inverse = self.by_page(rows)
             rows = np.asarray(ids)[order]
             keep = self.prepare(self.nested(taken_of(keep, order)), n, columns, "update_running")
+            were_out = self.begin_by_page(rows)
         cdef Outputs before = outputs_of(&self.agg.layout, n)
         cdef Outputs after = outputs_of(&self.agg.layout, n)
         was_new = np.empty(n, np.bool_)
         cdef uint8_t *new_rows = <uint8_t *>address_of(was_new)
         with nogil:
             status = fc_agg_update_running(&self.agg, &rows[0], n, columns, before.outputs, after.outputs, new_rows)
+            fc_agg_by_page_end(&self.agg)
         self.checked(status, "update_running: ids are 0 or more, results of a batch hold at most 2^31 bytes")
         if order is not None:
             return taken_of(before.columns(), inverse), taken_of(after.columns(), inverse), was_new[inverse]
@@ -573,8 +601,10 @@ cdef class Accumulators:
         if self.waits():
             order, inverse = self.by_page(rows)
             rows = np.asarray(ids)[order]
+            were_out = self.begin_by_page(rows)
         with nogil:
             status = fc_agg_results(&self.agg, &rows[0], n, outputs.outputs)
+            fc_agg_by_page_end(&self.agg)
         self.checked(status, "results: ids are 0 or more, a result holds at most 2^31 bytes")
         return outputs.columns() if inverse is None else taken_of(outputs.columns(), inverse)
 
