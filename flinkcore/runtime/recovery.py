@@ -14,7 +14,13 @@ from flinkcore.checkpoint.manifest import Manifest, SubtaskState
 from flinkcore.checkpoint.schedule import Settings
 from flinkcore.checkpoint.segment import SegmentRef, read_segment
 from flinkcore.checkpoint.store import Store, open_store
-from flinkcore.errors import CheckpointError, CheckpointStorageError, ConfigurationError, StateFormatError, UnsupportedOperationError
+from flinkcore.errors import (
+    CheckpointError,
+    CheckpointStorageError,
+    ConfigurationError,
+    StateFormatError,
+    UnsupportedOperationError,
+)
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.runtime.coordinator import CheckpointHistory, Coordinator, Job
 from flinkcore.runtime.deploy import RunFacts
