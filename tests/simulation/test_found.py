@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import errno
+import random
+
 import pytest
 
 from flinkcore.common import Duration, Time, Types, WatermarkStrategy
@@ -15,9 +18,11 @@ from flinkcore.datastream.window import (
     TumblingEventTimeWindows,
     TumblingProcessingTimeWindows,
 )
-from flinkcore.errors import ConfigurationError
+from flinkcore.errors import ConfigurationError, StateFormatError
+from flinkcore.runtime.simulation import Process
 from flinkcore.table.expressions import col
-from flinkcore.testing import harness, simulate
+from flinkcore.testing import ManualClock, harness, simulate
+from flinkcore.testing.storage import Calls, Disk, SimulatedStore
 from tests.simulation.sources import Partitions
 
 PAIR = Types.ROW_NAMED(["k", "v"], [Types.STRING(), Types.LONG()])
@@ -164,3 +169,32 @@ def test_a_job_that_had_ended_all_but_for_a_commit_ends_after_a_crash(seed):
 
     found = simulate(build, seed, crashes=5, parallelism=(1, 2, 3), storage_faults=0.03)
     assert sorted(found) == sorted(("abcdefgh"[i % 8], i // 8 + 1) for i in range(60))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_compressed_state_is_restored(seed):
+    def build(env):
+        env.get_configuration().set_string("flinkcore.batch-rows", "4")
+        env.get_configuration().set_string("execution.checkpointing.snapshot-compression", "true")
+        letters = env.from_collection([("a" * 500 + str(i % 8), i) for i in range(60)], PAIR)
+        return letters.key_by("k").aggregate(col("v").sum.alias("total"), emit="final")
+
+    found = simulate(build, seed, crashes=3, parallelism=(1, 2), checkpoint_interval_ms=1)
+    assert sorted(row[1] for row in found) == sorted(sum(range(i, 60, 8)) for i in range(8))
+
+
+def test_a_job_whose_damaged_checkpoint_cannot_be_passed_over_fails(monkeypatch):
+    env = environment(**{"flinkcore.batch-rows": 1, "execution.checkpointing.interval": "1 ms"})
+    env.from_collection(list(range(50)), Types.LONG()).print()
+    store = SimulatedStore(Disk(), Calls(random.Random(0), ManualClock()))
+    process = Process(env.job_graph(), ManualClock(), random.Random(0), "a test", store, drift=(0.5, 5))
+    while process.coordinator.latest is None:
+        assert not process.run(1)
+
+    def broken(*arguments, **options):
+        raise OSError(errno.EIO, "broken")
+
+    recovery = process._recovery
+    recovery.to_latest(process.coordinator)
+    monkeypatch.setattr(store.calls, "call", broken)
+    assert recovery.distrusts(StateFormatError("damaged")) is False
