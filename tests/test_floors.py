@@ -125,10 +125,10 @@ def test_packages_are_imported_where_they_belong_and_late(path: Path) -> None:
 def test_a_kernel_knows_no_python_and_no_files() -> None:
     """Floor 0: csrc includes the C library and itself, nothing that does I/O, threads or Python.
 
-    sys/mman.h is for the advice to use large pages (fc_table.c), sched.h for giving way to the thread that holds the
-    lock of a pool (fc_pool.c)."""
-    allowed = {"assert.h", "float.h", "immintrin.h", "limits.h", "math.h", "stdalign.h", "stdatomic.h",
-               "sched.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/mman.h"}
+    sys/mman.h is for the advice to use large pages (fc_table.c), sched.h for giving way to the holder of a lock
+    (fc_pool.c)."""
+    allowed = {"assert.h", "float.h", "immintrin.h", "limits.h", "math.h", "sched.h", "stdalign.h",
+               "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/mman.h"}
     for path in sorted((PACKAGE.parent / "csrc").glob("*.[ch]")):
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if line.startswith("#include"):
