@@ -16,8 +16,8 @@ QUERIES = {
     "W1": f"""SELECT key, epoch_ms(date_time::TIMESTAMP) // {WINDOW_MS} * {WINDOW_MS} AS window_start,
                      count(*) AS count, sum(value)::BIGINT AS sum, max(value) AS max
               FROM input GROUP BY ALL""",
-    "W2": f"""WITH panes AS (SELECT key, epoch_ms(date_time::TIMESTAMP) // {SLIDE_MS} * {SLIDE_MS} AS pane, count(*) AS n
-                             FROM input GROUP BY ALL)
+    "W2": f"""WITH panes AS (SELECT key, epoch_ms(date_time::TIMESTAMP) // {SLIDE_MS} * {SLIDE_MS} AS pane,
+                                    count(*) AS n FROM input GROUP BY ALL)
               SELECT key, pane - shift AS window_start, sum(n)::BIGINT AS count
               FROM panes, range(0, {WINDOW_MS}, {SLIDE_MS}) AS shifts(shift) GROUP BY ALL""",
     "W3": "SELECT key, sum(value)::BIGINT AS sum, count(*) AS count FROM input GROUP BY key",

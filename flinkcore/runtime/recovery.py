@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from flinkcore import options
 from flinkcore.checkpoint.assignment import Restoration, Wanted, assign

@@ -34,7 +34,7 @@ from flinkcore.datastream.window import (
 from flinkcore.table.expressions import col, lit
 from flinkcore.time.watermark_spec import WatermarkGenerator, WatermarkOutput
 
-RECORDS = 2400
+RECORDS = 1600
 ROWS_PER_READ = 40
 KEYS = 37
 
