@@ -19,11 +19,15 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
+from types import ModuleType
 
 from flinkcore import faultpoint, options
 from tests.recovery.pipelines import PIPELINES, committed, environment
@@ -113,23 +117,37 @@ def run_child(pipeline: str, folder: str, parallelism: int, resume: bool, kill: 
         env.execute(pipeline)
 
 
+@contextmanager
+def _no_program() -> Iterator[None]:
+    """A child would run what stands as __main__ here, e.g. a program that an earlier test has run in this process."""
+    program = sys.modules["__main__"]
+    if run_child.__module__ != "__main__":
+        sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
+
+
 class Children:
     """Child processes forked from one that has imported everything already."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.recovery.kills"])
+        self._lock = threading.Lock()
 
     def run(self, pipeline: str, folder: Path, parallelism: int, resume: bool, kill: Kill | None) -> int:
         """-> the exit code; -9 when it was killed"""
         process = self._context.Process(target=run_child, args=(pipeline, str(folder), parallelism, resume, kill))
-        process.start()
-        process.join(RUN_S_MAX)
-        if process.is_alive():
-            process.kill()
+        with self._lock, _no_program():
+            process.start()
+        ended = connection.wait([process.sentinel], RUN_S_MAX)
+        with self._lock:  # starting a process asks all others whether they have ended, and an answer is given once
+            if not ended:
+                process.kill()
             process.join()
-            return 124
-        return process.exitcode or 0
+            return (process.exitcode or 0) if ended else 124
 
 
 def play(scenario: Scenario, children: Children, folder: Path, expected: list[str]) -> int:
