@@ -26,8 +26,9 @@ class Settings:
 
     @staticmethod
     def of(config: Configuration) -> Settings:
+        batch = config.get(options.RUNTIME_MODE) == "BATCH"  # Flink makes no checkpoints then either
         return Settings(
-            config.get(options.CHECKPOINT_INTERVAL),
+            None if batch else config.get(options.CHECKPOINT_INTERVAL),
             config.get(options.CHECKPOINT_MIN_PAUSE),
             config.get(options.CHECKPOINT_TIMEOUT),
             config.get(options.CHECKPOINT_MAX_CONCURRENT),

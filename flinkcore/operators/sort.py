@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
+from flinkcore.errors import UnsupportedOperationError
 from flinkcore.expr.evaluate import compile
 from flinkcore.expr.nodes import Expr
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
@@ -61,6 +62,13 @@ class Sort(Operator):
         self.out.batch(
             batch.take(pc.sort_indices(table, sort_keys=[*order, ("row", "ascending")]).to_numpy())
         )
+
+    def prepare_snapshot(self, checkpoint_id: int) -> None:
+        if self._batches:
+            raise UnsupportedOperationError(
+                f"operator '{self.context.name}' cannot be part of a checkpoint or savepoint: it holds all rows "
+                "until the input ends; let the job finish, or take the savepoint of a job that does not sort"
+            )
 
     def output_schema(self) -> Schema:
         return self.schema

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from flinkcore import options
 from flinkcore.checkpoint.schedule import Settings, fails_job, next_trigger_ms
+from flinkcore.config import Configuration
 
 SETTINGS = Settings(
     interval_ms=1000,
@@ -39,3 +41,11 @@ def test_when_the_next_checkpoint_begins(changes, last_triggered, last_ended, pe
 @pytest.mark.parametrize(("tolerable", "failures", "expected"), [(0, 1, True), (2, 2, False), (2, 3, True)])
 def test_so_many_failures_in_a_row_fail_the_job(tolerable, failures, expected):
     assert fails_job(replace(SETTINGS, tolerable_failures=tolerable), failures) is expected
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("STREAMING", 10), ("BATCH", None)])
+def test_a_job_in_batch_mode_makes_no_checkpoints_whatever_their_interval(mode, expected):
+    config = Configuration()
+    config.set(options.RUNTIME_MODE, mode)
+    config.set(options.CHECKPOINT_INTERVAL, 10)
+    assert Settings.of(config).interval_ms == expected
