@@ -498,6 +498,7 @@ cdef class FrozenSessions:
         self.index.busy = False
         self.frozen = NULL
 
+
 def fail_allocation(int64_t nth):
     """For tests: the nth allocation of this module's kernels fails, once; 0 for none.
 

@@ -26,3 +26,22 @@ def failing(module: ModuleType, run: Callable[[], object]) -> Iterator[bool]:
         finally:
             left = module.fail_allocation(0)
         yield failed
+
+
+def again(step, *args):
+    """The result of a step that may fail once for want of memory, and then can be repeated."""
+    try:
+        return step(*args)
+    except MemoryError:
+        return step(*args)
+
+
+def written_again(index, since, epoch):
+    """(epoch, blocks); a writer that fails for want of memory makes a new snapshot, of a later epoch."""
+    frozen = again(index.freeze, since, epoch)
+    try:
+        return epoch, list(frozen.blocks())
+    except MemoryError:
+        return written_again(index, since, epoch + 1)
+    finally:
+        frozen.release()

@@ -15,7 +15,7 @@ from flinkcore._native import group
 from flinkcore._native.column import BYTES, I64, Column, physical_kind
 from flinkcore._native.group import GroupIndex
 from flinkcore._native.hash import hash_columns
-from tests.kernels.allocations import failing
+from tests.kernels.allocations import again, failing, written_again
 
 INT, FLOAT, BOOL, TEXT = pa.int64(), pa.float64(), pa.bool_(), pa.string()
 FORMS = {
@@ -328,25 +328,6 @@ def test_a_description_makes_the_index_again():
             GroupIndex.of_description(wrong)
 
 
-def again(step, *args):
-    """The result of a step that may fail once for want of memory, and then can be repeated."""
-    try:
-        return step(*args)
-    except MemoryError:
-        return step(*args)
-
-
-def written(index, since, epoch):
-    """(epoch, blocks); a writer that fails for want of memory makes a new snapshot, of a later epoch."""
-    frozen = again(index.freeze, since, epoch)
-    try:
-        return epoch, list(frozen.blocks())
-    except MemoryError:
-        return written(index, since, epoch + 1)
-    finally:
-        frozen.release()
-
-
 @forms
 def test_any_allocation_may_fail(types):
     """In whichever step memory runs out: the step can be repeated, and nothing is lost."""
@@ -356,12 +337,12 @@ def test_any_allocation_may_fail(types):
     def run():
         index = Index(types)
         again(index.intern, rows[:100])
-        base_epoch, base = written(index.index, 0, 1)
+        base_epoch, base = written_again(index.index, 0, 1)
         held = again(index.index.freeze, 0, 10)
         index.release(sorted(index.keys)[::2])  # cannot fail
         again(index.intern, rows[100:])
         index.release(sorted(index.keys)[1::3])
-        epoch, changes = written(index.index, base_epoch, 20)
+        epoch, changes = written_again(index.index, base_epoch, 20)
         loaded = GroupIndex([physical_kind(type) for type in types])
         for block in base + changes:
             again(loaded.load, block)

@@ -12,7 +12,7 @@ import pytest
 
 from flinkcore._native import window
 from flinkcore._native.window import SessionIndex
-from tests.kernels.allocations import failing
+from tests.kernels.allocations import again, failing, written_again
 
 GAP_MS = 10
 
@@ -269,25 +269,6 @@ def test_groups_that_do_not_fit_are_refused_and_change_nothing():
         index.absorb(index, i32([0]))
     assert index.absorb(other, i32([-1, 5, -1])).tolist() == [-1, 1, -1]
     assert contents(index) == {**before, 1: (5, 0, 10, False)}
-
-
-def again(step, *args):
-    """The result of a step that may fail once for want of memory, and then can be repeated."""
-    try:
-        return step(*args)
-    except MemoryError:
-        return step(*args)
-
-
-def written_again(index, since, epoch):
-    """(epoch, blocks); a writer that fails for want of memory makes a new snapshot, of a later epoch."""
-    frozen = again(index.freeze, since, epoch)
-    try:
-        return epoch, list(frozen.blocks())
-    except MemoryError:
-        return written_again(index, since, epoch + 1)
-    finally:
-        frozen.release()
 
 
 def test_any_allocation_may_fail():
