@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define FC_SLAB_PAGES_MAX 64
+#define FC_SLAB_PAGES_MAX 2048    /* 32 MB */
 
 /* ---- layout ---------------------------------------------------------------------------------------- */
 

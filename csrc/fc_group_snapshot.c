@@ -11,7 +11,6 @@
 #define HEADER_BYTES 24
 #define BLOCK_BYTES (INT64_C(1) << 20)
 #define BLOCK_IDS (INT64_C(1) << 16)
-#define REBUILD_IDS 128    /* as many rows as intern takes through its stages at a time */
 #define NO_ID UINT32_MAX
 
 enum { RUN = 1, LIST = 2 };
@@ -21,6 +20,12 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "blocks hold numbers a
 static inline bool has_bytes(fc_group_form form) { return form == FC_GROUP_BYTES || form == FC_GROUP_ROWS; }
 
 static inline void set_bit(uint8_t *bits, int64_t i) { bits[i >> 3] |= (uint8_t)(1 << (i & 7)); }
+
+static void set_bits(uint8_t *bits, int64_t first, int64_t end) {
+    for (; first < end && (first & 7) != 0; first++) set_bit(bits, first);
+    memset(bits + (first >> 3), 0xff, (size_t)(first < end ? (end - first) >> 3 : 0));
+    for (first += (end - first) & -8; first < end; first++) set_bit(bits, first);
+}
 
 static inline void put_u16(uint8_t *to, uint16_t value) { memcpy(to, &value, 2); }
 static inline void put_u32(uint8_t *to, uint32_t value) { memcpy(to, &value, 4); }
@@ -378,6 +383,7 @@ static const char *check_words(const fc_group *group, const key_block *block) {
     const uint8_t *at = block->keys;
     bool good = true;
     if (group->form == FC_GROUP_WORD) {
+        if (kinds[0] == FC_I64) return NULL;    /* whatever the bits are */
         for (int64_t i = 0; i < block->key_count; i++) good &= is_word(load_u64(at + 8 * i), kinds[0]);
         return good ? NULL : "a key is no value of its column";
     }
@@ -469,7 +475,7 @@ static void apply_dense_words(fc_group *group, const key_block *block) {
     if (group->null_id >= first && group->null_id < end) group->null_id = -1;
     if (group->stale_null_id >= first && group->stale_null_id < end) group->stale_null_id = -1;
     memcpy(slot_of(group, (int32_t)first), block->keys, (size_t)(block->count * group->slot_words * 8));
-    for (int64_t id = first; id < end; id++) set_bit(group->live.data, id);
+    set_bits(group->live.data, first, end);
 }
 
 static void apply_sparse(fc_group *group, const key_block *block) {
@@ -526,63 +532,24 @@ fc_status fc_group_load(fc_group *group, const uint8_t *data, int64_t bytes, con
     return status;
 }
 
-static bool same_slot(const fc_group *group, int32_t id, int32_t other_id) {
-    const uint64_t *slot = slot_of(group, id), *other = slot_of(group, other_id);
-    if (!has_bytes(group->form) || slot_length(slot) <= SHORT_BYTES_MAX)
-        return memcmp(slot, other, (size_t)group->slot_words * 8) == 0;
-    return slot[0] == other[0]
-           && same_long_bytes(group->arena.data + slot[1], group->arena.data + other[1], slot_length(slot));
-}
-
-/* Put the ids into a table that has room, in two stages: the table's lines are fetched ahead. */
-static bool put_ids(fc_group *group, const int32_t *ids, int64_t n) {
-    fc_table *table = &group->table;
-    uint64_t hashes[REBUILD_IDS];
-    fc_group_hashes(group, ids, n, hashes);
-    for (int64_t i = 0; i < n; i++)
-        __builtin_prefetch(&table->entries[fc_table_home(table, fc_table_tag(hashes[i]))], 1);
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t tag = fc_table_tag(hashes[i]);
-        uint64_t slot = fc_table_probe(table, fc_table_home(table, tag), tag);
-        while (table->entries[slot] != 0) {
-            if (same_slot(group, ids[i], fc_entry_id(table->entries[slot]))) return false;
-            slot = fc_table_probe(table, (slot + 1) & table->mask, tag);
-        }
-        fc_table_put(table, slot, tag, ids[i]);
-    }
-    return true;
-}
-
 fc_status fc_group_loaded(fc_group *group, int64_t epoch, const char **reason) {
     *reason = NULL;
     if (epoch < group->epoch) return FC_ERR_INVALID;
     int64_t live_count = 0;
     for (int64_t i = 0; i < (group->id_bound + 7) / 8; i++)
         live_count += __builtin_popcount(group->live.data[i]);
-    fc_table_clear(&group->table);
-    fc_status status = fc_table_reserve(&group->table, live_count);
-    if (status != FC_OK) return status;
-
-    int32_t ids[REBUILD_IDS], *free_ids = (int32_t *)group->free_ids.data;
-    int64_t n = 0;
     bool distinct = group->stale_null_id < 0;
-    group->free_count = group->id_bound - live_count;
-    int64_t free_rank = group->free_count;
-    for (int64_t id = 0; id < group->id_bound && distinct; id++) {
-        if (!fc_bit(group->live.data, id)) {
-            free_ids[--free_rank] = (int32_t)id;
-        } else if (id != group->null_id) {
-            ids[n++] = (int32_t)id;
-            if (n == REBUILD_IDS) {
-                distinct = put_ids(group, ids, n);
-                n = 0;
-            }
-        }
-    }
-    if (!distinct || !put_ids(group, ids, n)) {
+    fc_status status = distinct ? fc_group_rebuild(group, live_count, &distinct) : FC_OK;
+    if (status != FC_OK) return status;
+    if (!distinct) {
         *reason = "two ids have one key";
         return FC_ERR_INVALID;
     }
+    int32_t *free_ids = (int32_t *)group->free_ids.data;
+    group->free_count = group->id_bound - live_count;
+    int64_t free_rank = group->free_count;
+    for (int64_t id = 0; free_rank > 0; id++)
+        if (!fc_bit(group->live.data, id)) free_ids[--free_rank] = (int32_t)id;
     group->live_count = live_count;
     group->epoch = epoch;
     log_start(group, epoch);

@@ -99,6 +99,9 @@ fc_status fc_group_own_slots(fc_group *group);
 /* Room for `ids` ids. */
 fc_status fc_group_reserve_ids(fc_group *group, int64_t ids);
 
+/* Build the table of the live keys, `key_count` at most. Are they distinct? FC_ERR_MEMORY, FC_ERR_CAPACITY. */
+fc_status fc_group_rebuild(fc_group *group, int64_t key_count, bool *distinct);
+
 /* Move the bytes of live keys together, in order of id, when most of the arena is garbage. Without memory
  * for it the garbage stays a while. */
 void fc_group_compact(fc_group *group);

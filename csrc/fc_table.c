@@ -1,27 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _DEFAULT_SOURCE    /* madvise, where there is one */
 #include "fc_table.h"
 
 #include <string.h>
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 #define SLOTS_LOG2_MIN 6
-#define LARGE_BYTES (INT64_C(4) << 20)
 #define ENTRIES_MAX (INT64_C(1) << 31)    /* at load 0.5 every bit of the tag then names a slot */
-
-/* Large pages for a large table, which is read and written all over: putting 1e7 keys into a new one takes
- * 0.45 s instead of 0.95 (80 MB of keys, 256 MB of table, two busy cores). */
-static void use_large_pages(const fc_buffer *buffer) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    const uintptr_t page = 4096, end = ((uintptr_t)buffer->data + (uintptr_t)buffer->bytes) & -page;
-    const uintptr_t start = ((uintptr_t)buffer->data + page - 1) & -page;
-    if (buffer->bytes >= LARGE_BYTES) madvise((void *)start, end - start, MADV_HUGEPAGE);    /* advice only */
-#else
-    (void)buffer;
-#endif
-}
 
 fc_status fc_table_reserve(fc_table *table, int64_t count) {
     int64_t slots = table->entries == NULL ? 0 : (int64_t)table->mask + 1;
@@ -33,7 +16,6 @@ fc_status fc_table_reserve(fc_table *table, int64_t count) {
     fc_table grown = {.mask = (UINT64_C(1) << log2) - 1, .shift = 32 - log2, .count = table->count};
     fc_status status = fc_buffer_init_zeroed(&grown.buffer, INT64_C(8) << log2);
     if (status != FC_OK) return status;
-    use_large_pages(&grown.buffer);
     grown.entries = (uint64_t *)grown.buffer.data;
     for (int64_t i = 0; i < slots; i++) {
         uint64_t entry = table->entries[i];

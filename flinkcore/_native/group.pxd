@@ -2,6 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from flinkcore._native.column cimport fc_column, fc_kind, fc_status
+from flinkcore._native.frozen cimport Frozen
 
 
 cdef extern from "fc_group.h":
@@ -66,8 +67,6 @@ cdef class GroupIndex:
     cdef object key_column(self, int column, const int32_t[::1] ids, object type)
 
 
-cdef class FrozenGroups:
-    cdef fc_group_frozen *frozen    # NULL once it is released
+cdef class FrozenGroups(Frozen):
+    cdef fc_group_frozen *frozen
     cdef GroupIndex index           # owns it
-    cdef bint writing
-    cdef object next_block(self)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from flinkcore._native.column import Column
+from flinkcore._native.frozen import Frozen
 
 class GroupIndex:
     kind: str
@@ -38,8 +39,6 @@ class GroupIndex:
     def load(self, payload: bytes | bytearray | memoryview) -> None: ...
     def loaded(self, epoch: int) -> None: ...
 
-class FrozenGroups:
-    def blocks(self) -> Iterator[bytes]: ...
-    def release(self) -> None: ...
+class FrozenGroups(Frozen): ...
 
 def fail_allocation(nth: int) -> int: ...

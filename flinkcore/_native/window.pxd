@@ -3,6 +3,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from flinkcore._native.buffer cimport fc_buffer, fc_buffer_free
 from flinkcore._native.column cimport fc_status
+from flinkcore._native.frozen cimport Frozen
 
 
 cdef extern from "fc_window.h":
@@ -74,8 +75,6 @@ cdef class SessionIndex:
     cdef object get(self, object slots, int what)
 
 
-cdef class FrozenSessions:
-    cdef fc_session_frozen *frozen    # NULL once it is released
+cdef class FrozenSessions(Frozen):
+    cdef fc_session_frozen *frozen
     cdef SessionIndex index           # owns it
-    cdef bint writing
-    cdef object next_block(self)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from flinkcore._native.frozen import Frozen
 
 MIN_TIMESTAMP: Final = -9223372036854775808
 
@@ -57,8 +58,6 @@ class SessionIndex:
     def load(self, payload: bytes | bytearray | memoryview) -> None: ...
     def loaded(self, epoch: int, group_bound: int = ...) -> None: ...
 
-class FrozenSessions:
-    def blocks(self) -> Iterator[bytes]: ...
-    def release(self) -> None: ...
+class FrozenSessions(Frozen): ...
 
 def fail_allocation(nth: int) -> int: ...

@@ -7,7 +7,6 @@ All times are int64 milliseconds. Windows are half-open; one is complete when th
 
 import numpy as np
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport INT64_MAX
 from libc.string cimport memcpy
 
@@ -410,6 +409,8 @@ cdef class SessionIndex:
             check(status, f"SessionIndex.freeze: changes of the epochs ({since}, {epoch}], the last epoch was "
                           f"{self.index.epoch - 1}")
         frozen.index = self
+        frozen.what = "frozen sessions"
+        frozen.is_pending = True
         return frozen
 
     def forget(self, int64_t epoch):
@@ -454,49 +455,21 @@ cdef class SessionIndex:
         self.loading = False
 
 
-cdef class FrozenSessions:
+cdef class FrozenSessions(Frozen):
     """Sessions as they were when an epoch ended. Made by SessionIndex.freeze, and kept by the index until it is
     released."""
 
-    def __init__(self):
-        raise TypeError("made by SessionIndex.freeze")
+    cdef fc_status plan(self, int64_t *size) noexcept nogil:
+        return fc_session_frozen_plan(self.frozen, size)
 
-    def blocks(self):
-        """The snapshot in pieces of about 1 MB; may run on another thread than the one that uses the index."""
-        while (block := self.next_block()) is not None:
-            yield block
+    cdef void write(self, uint8_t *data) noexcept nogil:
+        fc_session_frozen_write(self.frozen, data)
 
-    cdef object next_block(self):
-        cdef int64_t size = 0
-        cdef fc_status status
-        cdef uint8_t *data
-        if self.frozen == NULL:
-            raise RuntimeError("these frozen sessions have been released")
-        if self.writing:
-            raise RuntimeError("frozen sessions are written by two threads at once")
-        self.writing = True
-        try:
-            with nogil:
-                status = fc_session_frozen_plan(self.frozen, &size)
-            check(status, "a block of sessions")
-            if size == 0:
-                return None
-            block = PyBytes_FromStringAndSize(NULL, size)
-            data = <uint8_t *>PyBytes_AS_STRING(block)
-            with nogil:
-                fc_session_frozen_write(self.frozen, data)
-            return block
-        finally:
-            self.writing = False
-
-    def release(self):
-        """Nothing is needed any more; by the thread that uses the index, once, when nobody runs blocks()."""
-        if self.frozen == NULL or self.writing:
-            raise RuntimeError("frozen sessions are released once, and not while they are written")
+    cdef int give_back(self) except -1:
         self.index.enter()
         fc_session_frozen_release(&self.index.index, self.frozen)
         self.index.busy = False
-        self.frozen = NULL
+        return 0
 
 
 def fail_allocation(int64_t nth):

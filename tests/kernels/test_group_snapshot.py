@@ -353,6 +353,39 @@ def test_any_allocation_may_fail(types):
     assert sum(1 for _ in failing(group, run)) > 20
 
 
+@pytest.mark.parametrize("type", [INT, TEXT], ids=str)
+def test_a_large_index_grows_and_comes_back(type):
+    """Past 4 MB its buffers lie in large pages, and its table is built anew stretch by stretch."""
+    count = 300_000
+    numbers = np.random.default_rng(3).permutation(count)
+    keys = pa.array(numbers).cast(type) if type == INT else pa.array([f"a key in the arena: {n}" for n in numbers])
+    keys = pa.concat_arrays([keys, pa.nulls(1, type)])
+    index = GroupIndex([physical_kind(type)])
+    for start in range(0, count + 1, 65_536):
+        columns = [Column.from_arrow(keys.slice(start, 65_536))]
+        ids = index.intern(columns, hash_columns(columns))
+        assert np.array_equal(ids, np.arange(start, start + len(ids)))
+    index.release(np.arange(5, count, 7, dtype=np.int32))
+    blocks = index.freeze(0, 1).blocks()
+    back = load((type,), [blocks], 1)
+    live = np.setdiff1d(np.arange(count + 1), np.arange(5, count, 7)).astype(np.int32)
+    assert np.array_equal(back.live_ids(), live)
+    columns = [Column.from_arrow(keys.take(pa.array(live)))]
+    assert np.array_equal(back.find(columns, hash_columns(columns)), live)
+    (column,) = back.key_columns(live, [type])
+    assert column.to_arrow().equals(keys.take(pa.array(live)))
+
+
+def test_two_far_ids_with_one_key_are_refused():
+    index, _ = interned(200_000)
+    twice = GroupIndex([I64])
+    for block in index.freeze(0, 1).blocks():
+        twice.load(block)
+    twice.load(block_of([17], first=200_000))
+    with pytest.raises(ValueError, match="two ids have one key"):
+        twice.loaded(1)
+
+
 # -- bytes that no snapshot has ------------------------------------------------------------------------------
 
 

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Iterator
+
+class Frozen:
+    def blocks(self) -> Iterator[bytes]: ...
+    def release(self) -> None: ...
