@@ -225,6 +225,8 @@ fc_status fc_group_reserve_ids(fc_group *group, int64_t ids) {
      * into memory that had been touched. */
     if (status == FC_OK) status = fc_buffer_reserve_zeroed(&group->spare, group->live.bytes);
     if (status == FC_OK) status = fc_buffer_reserve(&group->free_ids, ids * (int64_t)sizeof(int32_t));
+    /* Here and not in a freeze, where at 1e6 keys it took 2 to 12 ms. */
+    if (status == FC_OK) status = fc_buffer_reserve(&group->waiting, ids * (int64_t)sizeof(int32_t));
     return status;
 }
 

@@ -45,11 +45,11 @@ fc_status fc_group_rebuild(fc_group *group, int64_t key_count, bool *distinct) {
     if (status != FC_OK) return status;
     int log2 = 0;
     while (log2 < STRETCHES_LOG2_MAX && fc_table_bytes(&group->table) >> log2 > STRETCH_BYTES) log2++;
-    fc_buffer waiting = {0};
-    status = fc_buffer_reserve(&waiting, (WAITING * 8) << log2);
+    fc_buffer dealt = {0};
+    status = fc_buffer_reserve(&dealt, (WAITING * 8) << log2);
     if (status != FC_OK) return status;
 
-    uint64_t *entries = (uint64_t *)waiting.data, hashes[WAITING];
+    uint64_t *entries = (uint64_t *)dealt.data, hashes[WAITING];
     int32_t counts[1 << STRETCHES_LOG2_MAX] = {0}, ids[WAITING];
     *distinct = true;
     for (int64_t first = 0; first < group->id_bound && *distinct; first += WAITING) {
@@ -68,6 +68,6 @@ fc_status fc_group_rebuild(fc_group *group, int64_t key_count, bool *distinct) {
     }
     for (int64_t s = 0; s < 1 << log2 && *distinct; s++)
         *distinct = put(group, entries + s * WAITING, counts[s]);
-    fc_buffer_free(&waiting);
+    fc_buffer_free(&dealt);
     return FC_OK;
 }

@@ -172,12 +172,10 @@ fc_status fc_group_freeze(fc_group *group, int64_t since, int64_t epoch, fc_grou
     group->spare = (fc_buffer){0};
     fc_frozen *part = NULL;
     /* All memory that changes need while the part is pending, so that a release of ids cannot fail: slots,
-     * arena and log are each left to it at most once. */
+     * arena and log are each left to it at most once. For ids that wait there is room. */
     fc_status status = fc_buffer_reserve(&live, live_bytes);
     if (status == FC_OK)
         status = fc_buffer_reserve(&log->marks, (log->mark_count + 1) * (int64_t)sizeof(fc_group_mark));
-    if (status == FC_OK)
-        status = fc_buffer_reserve(&group->waiting, group->id_bound * (int64_t)sizeof(int32_t));
     if (status == FC_OK) status = fc_freezes_reserve(&group->freezes, 3);
     if (status == FC_OK) status = fc_freezes_add(&group->freezes, (int64_t)sizeof(fc_group_frozen), &part);
     if (status != FC_OK) {
