@@ -426,8 +426,6 @@ static fc_status apply(fc_agg *const *panes, int32_t pane_count, const int32_t *
             }
         }
         status = block.status;
-        if (panes[0]->keep_rows > 0 && status == FC_OK)
-            status = fc_agg_put_out_passed(panes[0], ids, begin, begin + block.n, n);
         if (layout->bytes_slot_count > 0)
             for (int32_t p = 0; p < pane_count && status == FC_OK; p++)
                 status = fc_agg_heap_compact(panes[p]);
@@ -584,8 +582,6 @@ fc_status fc_agg_results(fc_agg *agg, const int32_t *ids, int64_t n, fc_agg_outp
             read_field(&block, &agg->layout.fields[k]);
             deliver(&block, &block.after);
         }
-        if (agg->keep_rows > 0 && block.status == FC_OK)
-            block.status = fc_agg_put_out_passed(agg, ids, begin, begin + block.n, n);
     }
     return block.status;
 }

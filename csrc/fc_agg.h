@@ -48,6 +48,7 @@
 #define FC_AGG_SEEN_BITS_MAX 47                         /* header bits that a layout can deal out */
 #define FC_AGG_ROW_WORDS_MAX (1 + 2 * FC_AGG_FIELDS_MAX)
 #define FC_AGG_PAGE_BYTES 16384
+#define FC_AGG_WANTED_MAX 16                            /* pages that come back between two blocks */
 #define FC_AGG_BLOCK 256                                /* rows whose pointers are resolved at a time */
 
 typedef enum {
@@ -138,10 +139,9 @@ typedef struct fc_agg {
     int64_t retired_out;         /* retired pages that are out, from the first one on */
     int64_t frame_count;         /* pages in frames of the share */
     int64_t slot_count;          /* slots of its file in use */
-    int64_t keep_rows;           /* while ids come by page: how many of a page make it stay; else 0 */
-    const uint8_t *were_out;     /* then: whose pages were out before, by id; NULL: all */
-    int64_t passed_rows;         /* ids so far of the page that comes by */
-    int64_t passed_pages;        /* since the beginning */
+    fc_buffer page_touches;      /* with a share, uint8_t[page_bound]: writes to a page since it is out */
+    int64_t wanted[FC_AGG_WANTED_MAX];   /* pages that are out and were written to often */
+    int64_t wanted_count;
     struct fc_agg_frozen *pending;     /* snapshots not released yet */
     fc_buffer frozen_spare;      /* memory of one that was, for the next */
     fc_agg_heap heap;

@@ -110,9 +110,10 @@ void fc_agg_heap_lose(fc_agg *agg, const uint64_t *row) {
 static fc_status open_all(fc_agg *agg) {
     fc_status status = FC_OK;
     if (agg->pending == NULL && agg->slot_count == 0) return FC_OK;
+    uint8_t *page;
     for (int64_t p = 0; p < agg->page_bound && status == FC_OK; p++)
         if (pages_of(agg)[p] != 0 && !(pages_of(agg)[p] & FC_PAGE_WRITABLE))
-            status = fc_agg_page_open(agg, p);
+            status = fc_agg_page_open(agg, p, &page);
     return status;
 }
 
@@ -162,26 +163,33 @@ fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max) {
     if (bound <= agg->page_bound) return FC_OK;
     if (bound < agg->page_bound + agg->page_bound / 2) bound = agg->page_bound + agg->page_bound / 2;
     const int64_t bytes = bound * 8, old_bytes = agg->page_bound * 8;
-    fc_buffer table = {0}, epochs = {0}, slots = {0};
+    fc_buffer table = {0}, epochs = {0}, slots = {0}, touches = {0};
     fc_status status = fc_buffer_init_zeroed(&table, bytes);
     if (status == FC_OK) status = fc_buffer_init_zeroed(&epochs, bytes);
     if (status == FC_OK && agg->share != NULL) status = fc_buffer_init_zeroed(&slots, bytes);
+    if (status == FC_OK && agg->share != NULL) status = fc_buffer_init_zeroed(&touches, bound);
     if (status != FC_OK) {
         fc_buffer_free(&table);
         fc_buffer_free(&epochs);
+        fc_buffer_free(&slots);
         return status;
     }
     if (old_bytes > 0) {
         memcpy(table.data, agg->page_table.data, (size_t)old_bytes);
         memcpy(epochs.data, agg->page_epochs.data, (size_t)old_bytes);
-        if (agg->share != NULL) memcpy(slots.data, agg->page_slots.data, (size_t)old_bytes);
+        if (agg->share != NULL) {
+            memcpy(slots.data, agg->page_slots.data, (size_t)old_bytes);
+            memcpy(touches.data, agg->page_touches.data, (size_t)agg->page_bound);
+        }
     }
     fc_buffer_free(&agg->page_table);
     fc_buffer_free(&agg->page_epochs);
     fc_buffer_free(&agg->page_slots);
+    fc_buffer_free(&agg->page_touches);
     agg->page_table = table;
     agg->page_epochs = epochs;
     agg->page_slots = slots;
+    agg->page_touches = touches;
     agg->page_bound = bound;
     return FC_OK;
 }
@@ -213,11 +221,13 @@ static fc_status page_take(fc_agg *agg, uint8_t **page, bool *is_zero) {
     return FC_OK;
 }
 
-fc_status fc_agg_page_open(fc_agg *agg, int64_t index) {
+fc_status fc_agg_page_open(fc_agg *agg, int64_t index, uint8_t **opened) {
     const size_t bytes = (size_t)page_used_bytes(&agg->layout);
-    uint8_t *page;
-    fc_status read = page_read(agg, index, &page);
-    if (read != FC_OK) return read;
+    if (pages_of(agg)[index] & FC_PAGE_OUT) {
+        fc_status status = fc_agg_page_out_open(agg, index, opened);
+        if (status != FC_OK || *opened != NULL) return status;
+    }
+    uint8_t *page = page_at(agg, index);
     bool is_missing = page == NULL, is_needed = !is_missing && fc_agg_page_is_needed(agg, index);
     if (agg->share != NULL && page_slots_of(agg)[index] != 0) {
         fc_status status = fc_agg_page_leave_slot(agg, index, is_needed);
@@ -241,6 +251,7 @@ fc_status fc_agg_page_open(fc_agg *agg, int64_t index) {
     }
     pages_of(agg)[index] = (uintptr_t)page | FC_PAGE_WRITABLE;
     page_epochs_of(agg)[index] = agg->epoch;
+    *opened = page;
     return FC_OK;
 }
 
@@ -261,6 +272,7 @@ void fc_agg_free(fc_agg *agg) {
     slabs_free(agg);
     fc_buffer_free(&agg->slabs);
     fc_buffer_free(&agg->page_slots);
+    fc_buffer_free(&agg->page_touches);
     fc_buffer_free(&agg->page_table);
     fc_buffer_free(&agg->page_epochs);
     fc_buffer_free(&agg->free_pages);

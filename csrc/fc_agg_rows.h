@@ -72,10 +72,8 @@ static FC_INLINE uint8_t *page_at(const fc_agg *agg, int64_t index) {
 
 /* A page to be read, NULL when it is missing. FC_ERR_IO, FC_ERR_MEMORY. */
 static FC_INLINE fc_status page_read(fc_agg *agg, int64_t index, uint8_t **page) {
-    if (__builtin_expect((pages_of(agg)[index] & FC_PAGE_OUT) != 0, 0)) {
-        fc_status status = fc_agg_page_fetch(agg, index);
-        if (status != FC_OK) return status;
-    }
+    if (__builtin_expect((pages_of(agg)[index] & FC_PAGE_OUT) != 0, 0))
+        return fc_agg_page_out_read(agg, index, page);
     *page = page_at(agg, index);
     return FC_OK;
 }
@@ -89,8 +87,8 @@ static FC_INLINE uint64_t *row_in_page(const fc_agg *agg, uint8_t *page, int64_t
 fc_status fc_agg_page_table_reserve(fc_agg *agg, int64_t id_max);
 
 /* Make a page of the page table writable: a zeroed one where there was none, a copy where a snapshot needs
- * the one there is. FC_ERR_MEMORY, FC_ERR_IO, with nothing changed. */
-fc_status fc_agg_page_open(fc_agg *agg, int64_t index);
+ * the one there is; a page that is out stays so, if it can. FC_ERR_MEMORY, FC_ERR_IO, with nothing changed. */
+fc_status fc_agg_page_open(fc_agg *agg, int64_t index, uint8_t **page);
 
 /* The page of an id about to be written. The one place through which rows are reached for writing; what is
  * written has to be stamped. The page table has room. One bit of the address finds both pages to be made and
@@ -98,11 +96,7 @@ fc_status fc_agg_page_open(fc_agg *agg, int64_t index);
 static FC_INLINE fc_status page_resolve(fc_agg *agg, int64_t id, uint8_t **page) {
     int64_t index = id >> agg->layout.page_shift;
     uintptr_t entry = pages_of(agg)[index];
-    if (__builtin_expect((entry & FC_PAGE_WRITABLE) == 0, 0)) {
-        fc_status status = fc_agg_page_open(agg, index);
-        if (status != FC_OK) return status;
-        entry = pages_of(agg)[index];
-    }
+    if (__builtin_expect((entry & FC_PAGE_WRITABLE) == 0, 0)) return fc_agg_page_open(agg, index, page);
     *page = (uint8_t *)(entry - FC_PAGE_WRITABLE);
     return FC_OK;
 }

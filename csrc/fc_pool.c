@@ -21,6 +21,11 @@ void fc_pool_init(fc_pool *pool, fc_pool_file file, int64_t budget_pages) {
 
 void fc_pool_free(fc_pool *pool) {
     for (int64_t s = 0; s < pool->slab_count; s++) fc_buffer_free(&((fc_buffer *)pool->slabs.data)[s]);
+    _Atomic(uint8_t *) *maps = (_Atomic(uint8_t *) *)pool->maps.data;
+    for (int64_t m = 0; maps != NULL && m < FC_POOL_MAPS; m++)
+        if (maps[m] != NULL)
+            pool->file.unmap(pool->file.context, maps[m], FC_POOL_MAP_SLOTS * FC_POOL_PAGE_BYTES);
+    fc_buffer_free(&pool->maps);
     fc_buffer_free(&pool->slabs);
     fc_buffer_free(&pool->free_frames);
     fc_buffer_free(&pool->free_slots);
@@ -102,6 +107,37 @@ fc_status fc_pool_read(fc_pool *pool, int64_t slot, uint8_t *page) {
 fc_status fc_pool_write(fc_pool *pool, int64_t slot, const uint8_t *page) {
     atomic_fetch_add_explicit(&pool->pages_written, 1, memory_order_relaxed);
     return pool->file.write(pool->file.context, slot, page);
+}
+
+/* The address where slots from `map` * FC_POOL_MAP_SLOTS on lie, made if there is none yet. */
+static uint8_t *map_made(fc_pool *pool, int64_t map) {
+    const int64_t bytes = (int64_t)FC_POOL_MAP_SLOTS * FC_POOL_PAGE_BYTES;
+    uint8_t *address = NULL;
+    fc_lock(&pool->lock);
+    if (pool->maps.data == NULL) fc_buffer_init_zeroed(&pool->maps, FC_POOL_MAPS * (int64_t)sizeof(uint8_t *));
+    _Atomic(uint8_t *) *maps = (_Atomic(uint8_t *) *)pool->maps.data;
+    if (maps != NULL) {
+        address = maps[map];
+        if (address == NULL) {
+            address = pool->file.map(pool->file.context, map * bytes, bytes);
+            atomic_store_explicit(&maps[map], address, memory_order_release);
+        }
+    }
+    fc_unlock(&pool->lock);
+    return address;
+}
+
+uint8_t *fc_pool_at(fc_pool *pool, int64_t slot) {
+    const int64_t map = slot / FC_POOL_MAP_SLOTS;
+    if (map >= FC_POOL_MAPS) return NULL;
+    _Atomic(uint8_t *) *maps = (_Atomic(uint8_t *) *)pool->maps.data;
+    uint8_t *address = maps == NULL ? NULL : atomic_load_explicit(&maps[map], memory_order_acquire);
+    if (__builtin_expect(address == NULL, 0)) address = map_made(pool, map);
+    return address == NULL ? NULL : address + slot % FC_POOL_MAP_SLOTS * FC_POOL_PAGE_BYTES;
+}
+
+bool fc_pool_has_room(fc_pool *pool) {
+    return atomic_load_explicit(&pool->frames_used, memory_order_relaxed) < pool->budget_pages;
 }
 
 bool fc_share_exceeds(fc_share *share) {

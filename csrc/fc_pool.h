@@ -3,7 +3,8 @@
  * Memory for pages of a bounded size, and a file for those that do not fit.
  *
  * A pool hands out frames, the memory of one page each, and slots, places of one page in a file that the
- * caller provides as two functions: csrc does no I/O itself. The pool of a process is divided among shares, one
+ * caller provides as functions: csrc does no I/O itself. A page that was written to its slot can also be worked on
+ * where it lies, in the memory that the system keeps for the file. The pool of a process is divided among shares, one
  * for the accumulators of each thread. A thread puts only its own pages out, so that a page in memory is never
  * taken from under a kernel; fc_share_exceeds says when it has to.
  *
@@ -19,12 +20,18 @@
 #include "fc_buffer.h"
 
 #define FC_POOL_PAGE_BYTES 16384
+#define FC_POOL_MAP_SLOTS 16384        /* 256 MB; addresses, not memory */
+#define FC_POOL_MAPS 16384             /* 4 TB */
 
 /* Where pages go. Called without locks, by any thread. FC_ERR_IO; what failed is for the context to remember. */
 typedef struct {
     void *context;
     fc_status (*read)(void *context, int64_t slot, uint8_t *page);
     fc_status (*write)(void *context, int64_t slot, const uint8_t *page);
+    /* The address of bytes [position, position + bytes) of the file, as others that map it see them; NULL when there is
+     * no room for it. Those beyond its end are not touched. */
+    uint8_t *(*map)(void *context, int64_t position, int64_t bytes);
+    void (*unmap)(void *context, uint8_t *address, int64_t bytes);
     void (*trimmed)(void *context);    /* pages that were written have left memory; NULL: nobody wants to know */
 } fc_pool_file;
 
@@ -40,6 +47,7 @@ typedef struct {
     fc_buffer free_slots;              /* int64_t[free_slot_count], room for all */
     int64_t free_slot_count;
     int64_t slot_bound;                /* slots that were ever in use */
+    fc_buffer maps;                    /* _Atomic(uint8_t *)[FC_POOL_MAPS], of FC_POOL_MAP_SLOTS slots each */
     _Atomic int64_t frames_used;
     _Atomic int64_t slots_used;
     _Atomic int64_t pages_written;     /* since the beginning */
@@ -80,6 +88,12 @@ void fc_pool_slot_give(fc_pool *pool, int64_t slot);
 
 fc_status fc_pool_read(fc_pool *pool, int64_t slot, uint8_t *page);
 fc_status fc_pool_write(fc_pool *pool, int64_t slot, const uint8_t *page);
+
+/* The page of a slot where it lies; NULL when that is not to be had. It was written. */
+uint8_t *fc_pool_at(fc_pool *pool, int64_t slot);
+
+/* Is there room for a page more within the budget? */
+bool fc_pool_has_room(fc_pool *pool);
 
 /* Has this share to put a page out? */
 bool fc_share_exceeds(fc_share *share);

@@ -88,8 +88,6 @@ cdef extern from "fc_agg_spill.h":
     fc_status fc_share_trim(fc_share *share) nogil
     void fc_agg_find_out(fc_agg *const *panes, const int32_t *pane_of_row, const int32_t *ids, int64_t n,
                          uint8_t *is_out) nogil
-    void fc_agg_by_page_begin(fc_agg *agg, const uint8_t *were_out, int64_t keep_rows) nogil
-    void fc_agg_by_page_end(fc_agg *agg) nogil
 
 
 cdef extern from "fc_agg_snapshot.h":
@@ -118,7 +116,6 @@ cdef class Accumulators:
     cdef int update_there(self, object ids, list columns, object chosen) except -1
     cdef list nested(self, list columns)
     cdef object by_page(self, const int32_t[::1] rows)
-    cdef object begin_by_page(self, const int32_t[::1] rows)
     cdef int checked(self, fc_status status, str what, Accumulators other=?) except -1
     cdef int relayout(self) except -1
     cdef int learn(self, Accumulators other) except -1

@@ -33,7 +33,6 @@ cdef dict RESULT_TYPES = {1: pa.int64(), 2: pa.float64(), 3: pa.bool_(), 4: pa.b
 cdef dict KINDS = {name: kind for kind, name in KIND_NAMES.items()}
 cdef int64_t BLOCK_BYTES = 1 << 20
 cdef int64_t PAGE_BYTES = FC_POOL_PAGE_BYTES
-cdef int64_t KEEP_TIMES = 4        # as many records as other pages that were out make a page stay
 
 
 cdef extern from "Python.h":      # on pointers: bytes change their size only while nobody else has them
@@ -292,9 +291,10 @@ cdef class Accumulators:
         self.share = share
         self.waiting = []
 
-    # With a budget, records whose pages are out wait for others of the same pages, so that bringing a page back serves
-    # many. A page that has waiting records stays out: all but update and update_panes settle them first. Records of
-    # one row keep their order, so that results are the same to the last bit.
+    # With a budget, records whose pages are out wait for others of the same pages, so that the file is gone through in
+    # order: 0.6 M records/s instead of 0.1 where the system has memory to keep a tenth of it (zipf keys, state four
+    # times the budget). All but update and update_panes settle them first. Records of one row keep their order, so
+    # that results are the same to the last bit.
 
     cdef bint waits(self):
         """Whether records may have to wait."""
@@ -345,7 +345,7 @@ cdef class Accumulators:
         self.share.waiting_bytes -= self.waiting_bytes
         self.waiting_bytes = 0
         ids = np.concatenate([part[0] for part in parts])
-        order, _ = self.by_page(ids)
+        order = self.by_page(ids)
         made = {}
         sorted_columns = []
         for k in range(len(parts[0][1])):
@@ -361,10 +361,8 @@ cdef class Accumulators:
         fc_share_reserve(&self.share.share, frames - self.waiting_frames)
         self.waiting_frames = frames
         keep = self.prepare(self.nested(sorted_columns), n, columns, "update")
-        were_out = self.begin_by_page(rows)
         with nogil:
             status = fc_agg_update(&self.agg, &rows[0], n, columns)
-            fc_agg_by_page_end(&self.agg)
         frames, self.waiting_frames = self.waiting_frames, 0
         fc_share_reserve(&self.share.share, -frames)
         self.checked(status, "update of pages that were out")
@@ -381,34 +379,11 @@ cdef class Accumulators:
         return args
 
     cdef object by_page(self, const int32_t[::1] rows):
-        """(order, inverse): int64[n], positions of ids by page, those of one page in their order; and back."""
+        """int64[n], the positions of ids by page, those of one page in their order."""
         pages = np.asarray(rows) >> self.agg.layout.page_shift
         if self.agg.page_bound <= 1 << 16:
             pages = pages.astype(np.uint16)        # which numpy sorts by counting
-        order = np.argsort(pages, kind="stable")
-        inverse = np.empty_like(order)
-        inverse[order] = np.arange(len(order))
-        return order, inverse
-
-    cdef object begin_by_page(self, const int32_t[::1] rows):
-        """The next kernel takes these ids, which come by page. Returns what has to live as long as it runs."""
-        cdef int64_t n = rows.shape[0]
-        cdef fc_agg *agg = &self.agg
-        cdef uint8_t[::1] were_out = np.empty(n, np.uint8)
-        with nogil:
-            fc_agg_find_out(&agg, NULL, &rows[0], n, &were_out[0])
-        pages = np.asarray(rows)[np.asarray(were_out).view(bool)] >> self.agg.layout.page_shift
-        counts = np.diff(np.flatnonzero(np.diff(pages, prepend=-1, append=-1)))
-        free = self.share.pool.pool.budget_pages - self.share.pool.pool.frames_used
-        if free >= len(counts):
-            keep_rows = 1
-        elif free > 0:                             # room for those in most demand
-            place = len(counts) - free - 1
-            keep_rows = 1 + np.partition(counts, place)[place]
-        else:
-            keep_rows = 1 + KEEP_TIMES * len(pages) // max(1, len(counts))
-        fc_agg_by_page_begin(&self.agg, &were_out[0], keep_rows)
-        return were_out
+        return np.argsort(pages, kind="stable")
 
     def update(self, ids, args):
         """Add n records.
@@ -515,22 +490,13 @@ cdef class Accumulators:
         cdef fc_status status
         self.settle()
         keep = self.prepare(args, n, columns, "update_running")
-        order = inverse = None
-        if self.waits():                           # a page comes back once for all its records
-            order, inverse = self.by_page(rows)
-            rows = np.asarray(ids)[order]
-            keep = self.prepare(self.nested(taken_of(keep, order)), n, columns, "update_running")
-            were_out = self.begin_by_page(rows)
         cdef Outputs before = outputs_of(&self.agg.layout, n)
         cdef Outputs after = outputs_of(&self.agg.layout, n)
         was_new = np.empty(n, np.bool_)
         cdef uint8_t *new_rows = <uint8_t *>address_of(was_new)
         with nogil:
             status = fc_agg_update_running(&self.agg, &rows[0], n, columns, before.outputs, after.outputs, new_rows)
-            fc_agg_by_page_end(&self.agg)
         self.checked(status, "update_running: ids are 0 or more, results of a batch hold at most 2^31 bytes")
-        if order is not None:
-            return taken_of(before.columns(), inverse), taken_of(after.columns(), inverse), was_new[inverse]
         return before.columns(), after.columns(), was_new
 
     def retract(self, ids, args):
@@ -597,16 +563,10 @@ cdef class Accumulators:
         cdef fc_status status
         cdef Outputs outputs = outputs_of(&self.agg.layout, n)
         self.settle()
-        inverse = None
-        if self.waits():
-            order, inverse = self.by_page(rows)
-            rows = np.asarray(ids)[order]
-            were_out = self.begin_by_page(rows)
         with nogil:
             status = fc_agg_results(&self.agg, &rows[0], n, outputs.outputs)
-            fc_agg_by_page_end(&self.agg)
         self.checked(status, "results: ids are 0 or more, a result holds at most 2^31 bytes")
-        return outputs.columns() if inverse is None else taken_of(outputs.columns(), inverse)
+        return outputs.columns()
 
     def used_ids(self):
         """int32[row_count], the ids in use, ascending."""

@@ -12,6 +12,8 @@ cdef extern from "fc_pool.h":
         void *context
         fc_status (*read)(void *context, int64_t slot, uint8_t *page) noexcept nogil
         fc_status (*write)(void *context, int64_t slot, const uint8_t *page) noexcept nogil
+        uint8_t *(*map)(void *context, int64_t position, int64_t bytes) noexcept nogil
+        void (*unmap)(void *context, uint8_t *address, int64_t bytes) noexcept nogil
         void (*trimmed)(void *context) noexcept nogil
 
     ctypedef struct fc_pool:

@@ -18,19 +18,32 @@ PAGE_BYTES = FC_POOL_PAGE_BYTES
 cdef int64_t WAITING_PARTS = 6     # of the budget: one may be taken by records that wait for their pages
 
 
+cdef extern from "<sys/mman.h>":
+    void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t position) nogil
+    int munmap(void *address, size_t bytes) nogil
+    int madvise(void *address, size_t bytes, int advice) nogil
+    int PROT_READ, PROT_WRITE, MAP_SHARED, MADV_RANDOM
+    void *MAP_FAILED
+
+
+cdef bint fails_now(PageFile *file) noexcept nogil:
+    if file.failing > 0:
+        file.failing -= 1
+        return file.failing == 0
+    return False
+
+
 cdef fc_status transfer(PageFile *file, int64_t slot, uint8_t *page, bint writes) noexcept nogil:
     """One page to or from the file, in however many calls that takes."""
     cdef off_t position = <off_t>slot * FC_POOL_PAGE_BYTES
     cdef int64_t done = 0, asked, moved
     while done < FC_POOL_PAGE_BYTES:
         asked = FC_POOL_PAGE_BYTES - done
-        if file.failing > 0:
-            file.failing -= 1
-            if file.failing == 0:
-                if file.failing_error != 0:
-                    file.error = file.failing_error
-                    return FC_ERR_IO
-                asked = (asked + 1) // 2
+        if fails_now(file):
+            if file.failing_error != 0:
+                file.error = file.failing_error
+                return FC_ERR_IO
+            asked = (asked + 1) // 2
         if writes:
             moved = pwrite(file.fd, page + done, asked, position + done)
         else:
@@ -69,6 +82,22 @@ cdef fc_status page_write(void *context, int64_t slot, const uint8_t *page) noex
     return status if goes_on else FC_ERR_IO
 
 
+cdef uint8_t *page_map(void *context, int64_t position, int64_t bytes) noexcept nogil:
+    cdef PageFile *file = <PageFile *>context
+    cdef void *address
+    if fails_now(file):
+        return NULL
+    address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, position)
+    if address == MAP_FAILED:
+        return NULL
+    madvise(address, bytes, MADV_RANDOM)       # advice only
+    return <uint8_t *>address
+
+
+cdef void page_unmap(void *context, uint8_t *address, int64_t bytes) noexcept nogil:
+    munmap(address, bytes)
+
+
 cdef void pages_left(void *context) noexcept nogil:
     cdef PageFile *file = <PageFile *>context
     if file.has_written:
@@ -94,6 +123,8 @@ cdef class MemoryPool:
         file.context = <void *>&self.file
         file.read = page_read
         file.write = page_write
+        file.map = page_map
+        file.unmap = page_unmap
         file.trimmed = NULL
         if self.file.is_watched:
             file.trimmed = pages_left
@@ -124,7 +155,7 @@ cdef class MemoryPool:
             f"in io.tmp.dirs, or raise taskmanager.memory.managed.size")
 
     def fail_nth(self, int64_t nth, int error):
-        """For tests: the nth read or write from now on fails, once; 0 for none.
+        """For tests: the nth read, write or mapping from now on fails, once; 0 for none.
 
         error : what errno then is; 0 for a call that moves only a half
         -> how many calls were left until the one that was to fail; 0 when it has failed

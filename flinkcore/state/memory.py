@@ -2,10 +2,10 @@
 """MemoryBudget: how much of a job's state stays in memory, and the local file that takes the rest.
 
 The budget covers the pages of accumulators (panes, groups, sessions, count windows) without byte values. These, the
-indexes of keys and state of Python objects stay in memory, and are not counted. Pages that were not used lately
-go to a file without a name, which is gone when the process is, however it ends; they come back when one of their rows
-is reached. The file is read and written through the system's cache of files: memory that is free anyway makes that
-fast, and goes to whoever needs it.
+indexes of keys and state of Python objects stay in memory, and are not counted. Pages that were not used lately go to a
+file without a name, which is gone when the process is, however it ends; those that are in demand again come back. The
+file is mapped, and written to, through the system's cache of files: memory that is free anyway makes that fast, and
+goes to whoever needs it. What tools count as a process's memory (RSS) therefore holds cached parts of the file as well.
 """
 
 from __future__ import annotations

@@ -152,16 +152,41 @@ def test_retract_reaches_pages_that_are_out():
     assert_same(small, twin)
 
 
-def test_what_was_not_changed_leaves_without_being_written():
+def all_updated(pool: MemoryPool) -> tuple[Accumulators, Accumulators]:
+    """Accumulators of which most pages are out, and their twin."""
+    small, twin = budgeted(SPECS, MemoryShare(pool)), Accumulators(SPECS)
+    args = arguments(np.random.default_rng(1), SPECS, BOUND)
+    for each in (small, twin):
+        each.update(np.arange(BOUND, dtype=np.int32), args)
+        each.results(np.zeros(1, np.int32))  # what waited is added
+    return small, twin
+
+
+def test_pages_that_are_out_are_worked_on_where_they_lie():
     pool = pool_of(4)
-    small = budgeted(SPECS, MemoryShare(pool))
-    small.update(np.arange(BOUND, dtype=np.int32), arguments(np.random.default_rng(1), SPECS, BOUND))
-    results(small)
-    results(small)
-    written, read = pool.pages_written, pool.pages_read
-    results(small)
-    assert pool.pages_read > read
-    assert pool.pages_written == written
+    small, twin = all_updated(pool)
+    moved = pool.pages_read, pool.pages_written
+    ids = np.arange(0, BOUND, 50, dtype=np.int32)
+    args = arguments(np.random.default_rng(2), SPECS, len(ids))
+    for each in (small, twin):
+        each.update_running(ids, args)
+        each.clear(ids[:100])
+    assert_same(small, twin)
+    assert (pool.pages_read, pool.pages_written) == moved
+
+
+def test_a_page_in_demand_comes_back():
+    pool = pool_of(4)
+    small, twin = all_updated(pool)
+    before = pool.pages_read
+    for turn in range(4):
+        ids = np.full(100, 3, np.int32)
+        args = arguments(np.random.default_rng(turn), SPECS, 100)
+        for each in (small, twin):
+            each.update_running(ids, args)
+    assert pool.pages_read == before + 1
+    assert pool.resident_bytes <= 5 * PAGE_BYTES
+    assert_same(small, twin)
 
 
 def test_panes_of_one_thread_put_out_each_others_pages():
