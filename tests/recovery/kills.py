@@ -30,10 +30,12 @@ from pathlib import Path
 from types import ModuleType
 
 from flinkcore import faultpoint, options
+from flinkcore.state.memory import BUDGET_BYTES_MIN
 from tests.recovery.pipelines import PIPELINES, committed, environment
 
 RUN_S_MAX = 60
 SEGMENT_FILES = ("tumbling", "session", "running", "broadcast")
+SPILLING = "spilling"  # the one that has a memory budget
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,23 @@ class Scenario:
     def of_seed(seed: int) -> Scenario:
         """Any pipeline, one to four kills anywhere, a parallelism of one to three, often another after each kill."""
         rng = random.Random(seed)
+        pipeline = rng.choice(sorted(PIPELINES))
         kills = [
-            Kill(rng.randrange(1, 4), rng.choice(faultpoint.NAMES[:25]), min(30, 1 + int(rng.expovariate(0.2))))
+            Kill(rng.randrange(1, 4), rng.choice(points_of(pipeline)), min(30, 1 + int(rng.expovariate(0.2))))
             for _ in range(rng.randrange(1, 5))
         ]
-        return Scenario(rng.choice(sorted(PIPELINES)), tuple(kills), rng.randrange(1, 4))
+        return Scenario(pipeline, tuple(kills), rng.randrange(1, 4))
+
+
+def points_of(pipeline: str) -> list[str]:
+    """The fault points that a pipeline comes by."""
+    return [name for name in faultpoint.NAMES if pipeline == SPILLING or not name.startswith("spill")]
 
 
 def scenarios(pipeline: str, seed: int) -> Iterator[Scenario]:
     """A pipeline killed at each fault point, and resumed with another parallelism."""
     rng = random.Random(f"{pipeline} {seed}")
-    for point in faultpoint.NAMES:
-        if point.startswith("spill"):
-            continue
+    for point in points_of(pipeline):
         before = []
         if point.startswith(("restore", "rescale")):  # then there must be something to restore
             before = [Kill(2, "manifest.linked", rng.randrange(2, 5))]
@@ -107,6 +113,8 @@ def run_child(pipeline: str, folder: str, parallelism: int, resume: bool, kill: 
     base = Path(folder)
     env = environment(base / "checkpoints", parallelism)
     env.set_max_parallelism(16)
+    if pipeline == SPILLING:
+        env.get_configuration().set(options.MANAGED_MEMORY_SIZE, BUDGET_BYTES_MIN)
     if pipeline in SEGMENT_FILES:  # however small; elsewhere they lie in the manifest
         env.get_configuration().set(options.DATA_INLINE_THRESHOLD, 0)
     if resume:

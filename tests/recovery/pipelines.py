@@ -316,6 +316,27 @@ def generated(env: StreamExecutionEnvironment, folder: Path) -> None:
     write_lines(numbers(env, splits=4).map(lambda row: f"{row[0]} {row[1]}", Types.STRING()), folder)
 
 
+WIDE_KEYS = 4_000
+
+
+def wide_records(numbers: np.ndarray) -> Batch:
+    """Many keys, so that the rows of the aggregates below take more memory than the least budget."""
+    keys = (numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)).astype(np.int64) % WIDE_KEYS
+    return Batch.from_arrow(pa.RecordBatch.from_pydict({"key": keys, "value": numbers, "ts": numbers}), SCHEMA)
+
+
+def spilling(env: StreamExecutionEnvironment, folder: Path) -> None:
+    strategy = WatermarkStrategy.for_generator(EveryTenth).with_timestamp_column("ts")
+    source = Numbers(1, make=wide_records, count=8_000, rows_per_read=200)
+    write_lines(
+        env.from_source(source, strategy, "numbers")
+        .key_by("key")
+        .window(TumblingEventTimeWindows.of(Time.milliseconds(5_000)))
+        .aggregate(*((col("value") + lit(i)).sum.alias(f"sum{i}") for i in range(40))),
+        folder,
+    )
+
+
 PIPELINES: dict[str, Callable[[StreamExecutionEnvironment, Path], None]] = {
     "tumbling": tumbling,
     "sliding": sliding,
@@ -325,6 +346,7 @@ PIPELINES: dict[str, Callable[[StreamExecutionEnvironment, Path], None]] = {
     "broadcast": broadcast,
     "file_to_file": file_to_file,
     "generated": generated,
+    "spilling": spilling,
 }
 
 
