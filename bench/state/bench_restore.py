@@ -21,8 +21,9 @@ import pytest
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import I64, Column
 from flinkcore._native.hash import hash_columns
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.segment import SegmentRef, SegmentWriter, read_segment
-from flinkcore.checkpoint.store import Store, open_store
+from flinkcore.checkpoint.store import Store
 from flinkcore.columnar.schema import Schema
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.manager import StateManager

@@ -11,6 +11,7 @@ from itertools import count
 import numpy as np
 import pytest
 
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import (
     Manifest,
     OperatorState,
@@ -20,7 +21,7 @@ from flinkcore.checkpoint.manifest import (
     encode,
 )
 from flinkcore.checkpoint.segment import SegmentRef, SegmentWriter, read_segment
-from flinkcore.checkpoint.store import Store, open_store
+from flinkcore.checkpoint.store import Store
 
 BLOCK_BYTES = 1 << 20
 ROW_BYTES = 32

@@ -29,8 +29,8 @@ from flinkcore._native.hash import hash_columns
 from flinkcore.checkpoint.assignment import operator_id_of_uid
 from flinkcore.checkpoint.home import SavepointHome, Writing
 from flinkcore.checkpoint.layout import LOCK, NewSavepoint
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import OperatorState, SubtaskState
-from flinkcore.checkpoint.store import open_store
 from flinkcore.columnar.arrow_types import schema_of
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.decode import to_pylist

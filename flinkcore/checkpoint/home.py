@@ -18,10 +18,11 @@ from flinkcore.checkpoint.layout import (
     segment_name,
     shared_segment,
 )
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest, OperatorState, write_manifest
 from flinkcore.checkpoint.retention import Retention, sweep_savepoints
 from flinkcore.checkpoint.segment import SegmentRef, SegmentWriter
-from flinkcore.checkpoint.store import Lock, Store, open_store
+from flinkcore.checkpoint.store import Lock, Store
 from flinkcore.config import Configuration
 from flinkcore.errors import CheckpointError
 

@@ -19,9 +19,9 @@ from flinkcore.checkpoint.layout import (
     is_job,
     open_checkpoint,
 )
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import OperatorState
 from flinkcore.checkpoint.segment import SegmentRef, faults_of_segment
-from flinkcore.checkpoint.store import open_store
 from flinkcore.errors import CheckpointStorageError
 from flinkcore.state.part import MODES
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 import pyarrow.fs as pafs
 
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest, read_manifest
-from flinkcore.checkpoint.store import Lock, Store, open_store
+from flinkcore.checkpoint.store import Lock, Store
 from flinkcore.errors import CheckpointStorageError, StateFormatError
 
 METADATA = "_metadata"

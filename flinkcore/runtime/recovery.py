@@ -10,10 +10,11 @@ from flinkcore import options
 from flinkcore.checkpoint.assignment import Restoration, Wanted, assign
 from flinkcore.checkpoint.home import CheckpointHome, Writing
 from flinkcore.checkpoint.layout import Checkpoint, find_begun, find_checkpoints, find_newest, open_checkpoint
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest
 from flinkcore.checkpoint.schedule import Settings
 from flinkcore.checkpoint.segment import SegmentRef
-from flinkcore.checkpoint.store import Store, open_store
+from flinkcore.checkpoint.store import Store
 from flinkcore.checkpoint.stored import StoredSubtask
 from flinkcore.errors import (
     CheckpointError,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow.fs as pafs
 import pytest
 
-from flinkcore.checkpoint.store import Store, open_store
+from flinkcore.checkpoint.location import open_store
+from flinkcore.checkpoint.store import Store
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from flinkcore.checkpoint.assignment import operator_id_of_uid
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest, OperatorState, SubtaskState, write_manifest
 from flinkcore.checkpoint.segment import SegmentRef, SegmentWriter
-from flinkcore.checkpoint.store import open_store
 from flinkcore.state.manager import StateManager
 from flinkcore.state.part import FrozenState
 

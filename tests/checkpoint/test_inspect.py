@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flinkcore.checkpoint.inspect import StateSize, faults_of, find, sizes_of
-from flinkcore.checkpoint.store import open_store
+from flinkcore.checkpoint.location import open_store
 from flinkcore.cli import main
 from flinkcore.errors import CheckpointStorageError, StateFormatError
 from tests.checkpoint.manifests import (

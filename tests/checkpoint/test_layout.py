@@ -11,8 +11,9 @@ import pytest
 
 from flinkcore.checkpoint import layout
 from flinkcore.checkpoint.layout import METADATA, find_checkpoints, find_newest, open_checkpoint
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import write_manifest
-from flinkcore.checkpoint.store import Store, open_store
+from flinkcore.checkpoint.store import Store
 from flinkcore.errors import CheckpointStorageError, StateFormatError
 from tests.checkpoint.manifests import (
     JOB_ID,

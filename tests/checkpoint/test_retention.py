@@ -12,10 +12,11 @@ import pytest
 from flinkcore.checkpoint import layout
 from flinkcore.checkpoint.inspect import faults_of
 from flinkcore.checkpoint.layout import METADATA, find_checkpoints
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest, write_manifest
 from flinkcore.checkpoint.memory_store import MemoryStore
 from flinkcore.checkpoint.retention import Retention, sweep_savepoints
-from flinkcore.checkpoint.store import Store, open_store
+from flinkcore.checkpoint.store import Store
 from flinkcore.errors import CheckpointStorageError
 from tests.checkpoint.manifests import (
     JOB_ID,

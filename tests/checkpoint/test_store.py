@@ -15,8 +15,9 @@ import pytest
 
 from flinkcore.checkpoint.arrow_store import ArrowStore
 from flinkcore.checkpoint.local_store import LocalStore
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.memory_store import MemoryStore
-from flinkcore.checkpoint.store import Entry, Store, check_path, open_store
+from flinkcore.checkpoint.store import Entry, Store, check_path
 from flinkcore.errors import CheckpointStorageError, StateFormatError
 from tests.checkpoint.system_faults import FaultyCalls
 
@@ -123,7 +124,7 @@ def test_only_one_holds_a_lock(folder: Path) -> None:
 
 
 def test_a_lock_ends_with_the_process_that_held_it(folder: Path) -> None:
-    program = ("from flinkcore.checkpoint.store import open_store; import os, sys\n"
+    program = ("from flinkcore.checkpoint.location import open_store; import os, sys\n"
                "lock = open_store(sys.argv[1]).lock('job/_lock', 'the other')\n"
                "print('held', flush=True); sys.stdin.read(); os._exit(9)")
     with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdin=subprocess.PIPE,

@@ -14,9 +14,10 @@ from flinkcore import faultpoint
 from flinkcore.checkpoint.inspect import faults_of
 from flinkcore.checkpoint.layout import find_checkpoints
 from flinkcore.checkpoint.local_store import LocalStore
+from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest
 from flinkcore.checkpoint.retention import Retention
-from flinkcore.checkpoint.store import Store, open_store
+from flinkcore.checkpoint.store import Store
 from flinkcore.errors import CheckpointStorageError
 from tests.checkpoint.conftest import ObjectStore, PassOn
 from tests.checkpoint.manifests import JOB_ID, chain_of, write_checkpoint

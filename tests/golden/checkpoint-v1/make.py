@@ -15,7 +15,7 @@ from flinkcore.checkpoint.manifest import (
     write_manifest,
 )
 from flinkcore.checkpoint.segment import SegmentWriter
-from flinkcore.checkpoint.store import open_store
+from flinkcore.checkpoint.location import open_store
 
 JOB_ID = "0123456789abcdef0123456789abcdef"
 BLOCKS = {

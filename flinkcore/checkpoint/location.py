@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which store a location names: a folder of this machine, one of any file system that pyarrow knows, or memory."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from flinkcore.checkpoint.store import Store
+from flinkcore.errors import CheckpointStorageError
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
+
+
+def open_store(location: str | os.PathLike[str], filesystem: pafs.FileSystem | None = None) -> Store:
+    """The store of a folder, which need not exist.
+
+    location : a path; a URI that pyarrow knows, such as s3://bucket/folder or file:///folder; "memory:" for a new
+        store in memory; with `filesystem` the path of a folder in it
+    CheckpointStorageError : the URI cannot be used
+    """
+    import pyarrow as pa
+    import pyarrow.fs as pafs
+
+    from flinkcore.checkpoint.arrow_store import ArrowStore
+    from flinkcore.checkpoint.local_store import LocalStore
+    from flinkcore.checkpoint.memory_store import MemoryStore
+
+    text = os.fspath(location)
+    if text == "memory:":
+        return MemoryStore()
+    path = text
+    if filesystem is None and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://?", text):
+        try:
+            filesystem, path = pafs.FileSystem.from_uri(text)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise CheckpointStorageError(f"cannot open the file system of '{text}': {error}; known are local paths, "
+                                         "file://, s3://, gs://, abfs:// and hdfs://, as pyarrow was built"
+                                         ) from error
+    while isinstance(filesystem, pafs.SubTreeFileSystem) and isinstance(filesystem.base_fs, pafs.LocalFileSystem):
+        filesystem, path = filesystem.base_fs, filesystem.base_path + path
+    if filesystem is None or isinstance(filesystem, pafs.LocalFileSystem):
+        return LocalStore(os.path.expanduser(path) if filesystem is None else path)
+    # Keys may stand in front of the host or in the query; they are nothing for messages.
+    return ArrowStore(filesystem, path, re.sub(r"//[^/@]*@", "//", text.partition("?")[0]))
