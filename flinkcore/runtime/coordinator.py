@@ -24,6 +24,7 @@ from flinkcore.checkpoint.schedule import Settings, fails_job, next_trigger_ms
 from flinkcore.checkpoint.segment import SegmentRef, SegmentWriter
 from flinkcore.errors import CheckpointError, FlinkcoreError, described
 from flinkcore.graph.job_graph import JobGraph, Node
+from flinkcore.runtime.deploy import upstream_tasks
 from flinkcore.runtime.source_driver import SharedEnumerator
 from flinkcore.runtime.task import OperatorRunner, Request, Task
 from flinkcore.state.part import FrozenState
@@ -141,7 +142,7 @@ class Coordinator:
         self._inline_bytes_max = home.writing.inline_bytes_max
         self._lock = threading.Lock()  # of _chains and _planned, which tasks read, and of _closed
         self._nodes = {node.operator_id: node for node in graph.nodes}
-        self._upstream = _upstream_tasks(self.tasks)
+        self._upstream = upstream_tasks(self.tasks)
         self._enumerators: dict[str, SharedEnumerator] = {
             task.head.context.operator_id: task.source.enumerator
             for task in self.tasks
@@ -535,12 +536,3 @@ def _operator_state(node: Node, states: list[SubtaskState], enumerator: Any) -> 
         coordinator=enumerator,
         subtasks=tuple(states),
     )
-
-
-def _upstream_tasks(tasks: Sequence[Task]) -> dict[Task, set[Task]]:
-    """For each task those whose channels it reads."""
-    writers = {id(channel): task for task in tasks for channel in task.channels_out}
-    return {
-        task: set() if task.gate is None else {writers[id(channel)] for channel in task.gate.channels}
-        for task in tasks
-    }

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from flinkcore import options
@@ -80,11 +80,24 @@ def deploy(
         for node in graph.nodes
         if (source := node.transformation.source) is not None
     }
-    return [
+    tasks = [
         _Deployment(graph, chain, index, clock, channels, enumerators, interrupted, run, memory).task
         for chain in graph.chains
         for index in range(chain.parallelism)
     ]
+    for task, writers in upstream_tasks(tasks).items():
+        # With another parallelism before it, a subtask whose input had ended may have input again.
+        task.was_over = task.was_over and all(writer.was_over for writer in writers)
+    return tasks
+
+
+def upstream_tasks(tasks: Sequence[Task]) -> dict[Task, set[Task]]:
+    """For each task those whose channels it reads."""
+    writers = {id(channel): task for task in tasks for channel in task.channels_out}
+    return {
+        task: set() if task.gate is None else {writers[id(channel)] for channel in task.gate.channels}
+        for task in tasks
+    }
 
 
 def _enumerator(node: Node, restoration: Restoration) -> SplitEnumerator:

@@ -25,7 +25,7 @@ from flinkcore.time.clock import ManualClock
 # A source that has nothing to read now may have something the next time; how often it is asked in a row.
 POLLS_IN_VAIN_MAX = 10_000
 POLL_AGAIN_MS = 2
-STEPS_MAX = 10_000_000
+STEPS_MAX = 1_000_000
 
 
 def simulate(
