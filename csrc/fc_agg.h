@@ -139,7 +139,8 @@ typedef struct fc_agg {
     int64_t retired_out;         /* retired pages that are out, from the first one on */
     int64_t frame_count;         /* pages in frames of the share */
     int64_t slot_count;          /* slots of its file in use */
-    fc_buffer page_touches;      /* with a share, uint8_t[page_bound]: writes to a page since it is out */
+    fc_buffer page_touches;      /* with a share, uint8_t[page_bound]: writes to a page since it is out, or that it
+                                    is wanted */
     int64_t wanted[FC_AGG_WANTED_MAX];   /* pages that are out and were written to often */
     int64_t wanted_count;
     struct fc_agg_frozen *pending;     /* snapshots not released yet */

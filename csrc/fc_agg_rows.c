@@ -223,14 +223,16 @@ static fc_status page_take(fc_agg *agg, uint8_t **page, bool *is_zero) {
 
 fc_status fc_agg_page_open(fc_agg *agg, int64_t index, uint8_t **opened) {
     const size_t bytes = (size_t)page_used_bytes(&agg->layout);
-    if (pages_of(agg)[index] & FC_PAGE_OUT) {
+    const bool was_out = (pages_of(agg)[index] & FC_PAGE_OUT) != 0;
+    if (was_out) {
         fc_status status = fc_agg_page_out_open(agg, index, opened);
         if (status != FC_OK || *opened != NULL) return status;
     }
     uint8_t *page = page_at(agg, index);
     bool is_missing = page == NULL, is_needed = !is_missing && fc_agg_page_is_needed(agg, index);
     if (agg->share != NULL && page_slots_of(agg)[index] != 0) {
-        fc_status status = fc_agg_page_leave_slot(agg, index, is_needed);
+        /* When it was out, a snapshot needed it a moment ago, and addresses of rows in its slot may still be held. */
+        fc_status status = fc_agg_page_leave_slot(agg, index, is_needed || (was_out && agg->pending != NULL));
         if (status != FC_OK) return status;
         is_needed = false;       /* what snapshots need is in the file */
     }
@@ -355,7 +357,7 @@ fc_status fc_agg_clear_all(fc_agg *agg) {
 }
 
 int64_t fc_agg_memory_bytes(const fc_agg *agg) {
-    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->page_epochs.bytes + (agg->slab_pages + agg->frame_count) * FC_AGG_PAGE_BYTES + agg->page_slots.bytes
-           + agg->slabs.bytes + agg->free_pages.bytes + agg->retired_pages.bytes + agg->heap.data.bytes
+    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->page_epochs.bytes + (agg->slab_pages + agg->frame_count) * FC_AGG_PAGE_BYTES
+           + agg->page_slots.bytes + agg->page_touches.bytes + agg->slabs.bytes + agg->free_pages.bytes + agg->retired_pages.bytes + agg->heap.data.bytes
            + fc_agg_frozen_memory_bytes(agg);
 }

@@ -5,6 +5,7 @@
 #include "fc_agg_snapshot.h"
 
 #define FC_WRITES_IN_DEMAND 128    /* 0.1 us each in excess of what they cost in memory make up for 15 us */
+#define FC_IS_WANTED UINT8_MAX     /* in place of a count of writes */
 
 _Static_assert(FC_POOL_PAGE_BYTES == FC_AGG_PAGE_BYTES, "a frame holds a page");
 
@@ -106,19 +107,22 @@ fc_status fc_agg_page_out_read(fc_agg *agg, int64_t index, uint8_t **page) {
     return status;
 }
 
+/* Rows of this block may have been found in the slot already: as long as the page may be written there, it stays. */
 fc_status fc_agg_page_out_open(fc_agg *agg, int64_t index, uint8_t **page) {
-    *page = NULL;
+    fc_pool *pool = agg->share->pool;
     bool is_mine = page_epochs_of(agg)[index] == agg->epoch || !fc_agg_page_is_needed(agg, index);
-    if (is_mine && !fc_pool_has_room(agg->share->pool))
-        *page = fc_pool_at(agg->share->pool, slot_of_entry(pages_of(agg)[index]));
+    *page = is_mine ? fc_pool_at(pool, slot_of_entry(pages_of(agg)[index])) : NULL;
     if (*page == NULL) return page_fetch(agg, index);
     page_epochs_of(agg)[index] = agg->epoch;
     uint8_t *touches = &page_touches_of(agg)[index];
-    if (*touches >= FC_WRITES_IN_DEMAND && agg->wanted_count < FC_AGG_WANTED_MAX) {
+    if (*touches == FC_IS_WANTED) return FC_OK;
+    bool in_demand = *touches >= FC_WRITES_IN_DEMAND || fc_pool_has_room(pool);
+    if (in_demand && agg->wanted_count < FC_AGG_WANTED_MAX) {
         agg->wanted[agg->wanted_count++] = index;
-        *touches = 0;
+        *touches = FC_IS_WANTED;
+    } else if (*touches < FC_WRITES_IN_DEMAND) {
+        ++*touches;
     }
-    *touches += *touches < UINT8_MAX;
     return FC_OK;
 }
 
@@ -126,7 +130,11 @@ fc_status fc_agg_fetch_wanted(fc_agg *agg) {
     fc_status status = FC_OK;
     while (agg->wanted_count > 0 && status == FC_OK) {
         int64_t index = agg->wanted[--agg->wanted_count];
-        if (index < agg->page_bound && pages_of(agg)[index] & FC_PAGE_OUT) status = page_fetch(agg, index);
+        uint8_t *page;
+        page_touches_of(agg)[index] = 0;
+        if (!(pages_of(agg)[index] & FC_PAGE_OUT)) continue;
+        status = page_fetch(agg, index);
+        if (status == FC_OK) status = fc_agg_page_open(agg, index, &page);    /* so the hand takes it for written to */
     }
     return status;
 }

@@ -59,9 +59,7 @@ static void *large_grown(void *block, int64_t old_bytes, int64_t bytes) {
     void *to = large_new(bytes);    /* mremap itself would not look for an aligned place */
     if (to == NULL) return NULL;
     void *moved = mremap(block, old_length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to);
-    if (moved != MAP_FAILED) return moved;
-    munmap(to, length);
-    return NULL;
+    return moved == MAP_FAILED ? NULL : moved;    /* `to` may be somebody else's by then, so it is left alone */
 }
 
 static void large_free(void *block, int64_t bytes) { munmap(block, (size_t)mapped(bytes)); }

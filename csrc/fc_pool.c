@@ -21,11 +21,11 @@ void fc_pool_init(fc_pool *pool, fc_pool_file file, int64_t budget_pages) {
 
 void fc_pool_free(fc_pool *pool) {
     for (int64_t s = 0; s < pool->slab_count; s++) fc_buffer_free(&((fc_buffer *)pool->slabs.data)[s]);
-    _Atomic(uint8_t *) *maps = (_Atomic(uint8_t *) *)pool->maps.data;
-    for (int64_t m = 0; maps != NULL && m < FC_POOL_MAPS; m++)
-        if (maps[m] != NULL)
-            pool->file.unmap(pool->file.context, maps[m], FC_POOL_MAP_SLOTS * FC_POOL_PAGE_BYTES);
-    fc_buffer_free(&pool->maps);
+    for (int64_t m = 0; pool->maps != NULL && m < FC_POOL_MAPS; m++)
+        if (pool->maps[m] != NULL)
+            pool->file.unmap(pool->file.context, pool->maps[m], FC_POOL_MAP_SLOTS * FC_POOL_PAGE_BYTES);
+    pool->maps = NULL;
+    fc_buffer_free(&pool->map_table);
     fc_buffer_free(&pool->slabs);
     fc_buffer_free(&pool->free_frames);
     fc_buffer_free(&pool->free_slots);
@@ -114,13 +114,14 @@ static uint8_t *map_made(fc_pool *pool, int64_t map) {
     const int64_t bytes = (int64_t)FC_POOL_MAP_SLOTS * FC_POOL_PAGE_BYTES;
     uint8_t *address = NULL;
     fc_lock(&pool->lock);
-    if (pool->maps.data == NULL) fc_buffer_init_zeroed(&pool->maps, FC_POOL_MAPS * (int64_t)sizeof(uint8_t *));
-    _Atomic(uint8_t *) *maps = (_Atomic(uint8_t *) *)pool->maps.data;
-    if (maps != NULL) {
-        address = maps[map];
+    if (pool->maps == NULL
+        && fc_buffer_init_zeroed(&pool->map_table, FC_POOL_MAPS * (int64_t)sizeof(uint8_t *)) == FC_OK)
+        atomic_store_explicit(&pool->maps, (_Atomic(uint8_t *) *)pool->map_table.data, memory_order_release);
+    if (pool->maps != NULL) {
+        address = pool->maps[map];
         if (address == NULL) {
             address = pool->file.map(pool->file.context, map * bytes, bytes);
-            atomic_store_explicit(&maps[map], address, memory_order_release);
+            atomic_store_explicit(&pool->maps[map], address, memory_order_release);
         }
     }
     fc_unlock(&pool->lock);
@@ -130,7 +131,7 @@ static uint8_t *map_made(fc_pool *pool, int64_t map) {
 uint8_t *fc_pool_at(fc_pool *pool, int64_t slot) {
     const int64_t map = slot / FC_POOL_MAP_SLOTS;
     if (map >= FC_POOL_MAPS) return NULL;
-    _Atomic(uint8_t *) *maps = (_Atomic(uint8_t *) *)pool->maps.data;
+    _Atomic(uint8_t *) *maps = atomic_load_explicit(&pool->maps, memory_order_acquire);
     uint8_t *address = maps == NULL ? NULL : atomic_load_explicit(&maps[map], memory_order_acquire);
     if (__builtin_expect(address == NULL, 0)) address = map_made(pool, map);
     return address == NULL ? NULL : address + slot % FC_POOL_MAP_SLOTS * FC_POOL_PAGE_BYTES;

@@ -47,7 +47,8 @@ typedef struct {
     fc_buffer free_slots;              /* int64_t[free_slot_count], room for all */
     int64_t free_slot_count;
     int64_t slot_bound;                /* slots that were ever in use */
-    fc_buffer maps;                    /* _Atomic(uint8_t *)[FC_POOL_MAPS], of FC_POOL_MAP_SLOTS slots each */
+    fc_buffer map_table;
+    _Atomic(uint8_t *) *_Atomic maps;  /* [FC_POOL_MAPS], of FC_POOL_MAP_SLOTS slots each; in map_table, or NULL */
     _Atomic int64_t frames_used;
     _Atomic int64_t slots_used;
     _Atomic int64_t pages_written;     /* since the beginning */

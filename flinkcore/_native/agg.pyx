@@ -402,7 +402,10 @@ cdef class Accumulators:
         if self.waits():
             is_out = np.empty(n, np.uint8)
             with nogil:
+                # None comes back behind find_out: newer records would be added before those that wait.
+                status = fc_agg_fetch_wanted(self_agg)
                 fc_agg_find_out(&self_agg, NULL, &rows[0], n, &is_out[0])
+            self.checked(status, "update")
             out = np.flatnonzero(is_out)
             if len(out):
                 there = np.flatnonzero(np.equal(is_out, 0))

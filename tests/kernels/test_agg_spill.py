@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import random
+import sys
 import tempfile
 import threading
 
@@ -187,6 +188,59 @@ def test_a_page_in_demand_comes_back():
     assert pool.pages_read == before + 1
     assert pool.resident_bytes <= 5 * PAGE_BYTES
     assert_same(small, twin)
+
+
+@pytest.mark.parametrize("hot", range(0, BOUND, 1024))
+def test_records_that_wait_are_added_before_newer_ones(hot):
+    """A page may be wanted back since before: it comes back before it is settled which records wait for theirs."""
+    specs = [("last", I64, 0), ("first", I64, 0)]
+    small, twin = budgeted(specs, MemoryShare(pool_of(8))), Accumulators(specs)
+
+    def do(method: str, ids: list[int] | np.ndarray, values: list[int] | np.ndarray) -> None:
+        column = Column.from_numpy(np.asarray(values, np.int64))
+        for each in (small, twin):
+            getattr(each, method)(np.asarray(ids, np.int32), [(column,), (column,)])
+
+    do("update", np.arange(BOUND), np.arange(BOUND))
+    for each in (small, twin):
+        each.clear(np.array([hot + 3], np.int32))
+    small.freeze(0, 1).release()
+    do("update_running", np.full(200, hot + 4), np.full(200, 7))  # now its page is wanted
+    do("update", [hot + 3, BOUND + 1000], [1, 0])
+    do("update", [hot + 3], [2])
+    assert_same(small, twin)
+
+
+@pytest.mark.parametrize("merges", [False, True])
+def test_threads_of_one_pool_do_not_reach_each_others_rows(merges):
+    """One thread takes pages and gives them all back, so that there is room now and then for those of the other."""
+    pool, over = pool_of(60), threading.Event()
+    rng, interval_s = np.random.default_rng(1), sys.getswitchinterval()
+
+    def fill_and_clear() -> None:
+        other = budgeted(RETRACTABLES, MemoryShare(pool))
+        ids, args = np.arange(BOUND, dtype=np.int32), arguments(np.random.default_rng(2), RETRACTABLES, BOUND)
+        while not over.is_set():
+            other.update_running(ids, args)
+            other.clear_all()
+
+    thread = threading.Thread(target=fill_and_clear)
+    thread.start()
+    sys.setswitchinterval(1e-4)
+    try:
+        small, twin = budgeted(RETRACTABLES, MemoryShare(pool)), Accumulators(RETRACTABLES)
+        for _ in range(400):
+            ids = rng.integers(0, BOUND, 2000).astype(np.int32)
+            args = arguments(rng, RETRACTABLES, len(ids))
+            for each in (small, twin):
+                if merges:
+                    each.merge(each, ids, ids[::-1].copy())
+                each.update_running(ids, args)
+        assert_same(small, twin)
+    finally:
+        sys.setswitchinterval(interval_s)
+        over.set()
+        thread.join()
 
 
 def test_panes_of_one_thread_put_out_each_others_pages():
