@@ -41,7 +41,9 @@ class Alignment:
     """Where the channels of one task are.
 
     ended : channels that give nothing any more;  arrived : those that have given `barrier`
-    last_id : barriers up to this checkpoint are over, done or given up
+    last_id : barriers up to this checkpoint are over;  aborted : so are these
+    expected : barriers that the coordinator asks for, as all tasks upstream have ended. Channels may still hold them,
+        and older ones; only when all have ended is it known which of them no channel gives.
     """
 
     channel_count: int
@@ -49,6 +51,8 @@ class Alignment:
     barrier: Barrier | None = None
     arrived: frozenset[int] = frozenset()
     last_id: int = 0
+    aborted: frozenset[int] = frozenset()
+    expected: tuple[Barrier, ...] = ()
 
     @property
     def blocked(self) -> frozenset[int]:
@@ -60,6 +64,10 @@ class Alignment:
         return self.barrier is not None and len(self.arrived | self.ended) == self.channel_count
 
 
+    def is_over(self, barrier: Barrier) -> bool:
+        return barrier.checkpoint_id <= self.last_id or barrier.checkpoint_id in self.aborted
+
+
 Step = tuple[Alignment, Action]
 
 
@@ -68,8 +76,10 @@ def on_barrier(alignment: Alignment, channel: int | None, barrier: Barrier) -> S
 
     A newer barrier than the awaited one means that the older checkpoint was given up.
     """
-    if barrier.checkpoint_id <= alignment.last_id:
+    if alignment.is_over(barrier):
         return alignment, Action.IGNORE
+    if channel is None and len(alignment.ended) < alignment.channel_count:
+        return replace(alignment, expected=(*alignment.expected, barrier)), Action.WAIT
     awaited = alignment.barrier
     if awaited is None or barrier.checkpoint_id > awaited.checkpoint_id:
         alignment = replace(alignment, barrier=barrier, arrived=frozenset())
@@ -77,27 +87,37 @@ def on_barrier(alignment: Alignment, channel: int | None, barrier: Barrier) -> S
         return alignment, Action.IGNORE
     if channel is not None:
         alignment = replace(alignment, arrived=alignment.arrived | {channel})
-    return _settled(alignment)
+    if alignment.complete:
+        return _settled(alignment, barrier), Action.SNAPSHOT
+    return alignment, Action.WAIT
 
 
-def on_end(alignment: Alignment, channel: int) -> Step:
-    """`channel` has ended."""
+def on_end(alignment: Alignment, channel: int) -> tuple[Alignment, list[Barrier]]:
+    """`channel` has ended. -> the barriers that no channel is awaited for any more, in order"""
     alignment = replace(alignment, ended=alignment.ended | {channel})
-    return _settled(alignment) if alignment.barrier is not None else (alignment, Action.IGNORE)
+    due = []
+    if alignment.complete and alignment.barrier is not None:
+        due.append(alignment.barrier)
+        alignment = _settled(alignment, alignment.barrier)
+    if len(alignment.ended) == alignment.channel_count:
+        for barrier in sorted(alignment.expected, key=lambda expected: expected.checkpoint_id):
+            if not alignment.is_over(barrier):
+                due.append(barrier)
+                alignment = _settled(alignment, barrier)
+        alignment = replace(alignment, expected=())
+    return alignment, due
 
 
 def on_abort(alignment: Alignment, checkpoint_id: int) -> Alignment:
-    """The coordinator gave a checkpoint up: its barriers mean nothing any more."""
-    if alignment.barrier is not None and alignment.barrier.checkpoint_id <= checkpoint_id:
+    """The coordinator gave a checkpoint up: its barriers mean nothing any more. Others may still be awaited."""
+    if alignment.barrier is not None and alignment.barrier.checkpoint_id == checkpoint_id:
         alignment = replace(alignment, barrier=None, arrived=frozenset())
-    return replace(alignment, last_id=max(alignment.last_id, checkpoint_id))
+    if checkpoint_id <= alignment.last_id:
+        return alignment
+    return replace(alignment, aborted=alignment.aborted | {checkpoint_id})
 
 
-def _settled(alignment: Alignment) -> Step:
-    if not alignment.complete:
-        return alignment, Action.WAIT
-    assert alignment.barrier is not None
-    done = replace(
-        alignment, barrier=None, arrived=frozenset(), last_id=alignment.barrier.checkpoint_id
-    )
-    return done, Action.SNAPSHOT
+def _settled(alignment: Alignment, barrier: Barrier) -> Alignment:
+    last_id = barrier.checkpoint_id
+    aborted = frozenset(aborted for aborted in alignment.aborted if aborted > last_id)
+    return replace(alignment, barrier=None, arrived=frozenset(), last_id=last_id, aborted=aborted)

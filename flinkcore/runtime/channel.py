@@ -94,7 +94,7 @@ class InputGate:
         self.channels_open = len(self.channels)
         self._alignment = Alignment(len(self.channels))
         self._blocked: frozenset[int] = frozenset()
-        self._aligned: Barrier | None = None  # complete, to be given by the next poll
+        self._aligned: deque[Barrier] = deque()  # complete, to be given by the next polls
         self._next = 0
 
     def ready_channels(self) -> list[int]:
@@ -108,9 +108,8 @@ class InputGate:
 
         choose : picks one of the ready channels' positions; by default they take turns
         """
-        if self._aligned is not None:
-            barrier, self._aligned = self._aligned, None
-            return ElementKind.BARRIER, barrier, 0
+        if self._aligned:
+            return ElementKind.BARRIER, self._aligned.popleft(), 0
         if choose is not None:
             ready = self.ready_channels()
             return self._take(choose(ready)) if ready else None
@@ -124,18 +123,15 @@ class InputGate:
 
     def expect(self, barrier: Barrier) -> None:
         """A barrier that comes out of no channel: they have ended, or will end without it."""
-        self._align(on_barrier(self._alignment, None, barrier), barrier)
+        self._alignment, action = on_barrier(self._alignment, None, barrier)
+        self._blocked = self._alignment.blocked
+        if action is Action.SNAPSHOT:
+            self._aligned.append(barrier)
 
     def abort(self, checkpoint_id: int) -> None:
         """The checkpoint was given up: channels are not held back for it any more."""
         self._alignment = on_abort(self._alignment, checkpoint_id)
         self._blocked = self._alignment.blocked
-
-    def _align(self, step: tuple[Alignment, Action], barrier: Barrier | None) -> None:
-        self._alignment, action = step
-        self._blocked = self._alignment.blocked
-        if action is Action.SNAPSHOT:
-            self._aligned = barrier
 
     def _take(self, position: int) -> tuple[ElementKind, Any, int] | None:
         element = self.channels[position].take()
@@ -147,7 +143,9 @@ class InputGate:
             return self._take_barrier(position, payload)
         if kind is ElementKind.END:
             self.channels_open -= 1
-            self._align(on_end(self._alignment, position), self._alignment.barrier)
+            self._alignment, due = on_end(self._alignment, position)
+            self._blocked = self._alignment.blocked
+            self._aligned.extend(due)
             return kind, self.channels_open == 0, 0
         if kind is ElementKind.WATERMARK and payload == MAX_WATERMARK:
             watermark_ms, idle = self.watermarks.on_finished(position)

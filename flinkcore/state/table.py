@@ -269,7 +269,8 @@ class Table:
                 epoch.before = {}
 
     def forget(self, epoch: int) -> None:
-        self._epochs = [noted for noted in self._epochs if noted.number > epoch]
+        # The one that goes on has its number when it ends: a table that was claimed late has missed some.
+        self._epochs = [noted for noted in self._epochs if noted.number > epoch or noted is self._epoch]
         self._since = max(self._since, epoch)
 
     def load(self, payload: memoryview) -> None:

@@ -36,13 +36,12 @@ def test_at_least_once_holds_no_channel():
 
 
 def test_a_channel_that_ended_has_given_all_barriers():
-    alignment, action = on_end(Alignment(2), 0)
-    assert action is Action.IGNORE
+    alignment, due = on_end(Alignment(2), 0)
+    assert due == []
     alignment, action = on_barrier(alignment, 1, barrier(5))
     assert action is Action.SNAPSHOT
     alignment, action = on_barrier(Alignment(2), 0, barrier(1))
-    _, action = on_end(alignment, 1)
-    assert action is Action.SNAPSHOT
+    assert on_end(alignment, 1)[1] == [barrier(1)]
 
 
 def test_a_newer_barrier_gives_the_older_checkpoint_up():
@@ -75,11 +74,38 @@ def test_an_older_abort_does_not_touch_the_awaited_checkpoint():
 def test_a_barrier_that_nobody_sends_waits_for_the_end_of_all_channels():
     alignment, action = on_barrier(Alignment(2), None, barrier(1))
     assert action is Action.WAIT and not alignment.blocked
-    alignment, action = on_end(alignment, 0)
-    assert action is Action.WAIT
-    alignment, action = on_end(alignment, 1)
-    assert action is Action.SNAPSHOT
+    alignment, due = on_end(alignment, 0)
+    assert due == []
+    alignment, due = on_end(alignment, 1)
+    assert due == [barrier(1)]
     assert on_barrier(alignment, None, barrier(2))[1] is Action.SNAPSHOT
+
+
+def test_a_barrier_that_is_asked_for_does_not_overtake_those_that_channels_hold():
+    alignment, _ = on_barrier(Alignment(1), None, barrier(2))
+    alignment, _ = on_barrier(alignment, None, barrier(3))
+    alignment, _ = on_barrier(alignment, None, barrier(4))
+    alignment, action = on_barrier(alignment, 0, barrier(2))
+    assert action is Action.SNAPSHOT
+    alignment, action = on_barrier(alignment, 0, barrier(3))
+    assert action is Action.SNAPSHOT
+    assert on_end(alignment, 0)[1] == [barrier(4)]
+
+
+def test_the_end_gives_all_barriers_that_no_channel_gave_but_the_aborted():
+    alignment = Alignment(1)
+    for checkpoint_id in (4, 2, 3):
+        alignment, _ = on_barrier(alignment, None, barrier(checkpoint_id))
+    assert on_end(on_abort(alignment, 3), 0)[1] == [barrier(2), barrier(4)]
+
+
+def test_a_newer_abort_does_not_touch_an_older_checkpoint():
+    alignment = on_abort(Alignment(1), 3)
+    alignment, action = on_barrier(alignment, 0, barrier(2))
+    assert action is Action.SNAPSHOT
+    alignment, action = on_barrier(alignment, 0, barrier(3))
+    assert action is Action.IGNORE
+    assert on_barrier(alignment, 0, barrier(4))[1] is Action.SNAPSHOT
 
 
 @pytest.mark.parametrize("seed", range(50))

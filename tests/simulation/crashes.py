@@ -55,7 +55,7 @@ def checkpointing_of(seed: int) -> dict[str, str]:
             "data-inline-threshold": ["0 b", "0 b", "200 b", "20 kb"],  # else all of these states lies in manifests
             "max-concurrent-checkpoints": [1, 1, 2, 3],
             "min-pause": ["0 ms", "0 ms", "10 ms"],
-            "timeout": ["600 s", "5 s"],
+            "timeout": ["600 s", "60 s"],
             "tolerable-failed-checkpoints": [0, 1, 5],
             "num-retained": [1, 1, 2, 3],
             "snapshot-compression": ["false", "true"],

@@ -63,3 +63,20 @@ def test_state_of_no_key_is_refused() -> None:
         state.get_state(TOTAL).update(5)
     with pytest.raises(UnsupportedOperationError, match="there is no current key"):
         state.current_key()
+
+
+def test_what_changes_after_a_late_claim_is_in_the_next_increment() -> None:
+    """Snapshots may be made before a function first asks for its restored state, of what nobody has claimed."""
+    state = opened(StateManager("op", range(16), 16))
+    update(state, {7: 70, 8: 80})
+    (manager,) = restored([snapshot(state.manager)], 1)
+    base = snapshot(manager)
+    snapshot(manager, base)
+    last = snapshot(manager, base)
+    again = opened(manager)
+    update(again, {7: 71, 9: 90})
+    manager.forget(last.epoch)
+    (final,) = restored([snapshot(manager, last)], 1)
+    found = opened(final)
+    update(found, {})
+    assert totals(found) == {7: 71, 8: 80, 9: 90}
