@@ -59,6 +59,10 @@ class StateFormatError(FlinkcoreError, ValueError):
     """Bytes of a checkpoint or savepoint are damaged, incomplete, foreign, or of a version not known here."""
 
 
+class NewerFormatError(StateFormatError):
+    """A checkpoint or savepoint was written by a newer flinkcore. It is whole, and not to be passed over."""
+
+
 class StateMigrationError(FlinkcoreError, ValueError):
     """Stored state does not fit the program that is to go on from it (Flink: StateMigrationException)."""
 

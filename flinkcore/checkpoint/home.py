@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from flinkcore import options
 from flinkcore.checkpoint.layout import (
     LOCK,
     METADATA,
+    STOPPED,
     NewSavepoint,
     checkpoint_manifest,
     new_savepoint,
+    note_stopped,
     owner_of,
     segment_name,
     shared_segment,
+    stopped_with,
 )
 from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest, OperatorState, write_manifest
@@ -24,7 +28,9 @@ from flinkcore.checkpoint.retention import Retention, sweep_savepoints
 from flinkcore.checkpoint.segment import SegmentRef, SegmentWriter
 from flinkcore.checkpoint.store import Lock, Store
 from flinkcore.config import Configuration
-from flinkcore.errors import CheckpointError
+from flinkcore.errors import CheckpointError, FlinkcoreError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class CheckpointHome:
         self._lock: Lock = job.lock(LOCK, owner_of(writing.job_name))
         self._retention = Retention(job, retained)
         self._mutex = threading.Lock()
+        self._was_stopped = stopped_with(job) is not None
         found = self._retention.sweep()
         self.last_id = max((checkpoint.checkpoint_id for checkpoint in found), default=0)
 
@@ -120,9 +127,19 @@ class CheckpointHome:
         """Writes the manifest; the checkpoint is there."""
         manifest = self.writing.manifest("checkpoint", checkpoint_id, created_ms, operators)
         write_manifest(self.job, checkpoint_manifest(checkpoint_id), manifest)
+        if self._was_stopped:  # newer than that savepoint
+            self.job.delete(STOPPED)
+            self._was_stopped = False
         with self._mutex:
             self._retention.add(manifest)
         return manifest
+
+    def stopped(self, savepoint: str) -> None:
+        """The job ends with a savepoint, which is what it goes on from, and no checkpoint here."""
+        try:
+            note_stopped(self.job, savepoint)
+        except FlinkcoreError as error:
+            log.warning("that the job was stopped with '%s' could not be noted: %s", savepoint, error)
 
     def path(self, checkpoint_id: int) -> str:
         return self.job.name_of(f"chk-{checkpoint_id}")

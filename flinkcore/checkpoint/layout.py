@@ -21,11 +21,12 @@ import pyarrow.fs as pafs
 from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest, read_manifest
 from flinkcore.checkpoint.store import Lock, Store
-from flinkcore.errors import CheckpointStorageError, StateFormatError
+from flinkcore.errors import CheckpointStorageError, NewerFormatError, StateFormatError
 
 METADATA = "_metadata"
 SHARED = "shared"
 LOCK = "_lock"
+STOPPED = "_stopped"  # holds the path of the savepoint with which the run was stopped that wrote there last
 
 _JOB = re.compile(r"[0-9a-f]{32}")
 _CHECKPOINT = re.compile(r"chk-([1-9][0-9]{0,17})")
@@ -74,6 +75,7 @@ class Checkpoint:
     fault : None when it is complete: its manifest is whole and all its segments are there in full length; else what is
         wrong, and what to do
     begun : there is no manifest: it is being written, or a crash left it
+    newer : a newer flinkcore wrote it, and can read it
     """
 
     home: Store
@@ -81,6 +83,7 @@ class Checkpoint:
     manifest: Manifest | None
     fault: str | None
     begun: bool = False
+    newer: bool = False
 
     @property
     def location(self) -> str:
@@ -116,7 +119,7 @@ def find_checkpoints(job: Store, job_id: str | None = None) -> list[Checkpoint]:
 
 def _checkpoint(job: Store, checkpoint_id: int, job_id: str | None, sizes: dict[str, int | None]) -> Checkpoint:
     folder = checkpoint_folder(checkpoint_id)
-    manifest, fault, begun = _read(job, f"{folder}/{METADATA}")
+    manifest, fault, begun, newer = _read(job, f"{folder}/{METADATA}")
     if manifest is not None:
         if manifest.kind != "checkpoint" or manifest.checkpoint_id != checkpoint_id:
             fault = (f"the manifest in '{job.name_of(folder)}' is that of {manifest.kind} {manifest.checkpoint_id}; "
@@ -126,18 +129,18 @@ def _checkpoint(job: Store, checkpoint_id: int, job_id: str | None, sizes: dict[
                      "the folder of that job")
         else:
             fault = _missing(job, manifest, sizes)
-    return Checkpoint(job, folder, manifest, fault, begun)
+    return Checkpoint(job, folder, manifest, fault, begun, newer)
 
 
-def _read(store: Store, path: str) -> tuple[Manifest | None, str | None, bool]:
-    """(a manifest, or why there is none that can be read, whether there is none at all)"""
+def _read(store: Store, path: str) -> tuple[Manifest | None, str | None, bool, bool]:
+    """(a manifest, or why there is none that can be read, whether there is none at all, whether it is a newer one)"""
     try:
-        return read_manifest(store, path), None, False
+        return read_manifest(store, path), None, False, False
     except FileNotFoundError:
         return None, (f"'{store.name_of(path)}' is missing: the checkpoint was not completed, or is being written; "
-                      "use another"), True
+                      "use another"), True, False
     except StateFormatError as error:
-        return None, str(error), False
+        return None, str(error), False, isinstance(error, NewerFormatError)
 
 
 def _missing(home: Store, manifest: Manifest, sizes: dict[str, int | None]) -> str | None:
@@ -180,6 +183,23 @@ def find_newest(store: Store, job_name: str) -> tuple[Checkpoint | None, list[Ch
                 broken.append(found)
         skipped += broken
     return newest, skipped
+
+
+def note_stopped(job: Store, savepoint: str) -> None:
+    """The run that wrote into this folder of a job was stopped with a savepoint, newer than all that lies here."""
+    writer = job.create(STOPPED)
+    try:
+        writer.write(savepoint.encode())
+        writer.sync()
+        writer.publish()
+    except BaseException:
+        writer.abort()
+        raise
+
+
+def stopped_with(job: Store) -> str | None:
+    """The savepoint with which the run that wrote into this folder was stopped."""
+    return bytes(job.read(STOPPED)).decode(errors="replace") if job.exists(STOPPED) else None
 
 
 def owner_of(job_name: str) -> str:
@@ -228,14 +248,14 @@ def open_checkpoint(location: str | os.PathLike[str], filesystem: pafs.FileSyste
 
 
 def _savepoint(home: Store) -> Checkpoint:
-    manifest, fault, begun = _read(home, METADATA)
+    manifest, fault, begun, newer = _read(home, METADATA)
     if manifest is not None:
         if manifest.kind != "savepoint":
             fault = (f"the manifest in '{home.location}' is that of checkpoint {manifest.checkpoint_id}; put it back "
                      f"into a folder '{checkpoint_folder(manifest.checkpoint_id)}' beside its '{SHARED}' folder")
         else:
             fault = _missing(home, manifest, {entry.name: entry.size for entry in home.list()})
-    return Checkpoint(home, "", manifest, fault, begun)
+    return Checkpoint(home, "", manifest, fault, begun, newer)
 
 
 def find_savepoints(store: Store) -> list[Checkpoint]:

@@ -29,7 +29,7 @@ from flinkcore import __version__, faultpoint
 from flinkcore.checkpoint.json_fields import Fields, Json, JsonFault, check_json, parse_object
 from flinkcore.checkpoint.segment import SegmentRef
 from flinkcore.checkpoint.store import Store, check_path
-from flinkcore.errors import CheckpointError, StateFormatError
+from flinkcore.errors import CheckpointError, NewerFormatError, StateFormatError
 from flinkcore.state.part import MODES, ListState, Mode, PartState
 
 FORMAT_VERSION = 1
@@ -181,7 +181,7 @@ def _lengths(header: memoryview, size: int, name: str) -> tuple[int, int]:
         raise StateFormatError(f"{name} is no manifest of flinkcore: it begins with {bytes(magic)!r}; give the folder "
                                "of a checkpoint or savepoint that flinkcore wrote")
     if version > FORMAT_VERSION:
-        raise StateFormatError(f"{name} has format {version}; this flinkcore reads 1 to {FORMAT_VERSION}; restore with "
+        raise NewerFormatError(f"{name} has format {version}; this flinkcore reads 1 to {FORMAT_VERSION}; restore with "
                                "a newer flinkcore")
     if version < 1 or reserved:
         raise _damaged(name, "its header has values that no flinkcore writes")

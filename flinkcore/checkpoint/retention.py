@@ -48,7 +48,8 @@ class Retention:
         self._unwanted: set[str] = set()  # files to be deleted when nobody refers to them
 
     def sweep(self) -> list[Checkpoint]:
-        """Takes stock at the start of a run, before anything is written; removes what a crashed run left.
+        """Takes stock at the start of a run, before anything is written; removes what a crashed run left. Complete
+        checkpoints stay until there is a new one, however many: the newest is not read yet, and may be damaged.
 
         -> what it found, the newest first, the complete and the others. The id of the first is the highest in use.
         CheckpointStorageError : the folder cannot be listed
@@ -70,7 +71,7 @@ class Retention:
             endings = (TEMPORARY, ".seg") if folder == SHARED and may_sweep else (TEMPORARY,)
             self._unwanted |= {f"{folder}/{entry.name}" for entry in self._job.list(folder)
                                if entry.name.endswith(endings)}
-        self.collect()
+        self._remove(())
         return found
 
     def add(self, manifest: Manifest) -> None:

@@ -40,7 +40,7 @@ import pyarrow as pa
 from flinkcore import faultpoint
 from flinkcore.checkpoint.memory_store import MemoryReader
 from flinkcore.checkpoint.store import FileReader, FileWriter, Store
-from flinkcore.errors import CheckpointError, StateFormatError
+from flinkcore.errors import CheckpointError, NewerFormatError, StateFormatError
 from flinkcore.state.part import Payload
 
 FORMAT_VERSION = 1
@@ -254,7 +254,7 @@ class OpenSegment:
             raise StateFormatError(f"{self.name} is no segment of flinkcore: it begins with {bytes(magic)!r}; put the "
                                    "right file back, or restore from another checkpoint")
         if version > FORMAT_VERSION:
-            raise StateFormatError(f"{self.name} has format {version}; this flinkcore reads 1 to {FORMAT_VERSION}; "
+            raise NewerFormatError(f"{self.name} has format {version}; this flinkcore reads 1 to {FORMAT_VERSION}; "
                                    "restore with a newer flinkcore")
         names = {number: name for name, number in _CODECS.items()}
         if version < 1 or reserved or zero or codec not in names:

@@ -439,6 +439,8 @@ class Coordinator:
                     self._chains[key] = list(state.segments)
             for older in [other for other in self._pending.values() if other.id < pending.id and not other.future]:
                 self._drop(older, CheckpointError(f"checkpoint {older.id} was overtaken by {pending.id}"))
+        if pending.ends_job and pending.home is not self.home:
+            self.home.stopped(path)
         if pending.home is self.home or pending.ends_job:  # Flink: a savepoint in between commits nothing
             for task in self.tasks:
                 if task not in self._finished:

@@ -56,6 +56,8 @@ def _supervise(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attem
             delay_ms = None if job.failed_for_good else strategy.on_failure(job.clock.now_ms())
             if recovery.distrusts(job.failure.__cause__):
                 delay_ms = 0
+            elif recovery.is_damage(job.failure.__cause__):
+                delay_ms = None
             if delay_ms is None:
                 return
             job.restarting(delay_ms)

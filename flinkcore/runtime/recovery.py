@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 from flinkcore import options
 from flinkcore.checkpoint.assignment import Restoration, Wanted, assign
 from flinkcore.checkpoint.home import CheckpointHome, Writing
-from flinkcore.checkpoint.layout import Checkpoint, find_begun, find_checkpoints, find_newest, open_checkpoint
+from flinkcore.checkpoint.layout import (
+    Checkpoint,
+    find_begun,
+    find_checkpoints,
+    find_newest,
+    open_checkpoint,
+    stopped_with,
+)
 from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest
 from flinkcore.checkpoint.schedule import Settings
@@ -20,6 +27,7 @@ from flinkcore.errors import (
     CheckpointError,
     CheckpointStorageError,
     ConfigurationError,
+    NewerFormatError,
     StateFormatError,
     UnsupportedOperationError,
 )
@@ -30,6 +38,8 @@ from flinkcore.runtime.task import Task
 from flinkcore.time.clock import Clock
 
 log = logging.getLogger(__name__)
+
+_AGAIN = "Results that were committed with it are committed once more"
 
 #: The value of execution.state-recovery.path that means: the newest complete checkpoint of the job of this name.
 NEWEST = "newest"
@@ -84,10 +94,14 @@ class Recovery:
             self._builds_on_own = True
         self._restore_from(self._start)
 
+    def is_damage(self, cause: BaseException | None) -> bool:
+        """Whether a failure was that what the job starts from is damaged: starting again does not help."""
+        return isinstance(cause, StateFormatError) and not isinstance(cause, NewerFormatError)
+
     def distrusts(self, cause: BaseException | None) -> bool:
         """Whether a failure was that the checkpoint to start from is damaged, and there is an earlier one to go back
         to; then that one is next."""
-        if not isinstance(cause, StateFormatError) or self._start is None or not self._builds_on_own:
+        if not self.is_damage(cause) or self._start is None or not self._builds_on_own:
             return False
         damaged = self._start[0].checkpoint_id
         try:
@@ -97,7 +111,7 @@ class Recovery:
             return False
         for found in checkpoints:
             if found.fault is None and found.manifest is not None and found.checkpoint_id < damaged:
-                log.error("checkpoint %d is damaged and passed over: %s", damaged, cause)
+                log.error("checkpoint %d is damaged and passed over: %s. %s", damaged, cause, _AGAIN)
                 self._start = (found.manifest, found.home)
                 return True
         return False
@@ -159,7 +173,17 @@ class Recovery:
             )
         newest, skipped = find_newest(root, self.graph.name)
         for broken in skipped:
-            log.warning("%s is passed over: %s", broken.location, broken.fault)
+            if broken.newer:
+                raise CheckpointError(
+                    f"job '{self.graph.name}' does not resume, as an older checkpoint would repeat what was committed "
+                    f"since: {broken.fault}; or name the one to go back to with -s PATH"
+                )
+            log.warning("%s is passed over: %s. %s", broken.location, broken.fault, _AGAIN)
+        if newest is not None and (savepoint := stopped_with(newest.home)) is not None:
+            raise CheckpointError(
+                f"job '{self.graph.name}' was stopped with savepoint '{savepoint}', which is newer than its "
+                f"checkpoints: go on with -s {savepoint}, or name the checkpoint to go back to with -s PATH"
+            )
         if newest is None:
             if skipped:
                 raise CheckpointError(

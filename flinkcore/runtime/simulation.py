@@ -207,6 +207,8 @@ class Process:
             delay_ms = None if job.failed_for_good else self._strategy.on_failure(self._clock.now_ms())
             if self._recovery.distrusts(job.failure.__cause__):
                 delay_ms = 0
+            elif self._recovery.is_damage(job.failure.__cause__):
+                delay_ms = None
             if delay_ms is not None:
                 job.restarting(delay_ms)
                 self._clock.advance(delay_ms)

@@ -118,8 +118,22 @@ def test_the_damaged_do_not_count_as_retained(folder: Path) -> None:
     (folder / "shared" / "op-0-4.seg").unlink()
     retention = Retention(job, retained=2)
     retention.sweep()
+    retention.collect()
     assert complete(job) == [3, 1]
     assert (folder / "chk-4").exists() and not (folder / "chk-2").exists()  # 4 may yet get its segment back
+
+
+def test_older_checkpoints_stay_until_there_is_a_new_one(store: Store) -> None:
+    """A run that keeps one may have been started on three, and the newest cannot be read after all."""
+    job = store.below(JOB_ID)
+    for checkpoint_id in (1, 2, 3):
+        write_checkpoint(job, checkpoint_id)
+    retention = Retention(job, retained=1)
+    retention.sweep()
+    assert complete(job) == [3, 2, 1]
+    retention.add(write_checkpoint(job, 4))
+    retention.collect()
+    assert complete(job) == [4]
 
 
 def test_what_cannot_be_deleted_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
