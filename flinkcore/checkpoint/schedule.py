@@ -6,7 +6,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flinkcore import options
-from flinkcore.config import Configuration
+from flinkcore.config import ConfigOption, Configuration
+from flinkcore.errors import ConfigurationError
+
+_LEAST: dict[ConfigOption[int], int] = {
+    options.CHECKPOINT_INTERVAL: 1,
+    options.CHECKPOINT_MIN_PAUSE: 0,
+    options.CHECKPOINT_TIMEOUT: 1,
+    options.CHECKPOINT_MAX_CONCURRENT: 1,
+    options.CHECKPOINT_TOLERABLE_FAILURES: 0,
+    options.CHECKPOINT_NUM_RETAINED: 1,
+}
 
 
 @dataclass(frozen=True)
@@ -23,9 +33,15 @@ class Settings:
     tolerable_failures: int
     aligned: bool
     retained: int
+    retention: str
 
     @staticmethod
     def of(config: Configuration) -> Settings:
+        """ConfigurationError: an option has a value that means nothing."""
+        for option, least in _LEAST.items():
+            value = config.get(option)
+            if value is not None and value < least:
+                raise ConfigurationError(f"{option.key} is {value}; expected at least {least}")
         batch = config.get(options.RUNTIME_MODE) == "BATCH"  # Flink makes no checkpoints then either
         return Settings(
             None if batch else config.get(options.CHECKPOINT_INTERVAL),
@@ -35,6 +51,7 @@ class Settings:
             config.get(options.CHECKPOINT_TOLERABLE_FAILURES),
             config.get(options.CHECKPOINT_MODE) == "EXACTLY_ONCE",
             config.get(options.CHECKPOINT_NUM_RETAINED),
+            config.get(options.CHECKPOINT_RETENTION),
         )
 
 

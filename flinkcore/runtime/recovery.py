@@ -152,8 +152,7 @@ class Recovery:
     def close(self, cancelled: bool, failed: bool) -> None:
         """The job has ended. A cancelled one leaves checkpoints only when they are to be retained; one that failed
         leaves them to be resumed from, and one that finished leaves its last, so that a resume finds it finished."""
-        retention = self.graph.config.get(options.CHECKPOINT_RETENTION)
-        if cancelled and not failed and retention != "RETAIN_ON_CANCELLATION":
+        if cancelled and not failed and self.settings.retention != "RETAIN_ON_CANCELLATION":
             self.home.remove_all()
         self.home.close()
 

@@ -30,6 +30,11 @@ from flinkcore.time.combine import SplitWatermarks
 from flinkcore.time.watermark_spec import WatermarkStrategySpec
 from flinkcore.time.watermarks import WatermarkFacts
 
+# A barrier waits behind a batch, and watermarks do: how long one should take at most. It begins with few rows.
+BATCH_NS = 100_000_000
+FIRST_ROWS = 1024
+
+
 
 class SharedEnumerator:
     """The one enumerator of a source, used by all its subtasks in turn.
@@ -172,6 +177,7 @@ class SourceDriver(Operator):
         self.source = source
         self.watermarks = watermarks
         self.finished = False
+        self._sent_ns: int | None = None  # when the last batch was sent on, until the next poll
         self.enumerator = enumerator
         self._splits_max = source.splits_at_once or (
             1 if source.boundedness is Boundedness.BOUNDED else 2**31
@@ -182,7 +188,8 @@ class SourceDriver(Operator):
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
         self.combined = SplitWatermarks()
-        self._batch_rows = context.config.get(options.BATCH_ROWS)
+        self._rows_max = context.config.get(options.BATCH_ROWS)
+        self._rows = min(FIRST_ROWS, self._rows_max)
         self._source_context = SourceContext(
             name=context.name,
             clock=context.clock,
@@ -202,6 +209,9 @@ class SourceDriver(Operator):
 
         timeout_ms : how long a reader may wait when it is the only one; 0 for not at all
         """
+        if self._sent_ns is not None:
+            self._pace(self.context.clock.now_ns() - self._sent_ns)
+            self._sent_ns = None
         self._open_splits()
         if not self._active:
             self.finished = self.enumerator.is_finished()
@@ -210,7 +220,7 @@ class SourceDriver(Operator):
         for step in range(count):
             position = (self._next + step) % count
             active = self._active[position]
-            rows = active.reader.read(self._batch_rows, timeout_ms if count == 1 else 0)
+            rows = active.reader.read(self._rows, timeout_ms if count == 1 else 0)
             if rows is None:
                 self._close_split(active)
                 self._next = position
@@ -218,12 +228,20 @@ class SourceDriver(Operator):
             batch = self.source.batch_of(rows)
             if batch.num_rows:
                 self._next = position + 1
+                self._sent_ns = self.context.clock.now_ns()
                 if active.assign is None:
                     self.out.batch(batch)
                 else:
                     active.assign.process_batch(batch)
                 return True
         return False
+
+    def _pace(self, took_ns: int) -> None:
+        """took_ns : from sending a batch on until the next one could be read, with whatever held it back downstream"""
+        if took_ns > BATCH_NS:
+            self._rows = max(1, self._rows * BATCH_NS // took_ns)
+        elif took_ns < BATCH_NS // 4:
+            self._rows = min(self._rows_max, 2 * self._rows)
 
     def process_timer(self, now_ms: int) -> None:
         """Periodic watermarks of the splits that are being read; those of finished ones are over."""

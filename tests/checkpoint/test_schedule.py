@@ -8,6 +8,7 @@ import pytest
 from flinkcore import options
 from flinkcore.checkpoint.schedule import Settings, fails_job, next_trigger_ms
 from flinkcore.config import Configuration
+from flinkcore.errors import ConfigurationError
 
 SETTINGS = Settings(
     interval_ms=1000,
@@ -17,6 +18,7 @@ SETTINGS = Settings(
     tolerable_failures=0,
     aligned=True,
     retained=1,
+    retention="NO_EXTERNALIZED_CHECKPOINTS",
 )
 
 
@@ -49,3 +51,27 @@ def test_a_job_in_batch_mode_makes_no_checkpoints_whatever_their_interval(mode, 
     config.set(options.RUNTIME_MODE, mode)
     config.set(options.CHECKPOINT_INTERVAL, 10)
     assert Settings.of(config).interval_ms == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "least"),
+    [
+        ("max-concurrent-checkpoints", "0", 1),
+        ("num-retained", "-3", 1),
+        ("tolerable-failed-checkpoints", "-1", 0),
+        ("interval", "0", 1),
+        ("timeout", "0", 1),
+    ],
+)
+def test_values_that_mean_nothing_are_refused_before_the_job_starts(key, value, least):
+    config = Configuration()
+    config.set_string(f"execution.checkpointing.{key}", value)
+    with pytest.raises(ConfigurationError, match=rf"{key} is {value}; expected at least {least}"):
+        Settings.of(config)
+
+
+def test_an_unknown_retention_is_refused_before_the_job_starts():
+    config = Configuration()
+    config.set_string("execution.checkpointing.externalized-checkpoint-retention", "KEEP")
+    with pytest.raises(ConfigurationError, match="RETAIN_ON_CANCELLATION"):
+        Settings.of(config)

@@ -299,3 +299,23 @@ def test_the_snapshot_of_a_finished_subtask_says_so():
 
 def test_a_range_split_is_a_position_too():
     assert Times([]).decode_split(Times([]).encode_split(RangeSplit("a", 1, 2))) == RangeSplit("a", 1, 2)
+
+
+@pytest.mark.parametrize(("ms_per_row", "expected"), [(0, 4096), (1, 100), (10, 10), (200, 1)])
+def test_batches_get_so_long_that_a_barrier_waits_a_tenth_of_a_second(ms_per_row, expected):
+    """They begin with few rows, double while they are done at once, and never are longer than they may be."""
+    clock, sizes = ManualClock(0), []
+
+    class Slow(Events):
+        def batch(self, batch):
+            sizes.append(batch.num_rows)
+            clock.advance(ms_per_row * batch.num_rows)
+
+    source = Times([range(100_000)])
+    driver = SourceDriver(source, SharedEnumerator(source.create_enumerator(1), 1), None)
+    config = Configuration()
+    config.set_string("flinkcore.batch-rows", "4096")
+    driver.open(OperatorContext("times", clock, ManualTimers(), config), Slow())
+    while len(sizes) < 8:
+        assert driver.poll(0)
+    assert sizes[0] == 1024 and sizes[-1] == expected
