@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ class SavepointWriter:
         self,
         uid: str,
         descriptor: StateDescriptor,
-        table: pa.Table,
+        table: Any,
         key: str | Sequence[str],
         key_type: TypeInformation | None = None,
         value: str | None = None,
@@ -96,18 +96,21 @@ class SavepointWriter:
 
         uid : of the operator behind key_by in the program
         descriptor : as the function has it; values are converted to its type as they are there
-        table : what read_state gives for such a state: the key's columns, and the values'. A list may also have its
-            elements in several rows of a key; a reducing or aggregating state adds up the values of all rows of a key
+        table : what read_state gives for such a state: the key's columns, and the values'. A pyarrow Table or
+            RecordBatch, a Polars or pandas DataFrame, anything with __arrow_c_stream__ or __arrow_c_array__, or a dict
+            of columns. A list may also have its elements in several rows of a key, and a map its entries; a reducing or
+            aggregating state adds up the values of all rows of a key; a value state has one row of a key with a value
         key : the key's columns;  key_type : None where the program says key_by("user") of columns of these very types;
             else the key_type of its key_by(function, key_type), and Types.PICKLED_BYTE_ARRAY() where it gives none
         value : the column of values; by default the only other one, or, for a state of ROW, those of its fields
-        SchemaError : a column is missing, a key is null, or a value does not fit its type
+        SchemaError : it is no table, a column is missing, a key is null or has two values, or a value does not fit its
+            type
         """
         keys = [key] if isinstance(key, str) else list(key)
         operator = self._operators.get(uid)
         if operator is None:
             operator = self._operators[uid] = _Operator(uid, self._max_parallelism)
-        operator.add(descriptor, table, keys, key_type, value)
+        operator.add(descriptor, _table(table, f"state '{descriptor.name}' of operator '{uid}'"), keys, key_type, value)
         return self
 
     def write(self, path: str | os.PathLike[str]) -> str:
@@ -171,6 +174,8 @@ class _Operator:
         if schema.types != self._key.types:
             raise SchemaError(f"{what}: the key is {schema}, and that of the operator's other states {self._key}")
         take = _TAKERS[type(descriptor)](self.state.state(descriptor))
+        single = isinstance(descriptor, ValueStateDescriptor)
+        rows_of: dict[int, int] = {}  # which row gave a key its value
         values = _values(descriptor, table, keys, value, what)
         for start in range(0, table.num_rows, _BATCH_ROWS):
             part = table.slice(start, _BATCH_ROWS)
@@ -181,7 +186,10 @@ class _Operator:
             if key_type is not None:
                 columns = from_rows(to_rows(Batch(given, columns, part.num_rows)), schema, f"key of {what}")
             ids = self.state.intern(columns, hash_columns(plain_keys(columns)))
-            for self.state.current, item in zip(ids, values[start : start + _BATCH_ROWS]):
+            for row, (group_id, item) in enumerate(zip(ids, values[start : start + _BATCH_ROWS]), start):
+                if single and item is not None and (first := rows_of.setdefault(group_id, row)) != row:
+                    raise SchemaError(_told_twice(what, table, keys, first, row, values))
+                self.state.current = group_id
                 take(item)
             self.state.release_unused()
 
@@ -211,6 +219,41 @@ class _Operator:
         return OperatorState(operator_id, self.uid, self.uid, 1, self.max_parallelism, (subtask,))
 
 
+def _table(data: Any, what: str) -> pa.Table:
+    """Arrow data of any kind, or a dict of columns, as a table. SchemaError : it is neither"""
+    if isinstance(data, pa.Table):
+        return data
+    if isinstance(data, (Mapping, pa.RecordBatch)) or (
+        (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"))
+        and not isinstance(data, (pa.Array, pa.ChunkedArray))
+    ):
+        try:
+            return pa.table(dict(data) if isinstance(data, Mapping) else data)
+        except Exception as error:  # of a library that we do not know
+            raise SchemaError(
+                f"{what}: the {type(data).__name__} cannot be read as a table: {error}; give columns of one length, "
+                "the key's and the values'"
+            ) from error
+    advice = "; call its collect() first" if hasattr(data, "collect") else ""
+    raise SchemaError(
+        f"{what}: expected a table: a pyarrow Table or RecordBatch, a Polars or pandas DataFrame, anything with "
+        f"__arrow_c_stream__ or __arrow_c_array__, or a dict of columns; got {type(data).__name__}{advice}"
+    )
+
+
+def _told_twice(what: str, table: pa.Table, keys: Sequence[str], first: int, row: int, values: list[Any]) -> str:
+    key = ", ".join(f"{name}={_short(table.column(name)[row].as_py())}" for name in keys)
+    return (
+        f"{what}: a key of a value state has one value, but {key} has one in row {first} of the table, "
+        f"{_short(values[first])}, and another in row {row}, {_short(values[row])}; leave one of the rows"
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def _key_schema(given: Schema, key_type: TypeInformation | None) -> Schema:
     """The key as key_by has it."""
     if key_type is None:
@@ -224,17 +267,34 @@ def _values(
 ) -> list[Any]:
     """The values of the rows, as Python has them."""
     others = [name for name in table.column_names if name not in keys]
-    if value is None and len(others) == 1:
+    info = descriptor.type_info
+    names = list(info.get_field_names()) if isinstance(info, RowTypeInfo) else []
+    if isinstance(descriptor, AggregatingStateDescriptor) and (len(others) == 1 or not set(names) <= set(others)):
+        names = []  # what it takes need not be of the type that it holds
+    if value is None and len(others) == 1 and not (names and _is_plain(table.schema.field(others[0]).type)):
         (value,) = others
     if value is not None:
         column = table.column(value).combine_chunks()
         return to_pylist(Column.from_arrow(column))
-    info = descriptor.type_info
-    names = list(info.get_field_names()) if isinstance(info, RowTypeInfo) else []
-    if not names or not set(names) <= set(others):
+    if not others:
+        raise SchemaError(f"{what}: the table has no column but those of the key, {list(keys)}; add that of the values")
+    missing = [name for name in names if name not in others]
+    if names and (len(missing) < len(names) or len(others) == 1):
+        if missing:
+            raise SchemaError(
+                f"{what}: the table has no column {' and none '.join(map(repr, missing))}; values are {info}, "
+                f"each field of which is a column, and beside the key it has {', '.join(map(repr, others))}: add what "
+                "is missing, or give one column of structs"
+            )
+    else:
         raise SchemaError(f"{what}: which of the columns {others} has the values? Say it: value=...")
     fields = [to_pylist(Column.from_arrow(table.column(name).combine_chunks())) for name in names]
     return list(zip(*fields))
+
+
+def _is_plain(type: pa.DataType) -> bool:
+    """Whether none of its values can be a row."""
+    return not pa.types.is_nested(type) and not pa.types.is_null(type)
 
 
 def _items(state: Any) -> Callable[[Any], None]:

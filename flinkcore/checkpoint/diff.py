@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from flinkcore._native.column import Column
-from flinkcore.checkpoint.layout import Checkpoint, open_checkpoint
+from flinkcore.checkpoint.inspect import find_one
+from flinkcore.checkpoint.layout import Checkpoint
 from flinkcore.checkpoint.manifest import OperatorState
 from flinkcore.checkpoint.read import StateRows, operator_of, rows_of, state_names
 from flinkcore.columnar.objects import encode_column, encode_keys
@@ -35,7 +36,7 @@ def diff_states(
     """
     counts = [
         (operator.name, state, *(changes.count(change) for change in (ADDED, REMOVED, CHANGED)))
-        for operator, state, old, new in _pairs(open_checkpoint(before), open_checkpoint(after), uid, name)
+        for operator, state, old, new in _pairs(find_one(before), find_one(after), uid, name)
         if (changes := [change for change, _ in _changes(old, new)])
     ]
     names = ["operator", "state", ADDED, REMOVED, CHANGED]
@@ -47,7 +48,7 @@ def diff_states(
 def diff_rows(before: str | os.PathLike[str], after: str | os.PathLike[str], uid: str, name: str) -> pa.Table:
     """The rows of one state that are not the same: `change`, and the columns of read_state; those of `after`, or, where
     the row was removed, of `before`. Errors are those of read_state."""
-    ((_, _, old, new),) = _pairs(open_checkpoint(before), open_checkpoint(after), uid, name)
+    ((_, _, old, new),) = _pairs(find_one(before), find_one(after), uid, name)
     changes = _changes(old, new)
     gone = [row for change, row in changes if change == REMOVED]
     there = [(change, row) for change, row in changes if change != REMOVED]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,10 +20,11 @@ import numpy as np
 import pyarrow as pa
 
 from flinkcore._native.agg import Accumulators
+from flinkcore._native.column import BYTES, physical_kind
 from flinkcore._native.group import GroupIndex
 from flinkcore._native.window import SessionIndex
-from flinkcore.checkpoint.inspect import sizes_of
-from flinkcore.checkpoint.layout import Checkpoint, open_checkpoint
+from flinkcore.checkpoint.inspect import find_one, sizes_of
+from flinkcore.checkpoint.layout import Checkpoint
 from flinkcore.checkpoint.manifest import OperatorState, SubtaskState
 from flinkcore.checkpoint.store import Store
 from flinkcore.checkpoint.stored import StoredSubtask
@@ -41,7 +43,11 @@ from flinkcore.state.stored import StoredRows
 #: What the enumerator of a source remembers is called so, as if it were a state.
 ENUMERATOR = "enumerator"
 
+#: What may be left off in front of the name of a state.
+_KINDS = ("table", "columns", "operator", "timers")
+
 _INSTANT = pa.timestamp("ms")
+_ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=([^\]]+)\]")
 #: What comes of descriptions that fit their checksums and nothing else.
 _UNSOUND = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, pa.ArrowException)
 
@@ -70,7 +76,7 @@ def read_state(
     StateFormatError : the checkpoint is damaged;  CheckpointStorageError : it is not there, or cannot be read
     ConfigurationError : it has no such operator or state, or more than one
     """
-    return rows_of(open_checkpoint(path), uid, name, allow_pickle=allow_pickle).table
+    return rows_of(find_one(path), uid, name, allow_pickle=allow_pickle).table
 
 
 def list_states(path: str | os.PathLike[str]) -> pa.Table:
@@ -80,7 +86,7 @@ def list_states(path: str | os.PathLike[str]) -> pa.Table:
     StateFormatError, CheckpointStorageError : as read_state
     """
     found: list[tuple[Any, ...]] = []
-    checkpoint = open_checkpoint(path)
+    checkpoint = find_one(path)
     checkpoint.complete()
     for size in sizes_of(checkpoint):
         operator = size.operator
@@ -141,7 +147,7 @@ def rows_of(checkpoint: Checkpoint, uid: str, name: str, *, allow_pickle: bool =
     operator = operator_of(checkpoint, uid)
     known = state_names(operator)
     if name not in known:
-        longer = [each for each in (f"table/{name}", f"operator/{name}", f"timers/{name}") if each in known]
+        longer = [f"{kind}/{name}" for kind in _KINDS if f"{kind}/{name}" in known]
         if len(longer) != 1:
             raise ConfigurationError(
                 f"operator '{operator.name}' of '{checkpoint.location}' has no state '{name}'; it has "
@@ -263,6 +269,9 @@ class _Subtask:
         if isinstance(part, Accumulators):
             ids = part.used_ids()
             places = self._places(entry.parent, ids)
+            values = _values_of_batches(entry, part, ids)
+            if values is not None:
+                return _Piece(places, [values])
             if entry.namespace is not None:
                 places += _bounds(shown.get("bounds"), entry.namespace, len(ids))
             return _Piece(places, _results(part, ids, shown))
@@ -332,6 +341,25 @@ def _results(part: Accumulators, ids: np.ndarray, shown: dict[str, Any]) -> list
     else:
         names = shown.get("names") or [f"{kernel[0]}_{i}" for i, kernel in enumerate(part.aggregates)]
     return [_Column(name, column.to_arrow()) for name, column in zip(names, columns, strict=True)]
+
+
+def _values_of_batches(entry: PartState, part: Accumulators, ids: np.ndarray) -> _Column | None:
+    """The values that a function of batches keeps (flinkcore.state.batch_state): the last of each key, of the type that
+    stands where others have a namespace. None where that is not what it is, or the type is none that has a short name.
+    """
+    if not entry.name.startswith("columns/") or not isinstance(entry.namespace, str):
+        return None
+    zoned = _ZONED.fullmatch(entry.namespace)
+    try:
+        type = pa.timestamp(zoned[1], zoned[2]) if zoned else pa.type_for_alias(entry.namespace)
+    except ValueError:
+        return None
+    if [kernel[:2] for kernel in part.aggregates] != [("last", physical_kind(type))]:
+        return None
+    column = part.results(ids)[0]
+    if physical_kind(type) == BYTES:
+        return _Column("value", column.to_arrow().cast(type))
+    return _Column("value", column.with_type(type).to_arrow())
 
 
 def _results_of_rows(values: pa.Array, shown: dict[str, Any]) -> list[_Column]:

@@ -114,7 +114,7 @@ class Store(ABC):
 
     def name_of(self, path: str) -> str:
         """The path as an error names it."""
-        return f"{self.location}/{path}" if path else self.location
+        return f"{self.location.rstrip('/')}/{path}" if path else self.location
 
     def exists(self, path: str) -> bool:
         return self.size(path) is not None

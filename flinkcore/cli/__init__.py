@@ -7,8 +7,10 @@ Imports nothing heavy until a program runs.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from flinkcore import __version__
 
@@ -100,8 +102,30 @@ _SAVEPOINT_ACTIONS = ("trigger", "check")
 _SAVEPOINT_FOLDER = "where to put the savepoint; without it, execution.checkpointing.savepoint-dir of the job"
 
 
+#: What a shell says of a tool that SIGPIPE ended: the reader of its output has gone. Python raises instead.
+_READER_GONE = 141
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point of the `flinkcore` command. -> the exit code"""
+    try:
+        try:
+            return _main(arguments)
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # the interpreter flushes them again at its end
+                stream.flush()
+                continue
+            with suppress(OSError, ValueError):
+                os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        return _READER_GONE
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(_spelled_out(sys.argv[1:] if arguments is None else arguments))
     if options.command is None:

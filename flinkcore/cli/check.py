@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from flinkcore.checkpoint.layout import open_checkpoint
+from flinkcore.checkpoint.inspect import find_one
 from flinkcore.cli.explain import NO_JOB, graphs_of, tell_failure
 from flinkcore.cli.program import Program
 from flinkcore.errors import FlinkcoreError
@@ -18,7 +18,7 @@ _WORDS = {Verdict.AS_IS: "as it is", Verdict.MIGRATE: "migrated", Verdict.INCOMP
 def check(program: Program, path: str, *, allow_non_restored: bool = False, engine_frames: bool = False) -> int:
     """Prints the verdicts. -> the exit code: 0 when the job would start from the savepoint"""
     try:
-        manifest = open_checkpoint(path).complete()
+        manifest = find_one(path).complete()
     except FlinkcoreError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
 import pyarrow as pa
 
 from flinkcore.cli.text import instant, table
-from flinkcore.errors import ConfigurationError, FlinkcoreError
+from flinkcore.errors import ConfigurationError, ConnectorError, FlinkcoreError
 
 _CHARS_MAX = 60
 
@@ -20,15 +21,17 @@ def read(path: str, operator: str, state: str, limit: int | None, output: str | 
     from flinkcore.checkpoint.read import read_state
 
     try:
+        if output is not None:
+            _check_output(output)
         rows = read_state(path, operator, state)
         if limit is not None:
             rows = rows.slice(0, limit)
-        if output is None:
-            print(as_text(rows))
-        else:
+        if output is not None:
             _write(rows, output)
-    except (FlinkcoreError, OSError) as error:
+            return 0
+    except FlinkcoreError as error:
         return _failed(error, 1)
+    print(as_text(rows))
     return 0
 
 
@@ -82,21 +85,39 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _write(rows: pa.Table, output: str) -> None:
-    """Writes a file in the format that its name says. ConfigurationError: it says none"""
-    if output.endswith(".parquet"):
-        import pyarrow.parquet as pq
-
-        pq.write_table(rows, output)
-    elif output.endswith(".csv"):
-        import pyarrow.csv
-
-        pyarrow.csv.write_csv(_flat(rows), output)
-    elif output.endswith(".arrow"):
-        with pa.OSFile(output, "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
-            writer.write_table(rows)
-    else:
+def _check_output(output: str) -> None:
+    """What can be said before anything is read. ConfigurationError: the name of the file says no format, or it has no
+    folder to be in"""
+    if not output.endswith((".parquet", ".csv", ".arrow")):
         raise ConfigurationError(f"--output '{output}': expected a name that ends in .parquet, .csv or .arrow")
+    folder = os.path.dirname(os.path.abspath(output))
+    if not os.path.isdir(folder):
+        what = "is a file" if os.path.exists(folder) else "does not exist"
+        raise ConfigurationError(f"--output '{output}': expected a file in a folder that is there, but '{folder}' "
+                                 f"{what}; make the folder first, or give another file")
+
+
+def _write(rows: pa.Table, output: str) -> None:
+    """Writes a file in the format that its name says. ConnectorError: it cannot be written"""
+    try:
+        if output.endswith(".parquet"):
+            import pyarrow.parquet as pq
+
+            pq.write_table(rows, output)
+        elif output.endswith(".csv"):
+            import pyarrow.csv
+
+            pyarrow.csv.write_csv(_flat(rows), output)
+        else:
+            with pa.OSFile(output, "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+                writer.write_table(rows)
+    except OSError as error:
+        text = os.strerror(error.errno) if error.errno else str(error)
+        raise ConnectorError(f"--output '{output}' cannot be written: {text}; check that this user may write there and "
+                             "that the disk has room, or give another file") from error
+    except pa.ArrowException as error:
+        raise ConnectorError(f"--output '{output}' cannot be written: the format cannot hold the state's columns: "
+                             f"{error}; give a name that ends in .arrow, which holds all") from error
 
 
 def _flat(rows: pa.Table) -> pa.Table:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from enum import Enum
+from typing import Any
+
 from flinkcore import options
 from flinkcore.config import Configuration
 from flinkcore.datastream.checkpointing_mode import CheckpointingMode
@@ -31,6 +34,7 @@ class CheckpointConfig:
         return CheckpointingMode[self._config.get(options.CHECKPOINT_MODE)]
 
     def set_checkpointing_mode(self, checkpointing_mode: CheckpointingMode) -> CheckpointConfig:
+        _require(CheckpointingMode.EXACTLY_ONCE, "set_checkpointing_mode", checkpointing_mode)
         self._config.set(options.CHECKPOINT_MODE, checkpointing_mode.name)
         return self
 
@@ -69,6 +73,8 @@ class CheckpointConfig:
     def set_externalized_checkpoint_retention(
         self, retention: ExternalizedCheckpointRetention
     ) -> CheckpointConfig:
+        retain = ExternalizedCheckpointRetention.RETAIN_ON_CANCELLATION
+        _require(retain, "set_externalized_checkpoint_retention", retention)
         self._config.set(options.CHECKPOINT_RETENTION, retention.name)
         return self
 
@@ -106,3 +112,11 @@ class CheckpointConfig:
             )
         self._config.set(option, value)
         return self
+
+
+def _require(example: Enum, method: str, value: Any) -> None:
+    """ConfigurationError unless `value` is one of the enum that `example` is of."""
+    if not isinstance(value, type(example)):
+        raise ConfigurationError(
+            f"{method} takes a {type(example).__name__}, e.g. {example}, got {type(value).__name__} {value!r}"
+        )

@@ -285,6 +285,8 @@ class StreamExecutionEnvironment:
         if not parts:
             raise ConfigurationError("No operators defined in streaming topology. Cannot execute.")
         max_parallelism = self._config.get(options.MAX_PARALLELISM)
+        if max_parallelism > 0:
+            require_parallelism("max parallelism", max_parallelism)
         name = job_name or self._config.get(options.PIPELINE_NAME) or DEFAULT_JOB_NAME
         return build(
             parts,

@@ -78,6 +78,7 @@ class ColumnValues(_BatchValues):
                 f"operator '{manager.operator}': state '{name}' holds {others[0]}, the program has {type} there; "
                 "give it another name, or the type that it had"
             )
+        manager.refuse_restored(f"table/{name}", "functions of one record at a time use (get_state)")
         self._values = manager.part(part, lambda: Accumulators([("last", self._kind, 0)]), str(type))
         self._held = np.zeros(0, bool)  # by id: whether the key has a value
         self._hold(self._values.used_ids())

@@ -204,6 +204,7 @@ class KeyedState(KeyedStateStore):
             # Pickles are read where the program itself declares that type.
             return Table(name, content, namespace, self.hold, self.let_go, expiry=expiry, allow_pickle=True)
 
+        self.manager.refuse_restored(f"columns/{name}", "functions of batches use (get_batch_state)")
         table = self.tables[name] = self.manager.part(f"table/{name}", make, shown=content.value.shown)
         return table
 

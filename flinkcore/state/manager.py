@@ -115,6 +115,18 @@ class StateManager:
         known = self._parts.get((name, _text(namespace)))
         return None if known is None or known.claimed else known.part
 
+    def refuse_restored(self, name: str, way: str) -> None:
+        """StateMigrationError when there is restored state of this name, which the program uses in another way now.
+
+        way : how it was used
+        """
+        if any(known.name == name and not known.claimed for known in self._parts.values()):
+            raise StateMigrationError(
+                f"operator '{self.operator}': state '{name.partition('/')[2]}' of {self.source} is one that {way}; the "
+                "program asks for it in another way now, in which it would find nothing. Ask for it as before, or give "
+                "it another name to start without it"
+            )
+
     def budgeted(self, part: P) -> P:
         """A part that is new: what it will hold is within the memory budget, if it is of a kind that can be."""
         if self.memory is not None and isinstance(part, Accumulators):

@@ -31,6 +31,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
+from flinkcore.errors import SchemaError
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.operators.key import hash_keys
@@ -255,8 +256,22 @@ def harness(
 
 
 def _rows(columns: dict[str, Any], schema: Schema) -> list[Any]:
+    missing = [name for name in schema.names if name not in columns]
+    if missing:
+        raise SchemaError(
+            f"batch(...) got no column {_listed(missing)}; the operator's input has the columns "
+            f"{_listed(schema.names)}, and given were {_listed(list(columns)) or 'none'}: give each as a keyword"
+        )
+    lengths = {name: len(columns[name]) for name in schema.names}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"'{name}': {length}" for name, length in lengths.items())
+        raise SchemaError(f"batch(...) takes columns of one length, got {found}")
     rows = list(zip(*(columns[name] for name in schema.names)))
     return [row[0] for row in rows] if schema.form in ("value", "object") else rows
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _values(batch: Batch) -> list[Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -131,3 +132,31 @@ def test_what_does_not_fit_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(CheckpointStorageError, match="is not empty"):
         writer.write(tmp_path / "mine")
     assert (tmp_path / "mine" / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("make", [dict, pl.DataFrame, pa.table, pa.record_batch, lambda it: pa.table(it).to_reader()])
+def test_tables_of_any_library_are_taken(tmp_path: Path, make: Any) -> None:
+    table = make({"user": ["ann"], "n": [10]})
+    path = SavepointWriter.new_savepoint().with_keyed_state("tell", COUNT, table, "user").write(tmp_path / "first")
+    assert read_state(path, "tell", "count").to_pylist() == [{"user": "ann", "value": 10}]
+
+
+@pytest.mark.parametrize("table", [[("ann", 10)], None, pa.array([1]), {"user": ["ann"], "n": [1, 2]}])
+def test_what_is_no_table_is_refused(table: Any) -> None:
+    with pytest.raises(SchemaError, match=r"state 'count' of operator 'tell': .*table"):
+        SavepointWriter.new_savepoint().with_keyed_state("tell", COUNT, table, "user")
+
+
+def test_a_key_has_one_value() -> None:
+    message = r"user='ann' has one in row 0 of the table, 1, and another in row 3, 4; leave one"
+    with pytest.raises(SchemaError, match=message):
+        table = {"user": ["ann", "bob", "bob", "ann"], "n": [1, None, 3, 4]}
+        SavepointWriter.new_savepoint().with_keyed_state("tell", COUNT, table, "user")
+
+
+def test_a_row_has_a_column_for_each_field() -> None:
+    for table, message in (({"user": ["ann"], "name": ["Ann"]}, "no column 'age'; .* it has 'name'"),
+                           ({"user": ["ann"], "age": [7], "n": [7]}, "no column 'name'; .* it has 'age', 'n'"),
+                           ({"user": ["ann"]}, "no column but those of the key")):  # fmt: skip
+        with pytest.raises(SchemaError, match=message):
+            SavepointWriter.new_savepoint().with_keyed_state("tell", PROFILE, table, "user")

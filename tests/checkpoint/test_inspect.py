@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flinkcore.checkpoint.inspect import StateSize, faults_of, find, sizes_of
+from flinkcore.checkpoint.inspect import StateSize, faults_of, find, find_one, sizes_of
 from flinkcore.checkpoint.location import open_store
 from flinkcore.cli import main
 from flinkcore.errors import CheckpointStorageError, StateFormatError
@@ -119,3 +119,27 @@ def test_what_cannot_be_read_is_an_error(folder: Path, capsys: pytest.CaptureFix
     code, out, err = output_of(capsys, "show", folder / "none")
     assert (code, out) == (1, "")
     assert err.startswith("CheckpointStorageError: no checkpoint or savepoint in")
+
+
+def test_the_metadata_file_stands_for_its_folder(job_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in (job_folder / "chk-2", job_folder.parent / "savepoint-0123456789ab"):
+        assert find(folder / "_metadata")[0].location == find_one(folder / "_metadata").location == str(folder)
+    for file in (job_folder / "shared" / "op-0-1.seg", job_folder / "shared" / "op-0-1.seg" / "_metadata"):
+        code, _, err = output_of(capsys, "show", file)
+        assert code == 1 and "is a file, or lies in one; expected the folder of a checkpoint" in err
+
+
+def test_a_folder_of_checkpoints_is_not_one(job_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CheckpointStorageError, match="not a checkpoint or savepoint; it holds chk-2, chk-1; name one"):
+        find_one(job_folder)
+    with pytest.raises(CheckpointStorageError, match=f"holds {JOB_ID}/chk-2, {JOB_ID}/chk-1, savepoint-0123456789ab;"):
+        find_one(job_folder.parent)
+    with pytest.raises(CheckpointStorageError, match="has no _metadata file, and holds neither"):
+        find_one(job_folder.parent.parent.parent)
+    assert output_of(capsys, "diff", job_folder, job_folder)[0] == 2
+    job_folder.parent.joinpath("savepoint-0123456789ab").rename(job_folder / "mine")
+    with pytest.raises(CheckpointStorageError, match="it holds mine; give that path"):
+        for chk in (1, 2, 3):
+            (job_folder / f"chk-{chk}").rename(job_folder.parent / f"c{chk}")
+        find(job_folder)
+    assert find_one(job_folder.parent / "c3").begun

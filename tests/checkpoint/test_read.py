@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from flinkcore._native.column import Column
+from flinkcore._native.hash import hash_columns
 from flinkcore.checkpoint import list_states, read_state
 from flinkcore.checkpoint.layout import open_checkpoint
 from flinkcore.checkpoint.stored import StoredSubtask
@@ -26,7 +29,9 @@ from flinkcore.operators.process import KeyedProcessRows
 from flinkcore.operators.row_aggregate import expression_windows
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.operators.session_window import SessionWindow
+from flinkcore.state.batch_state import ColumnValues
 from flinkcore.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
+from flinkcore.state.keyed import KeyedState
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.manager import StateManager
 from flinkcore.state.operator import OperatorStates
@@ -37,6 +42,7 @@ from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
 from flinkcore.testing.harness import harness
 from flinkcore.time.assigners import TumblingEventTimeWindows
+from flinkcore.time.clock import ManualClock
 from flinkcore.time.triggers import CountTrigger
 from tests.checkpoint.stored_state import Saved
 from tests.operators.columnar import AGGREGATES, KEY, SCHEMA, Runner
@@ -341,3 +347,16 @@ def test_what_is_written_for_readers_is_not_compared(tmp_path: Path) -> None:
     assert shown_of(after.entries()[0]) == {"names": ["written"]}
     after.part(KEYS, lambda: KeyIndex(KEY), shown={"names": ["now"]})
     assert [shown_of(entry) for entry in after.entries()] == [{"names": ["now"]}]
+
+
+@pytest.mark.parametrize("type, value", [
+    (pa.int64(), 7), (pa.string(), "x"), (pa.date32(), date(2020, 1, 2)), (pa.float32(), 1.5),
+    (pa.timestamp("us", "UTC"), datetime(2020, 1, 2, tzinfo=timezone.utc)),
+])  # fmt: skip
+def test_values_of_functions_of_batches_are_read_as_values(tmp_path: Path, type: pa.DataType, value: Any) -> None:
+    manager = StateManager()
+    keyed = KeyedState(manager, ManualClock(0), KEY)
+    ids = keyed.intern(columns := (Column.from_arrow(pa.array([5])),), hash_columns(columns))
+    ColumnValues(keyed, "last", type).put_many(np.asarray(ids, np.int32), pa.array([value], type))
+    path = Saved(tmp_path / "s", manager).snapshot().complete()
+    assert read_state(path, "op", "last").select(["value"]) == pa.table({"value": pa.array([value], type)})

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import duckdb
@@ -16,6 +18,7 @@ from flinkcore.cli import main
 from flinkcore.cli.states import as_text
 from flinkcore.common import Types
 from flinkcore.datastream.state import ListStateDescriptor
+from tests.cli.conftest import Shell
 
 
 @pytest.fixture
@@ -50,3 +53,22 @@ def test_points_in_time_that_python_has_not_are_numbers() -> None:
     assert as_text(times).split("\n") == [
         "AT", "1970-01-01 00:00:00.000", "1969-12-31 23:59:59.999", "9223372036854775807 ms",
         "2023-11-14 22:13:20.000"]  # fmt: skip
+
+
+def test_a_file_that_cannot_be_written_is_said(
+    savepoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for name, message in (("none/w.parquet", f"'{tmp_path}/none' does not exist; make the folder first"),
+                          ("folder.csv", "cannot be written: ")):  # fmt: skip
+        assert main(["checkpoint", "read", savepoint, "words", "w", "--output", str(tmp_path / name)]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_it_ends_quietly_when_nobody_reads(savepoint: str, shell: Shell) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = shell.start("checkpoint", "verify", savepoint, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert process.communicate()[1] == b""
+    assert process.returncode == 141

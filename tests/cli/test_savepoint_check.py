@@ -90,3 +90,13 @@ def test_what_cannot_be_checked_is_said(tmp_path: Path, capsys: pytest.CaptureFi
     job.write_text("")
     assert main(["savepoint", "check", str(job), str(tmp_path / "nowhere")]) == 1
     assert "there is no checkpoint" in capsys.readouterr().err
+
+
+def test_a_folder_of_savepoints_is_told_from_one(
+    savepoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "job.py"
+    job.write_text(JOB.format(**USUAL))
+    assert main(["savepoint", "check", str(job), f"{savepoint}/_metadata"]) == 0
+    assert main(["savepoint", "check", str(job), str(tmp_path)]) == 1
+    assert "it holds saved; give that path" in capsys.readouterr().err

@@ -306,3 +306,11 @@ def test_a_chain_may_be_longer_than_pythons_stack():
     for _ in range(400):
         stream = stream.map(lambda value: value + 1)
     assert collected(stream) == [400]
+
+
+def test_modes_of_checkpoints_are_of_their_enums():
+    config = environment().get_checkpoint_config()
+    with pytest.raises(ConfigurationError, match=r"CheckpointingMode, e.g. CheckpointingMode.EXACTLY_ONCE, got str"):
+        config.set_checkpointing_mode("EXACTLY_ONCE")
+    with pytest.raises(ConfigurationError, match="takes a ExternalizedCheckpointRetention"):
+        config.set_externalized_checkpoint_retention("RETAIN_ON_CANCELLATION")

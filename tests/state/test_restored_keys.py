@@ -8,8 +8,9 @@ import pytest
 
 from flinkcore._native.column import Column
 from flinkcore.columnar.typeinfo import BasicTypeInfo
-from flinkcore.errors import UnsupportedOperationError
+from flinkcore.errors import StateMigrationError, UnsupportedOperationError
 from flinkcore.operators.key import hash_keys
+from flinkcore.state.batch_state import batch_state
 from flinkcore.state.descriptors import ValueStateDescriptor
 from flinkcore.state.keyed import KeyedState
 from flinkcore.state.manager import StateManager
@@ -80,3 +81,19 @@ def test_what_changes_after_a_late_claim_is_in_the_next_increment() -> None:
     found = opened(final)
     update(found, {})
     assert totals(found) == {7: 71, 8: 80, 9: 90}
+
+
+def test_state_that_batches_use_is_not_state_of_single_records() -> None:
+    """The same name in the other way would find nothing, and nobody would notice."""
+    columns = (Column.from_numpy(np.array([7, 8], np.int64)),)
+    for was_single in (True, False):
+        state = opened(StateManager("op", range(16), 16))
+        if was_single:
+            update(state, {7: 70})
+        else:
+            ids = state.intern_array(columns, hash_keys(columns))
+            batch_state(state, TOTAL).put_many(ids, [1, 2])
+        (manager,) = restored([snapshot(state.manager)], 1)
+        again = opened(manager)
+        with pytest.raises(StateMigrationError, match="'total' of checkpoint 1 is one that functions of"):
+            batch_state(again, TOTAL) if was_single else again.get_state(TOTAL)

@@ -8,7 +8,7 @@ import pytest
 
 from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.typeinfo import BasicTypeInfo
-from flinkcore.errors import ConfigurationError, StateFormatError
+from flinkcore.errors import ConfigurationError, SchemaError, StateFormatError
 from flinkcore.operators.functions import KeyedProcessFunction
 from flinkcore.operators.process import KeyedProcessRows
 from flinkcore.state.descriptors import ValueStateDescriptor
@@ -79,3 +79,10 @@ def test_snapshots_of_all_subtasks_are_needed():
         total(restore=saved[1])
     with pytest.raises(StateFormatError, match="snapshot of a harness"):
         total(restore=b"no snapshot")
+
+
+def test_columns_that_do_not_fit_are_refused():
+    with pytest.raises(SchemaError, match=r"no column 'v'; .* has the columns 'k', 'v', and given were 'k'"):
+        total().batch(k=["a"])
+    with pytest.raises(SchemaError, match="one length, got 'k': 1, 'v': 2"):
+        total().batch(k=["a"], v=[1, 2])
