@@ -357,7 +357,8 @@ fc_status fc_agg_clear_all(fc_agg *agg) {
 }
 
 int64_t fc_agg_memory_bytes(const fc_agg *agg) {
-    return (int64_t)sizeof *agg + agg->page_table.bytes + agg->page_epochs.bytes + (agg->slab_pages + agg->frame_count) * FC_AGG_PAGE_BYTES
-           + agg->page_slots.bytes + agg->page_touches.bytes + agg->slabs.bytes + agg->free_pages.bytes + agg->retired_pages.bytes + agg->heap.data.bytes
+    return (int64_t)sizeof *agg + (agg->slab_pages + agg->frame_count) * FC_AGG_PAGE_BYTES + agg->page_table.bytes
+           + agg->page_epochs.bytes + agg->page_slots.bytes + agg->page_touches.bytes + agg->slabs.bytes
+           + agg->free_pages.bytes + agg->retired_pages.bytes + agg->heap.data.bytes
            + fc_agg_frozen_memory_bytes(agg);
 }

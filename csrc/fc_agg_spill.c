@@ -232,10 +232,8 @@ static fc_status put_out_one(fc_share *share, bool *is_done) {
 
 /* ---- records that wait for their pages ---------------------------------------------------------------- */
 
-void fc_agg_find_out(fc_agg *const *panes, const int32_t *pane_of_row, const int32_t *ids, int64_t n,
-                     uint8_t *is_out) {
+void fc_agg_find_out(const fc_agg *agg, const int32_t *ids, int64_t n, uint8_t *is_out) {
     for (int64_t i = 0; i < n; i++) {
-        const fc_agg *agg = panes[pane_of_row == NULL ? 0 : pane_of_row[i]];
         int64_t index = ids[i] >> agg->layout.page_shift;
         bool is_inside = (uint64_t)index < (uint64_t)agg->page_bound;
         is_out[i] = is_inside && (pages_of(agg)[index] & FC_PAGE_OUT) != 0;

@@ -36,9 +36,8 @@ static inline fc_status fc_agg_trim(fc_agg *agg) {
 }
 
 /* Which of n records go to a page that is out: is_out[i] is 1 for those, 0 for the others and for ids that are
- * negative. Record i goes to panes[pane_of_row[i]], all of them to panes[0] when pane_of_row is NULL. */
-void fc_agg_find_out(fc_agg *const *panes, const int32_t *pane_of_row, const int32_t *ids, int64_t n,
-                     uint8_t *is_out);
+ * negative. */
+void fc_agg_find_out(const fc_agg *agg, const int32_t *ids, int64_t n, uint8_t *is_out);
 
 /* ---- for the rows; all but the first with a share */
 

@@ -16,7 +16,7 @@
 
 static bool same_key(const fc_group *group, int32_t id, int32_t other_id) {
     const uint64_t *slot = slot_of(group, id), *other = slot_of(group, other_id);
-    if (group->form == FC_GROUP_WORD || group->form == FC_GROUP_WORDS || slot_length(slot) <= SHORT_BYTES_MAX)
+    if (!has_bytes(group->form) || slot_length(slot) <= SHORT_BYTES_MAX)
         return memcmp(slot, other, (size_t)group->slot_words * 8) == 0;
     return slot[0] == other[0]
            && same_long_bytes(group->arena.data + slot[1], group->arena.data + other[1], slot_length(slot));

@@ -18,6 +18,9 @@
 
 #define SHORT_BYTES_MAX 12    /* a key of so many bytes lies in its slot whole */
 
+/* Do slots hold bytes, and not words? */
+INLINE bool has_bytes(fc_group_form form) { return form == FC_GROUP_BYTES || form == FC_GROUP_ROWS; }
+
 INLINE uint64_t *slot_of(const fc_group *group, int32_t id) {
     return (uint64_t *)group->slots.data + (int64_t)id * group->slot_words;
 }

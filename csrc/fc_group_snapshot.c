@@ -17,8 +17,6 @@ enum { RUN = 1, LIST = 2 };
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "blocks hold numbers and slots as they lie in memory");
 
-static inline bool has_bytes(fc_group_form form) { return form == FC_GROUP_BYTES || form == FC_GROUP_ROWS; }
-
 static inline void set_bit(uint8_t *bits, int64_t i) { bits[i >> 3] |= (uint8_t)(1 << (i & 7)); }
 
 static void set_bits(uint8_t *bits, int64_t first, int64_t end) {

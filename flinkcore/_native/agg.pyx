@@ -397,14 +397,13 @@ cdef class Accumulators:
         cdef int64_t n = rows.shape[0]
         cdef fc_status status
         cdef uint8_t[::1] is_out
-        cdef fc_agg *self_agg = &self.agg
         keep = self.prepare(args, n, columns, "update")
         if self.waits():
             is_out = np.empty(n, np.uint8)
             with nogil:
                 # None comes back behind find_out: newer records would be added before those that wait.
-                status = fc_agg_fetch_wanted(self_agg)
-                fc_agg_find_out(&self_agg, NULL, &rows[0], n, &is_out[0])
+                status = fc_agg_fetch_wanted(&self.agg)
+                fc_agg_find_out(&self.agg, &rows[0], n, &is_out[0])
             self.checked(status, "update")
             out = np.flatnonzero(is_out)
             if len(out):

@@ -63,8 +63,8 @@ class Alignment:
     def complete(self) -> bool:
         return self.barrier is not None and len(self.arrived | self.ended) == self.channel_count
 
-
     def is_over(self, barrier: Barrier) -> bool:
+        """Whether it means nothing any more."""
         return barrier.checkpoint_id <= self.last_id or barrier.checkpoint_id in self.aborted
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ from flinkcore.columnar.decode import to_pylist
 from flinkcore.columnar.objects import plain_keys
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
+from flinkcore.columnar.tables import tables_of
 from flinkcore.columnar.typeinfo import RowTypeInfo, TypeInformation
 from flinkcore.errors import CheckpointStorageError, ConfigurationError, SchemaError
 from flinkcore.state.descriptors import (
@@ -221,24 +222,11 @@ class _Operator:
 
 def _table(data: Any, what: str) -> pa.Table:
     """Arrow data of any kind, or a dict of columns, as a table. SchemaError : it is neither"""
-    if isinstance(data, pa.Table):
-        return data
-    if isinstance(data, (Mapping, pa.RecordBatch)) or (
-        (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"))
-        and not isinstance(data, (pa.Array, pa.ChunkedArray))
-    ):
-        try:
-            return pa.table(dict(data) if isinstance(data, Mapping) else data)
-        except Exception as error:  # of a library that we do not know
-            raise SchemaError(
-                f"{what}: the {type(data).__name__} cannot be read as a table: {error}; give columns of one length, "
-                "the key's and the values'"
-            ) from error
-    advice = "; call its collect() first" if hasattr(data, "collect") else ""
-    raise SchemaError(
-        f"{what}: expected a table: a pyarrow Table or RecordBatch, a Polars or pandas DataFrame, anything with "
-        f"__arrow_c_stream__ or __arrow_c_array__, or a dict of columns; got {type(data).__name__}{advice}"
-    )
+    try:
+        found = tables_of(data)
+    except SchemaError as error:
+        raise SchemaError(f"{what}: expected a table of the key's columns and the values': {error}") from error
+    return found if isinstance(found, pa.Table) else found.read_all()
 
 
 def _told_twice(what: str, table: pa.Table, keys: Sequence[str], first: int, row: int, values: list[Any]) -> str:

@@ -127,11 +127,11 @@ class CheckpointHome:
         """Writes the manifest; the checkpoint is there."""
         manifest = self.writing.manifest("checkpoint", checkpoint_id, created_ms, operators)
         write_manifest(self.job, checkpoint_manifest(checkpoint_id), manifest)
-        if self._was_stopped:  # newer than that savepoint
-            self.job.delete(STOPPED)
-            self._was_stopped = False
         with self._mutex:
             self._retention.add(manifest)
+            if self._was_stopped:  # this is newer than that savepoint
+                self._retention.discard([STOPPED])
+                self._was_stopped = False
         return manifest
 
     def stopped(self, savepoint: str) -> None:

@@ -187,14 +187,7 @@ def find_newest(store: Store, job_name: str) -> tuple[Checkpoint | None, list[Ch
 
 def note_stopped(job: Store, savepoint: str) -> None:
     """The run that wrote into this folder of a job was stopped with a savepoint, newer than all that lies here."""
-    writer = job.create(STOPPED)
-    try:
-        writer.write(savepoint.encode())
-        writer.sync()
-        writer.publish()
-    except BaseException:
-        writer.abort()
-        raise
+    job.replace(STOPPED, [savepoint.encode()])
 
 
 def stopped_with(job: Store) -> str | None:

@@ -130,7 +130,14 @@ class Store(ABC):
 
     def create_if_absent(self, path: str, payloads: Iterable[Payload]) -> None:
         """A file with these bytes, complete and durable, or none. FileExistsError when there is one."""
-        writer = self.create(path, if_absent=True)
+        self._write_whole(self.create(path, if_absent=True), payloads)
+
+    def replace(self, path: str, payloads: Iterable[Payload]) -> None:
+        """A file with these bytes, complete and durable, in the place of the one that there may be; or that one."""
+        self._write_whole(self.create(path), payloads)
+
+    @staticmethod
+    def _write_whole(writer: FileWriter, payloads: Iterable[Payload]) -> None:
         try:
             for payload in payloads:
                 writer.write(payload)

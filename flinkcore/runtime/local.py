@@ -53,11 +53,8 @@ def _supervise(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attem
             attempt.run()
             if job.failure is None or job.cancelled.is_set():
                 return
-            delay_ms = None if job.failed_for_good else strategy.on_failure(job.clock.now_ms())
-            if recovery.distrusts(job.failure.__cause__):
-                delay_ms = 0
-            elif recovery.is_damage(job.failure.__cause__):
-                delay_ms = None
+            usual_ms = None if job.failed_for_good else strategy.on_failure(job.clock.now_ms())
+            delay_ms = recovery.delay_ms(job.failure, usual_ms)
             if delay_ms is None:
                 return
             job.restarting(delay_ms)

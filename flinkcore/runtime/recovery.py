@@ -94,14 +94,20 @@ class Recovery:
             self._builds_on_own = True
         self._restore_from(self._start)
 
-    def is_damage(self, cause: BaseException | None) -> bool:
-        """Whether a failure was that what the job starts from is damaged: starting again does not help."""
-        return isinstance(cause, StateFormatError) and not isinstance(cause, NewerFormatError)
+    def delay_ms(self, failure: BaseException, usual_ms: int | None) -> int | None:
+        """When the tasks start again after a failure, None for not at all. What the job started from may be damaged:
+        then it goes back to an earlier checkpoint at once, and without one there is no use in trying again.
 
-    def distrusts(self, cause: BaseException | None) -> bool:
-        """Whether a failure was that the checkpoint to start from is damaged, and there is an earlier one to go back
-        to; then that one is next."""
-        if not self.is_damage(cause) or self._start is None or not self._builds_on_own:
+        usual_ms : what the restart strategy says
+        """
+        cause = failure.__cause__
+        if not isinstance(cause, StateFormatError) or isinstance(cause, NewerFormatError):
+            return usual_ms
+        return 0 if self._goes_back(cause) else None
+
+    def _goes_back(self, cause: StateFormatError) -> bool:
+        """Whether there is a checkpoint before the one that is damaged; then that one is next."""
+        if self._start is None or not self._builds_on_own:
             return False
         damaged = self._start[0].checkpoint_id
         try:

@@ -204,11 +204,8 @@ class Process:
         self._writers.clear()
         self.coordinator.close(job.failure or JobCancelledError(f"job '{job.name}' has ended"))
         if job.failure is not None and not job.cancelled.is_set():
-            delay_ms = None if job.failed_for_good else self._strategy.on_failure(self._clock.now_ms())
-            if self._recovery.distrusts(job.failure.__cause__):
-                delay_ms = 0
-            elif self._recovery.is_damage(job.failure.__cause__):
-                delay_ms = None
+            usual_ms = None if job.failed_for_good else self._strategy.on_failure(self._clock.now_ms())
+            delay_ms = self._recovery.delay_ms(job.failure, usual_ms)
             if delay_ms is not None:
                 job.restarting(delay_ms)
                 self._clock.advance(delay_ms)

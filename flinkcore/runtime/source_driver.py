@@ -35,7 +35,6 @@ BATCH_NS = 100_000_000
 FIRST_ROWS = 1024
 
 
-
 class SharedEnumerator:
     """The one enumerator of a source, used by all its subtasks in turn.
 

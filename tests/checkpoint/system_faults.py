@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An operating system whose n-th call goes wrong, for the local store: errors, short writes, and power loss.
+"""Storage that fails: an operating system whose n-th call goes wrong, for the local store, with errors, short writes,
+and power loss; and a store that deletes nothing.
 
     calls = FaultyCalls(n=7, fault="torn")
     store = LocalStore(folder, calls)
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from flinkcore.checkpoint.local_store import SystemCalls
+from flinkcore.checkpoint.memory_store import MemoryStore
+from flinkcore.errors import CheckpointStorageError
 
 T = TypeVar("T")
 
@@ -173,3 +176,14 @@ class FaultyCalls(SystemCalls):
 
     def _changed(self, path: str, undo: Callable[[], object]) -> None:
         self._undo.append((os.path.dirname(path), undo))
+
+
+class Reluctant(MemoryStore):
+    """Deletes nothing while it refuses to."""
+
+    refuses = True
+
+    def delete(self, path: str, *, sync: bool = False) -> None:
+        if self.refuses:
+            raise CheckpointStorageError(f"cannot delete '{path}'")
+        super().delete(path, sync=sync)

@@ -17,7 +17,6 @@ from flinkcore.checkpoint.manifest import Manifest, write_manifest
 from flinkcore.checkpoint.memory_store import MemoryStore
 from flinkcore.checkpoint.retention import Retention, sweep_savepoints
 from flinkcore.checkpoint.store import Store
-from flinkcore.errors import CheckpointStorageError
 from tests.checkpoint.manifests import (
     JOB_ID,
     blocks_of,
@@ -26,6 +25,7 @@ from tests.checkpoint.manifests import (
     write_checkpoint,
     write_segment,
 )
+from tests.checkpoint.system_faults import Reluctant
 
 
 def complete(job: Store) -> list[int]:
@@ -137,14 +137,6 @@ def test_older_checkpoints_stay_until_there_is_a_new_one(store: Store) -> None:
 
 
 def test_what_cannot_be_deleted_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    class Reluctant(MemoryStore):
-        refuses = True
-
-        def delete(self, path: str, *, sync: bool = False) -> None:
-            if self.refuses:
-                raise CheckpointStorageError(f"cannot delete '{path}'")
-            super().delete(path, sync=sync)
-
     job = Reluctant()
     retention = Retention(job, retained=1)
     retention.add(write_checkpoint(job, 1))

@@ -9,16 +9,21 @@ import numpy as np
 import pytest
 
 from flinkcore import options
+from flinkcore.checkpoint.home import CheckpointHome, Writing
 from flinkcore.checkpoint.layout import METADATA, find_checkpoints, find_jobs, note_stopped, stopped_with
 from flinkcore.checkpoint.location import open_store
 from flinkcore.columnar.batch import Batch
 from flinkcore.common import Types, WatermarkStrategy
 from flinkcore.errors import CheckpointError, JobExecutionError
+from tests.checkpoint.system_faults import Reluctant
 from tests.recovery.pipelines import Numbers, committed, environment, records, write_lines
 
 
-def run(folder: Path, resume: bool = False, retained: int = 1, fails_at: int | None = None) -> None:
-    """Sums per key, of a source that fails at a record, or does not."""
+def run(folder: Path, resume: bool | str = False, retained: int = 1, fails_at: int | None = None) -> None:
+    """Sums per key, of a source that fails at a record, or does not.
+
+    resume : from the newest checkpoint, or from that of a path
+    """
 
     def make(numbers: np.ndarray) -> Batch:
         if fails_at is not None and numbers[-1] >= fails_at:
@@ -31,7 +36,7 @@ def run(folder: Path, resume: bool = False, retained: int = 1, fails_at: int | N
     config.set(options.CHECKPOINT_NUM_RETAINED, retained)
     config.set(options.RESTART_STRATEGY, "none")
     if resume:
-        config.set(options.RECOVERY_PATH, "newest")
+        config.set(options.RECOVERY_PATH, "newest" if resume is True else resume)
         config.set(options.RESTART_STRATEGY, "exponential-delay")
     source = env.from_source(Numbers(1, 0.004, make), WatermarkStrategy.no_watermarks(), "numbers").uid("numbers")
     pair = Types.TUPLE([Types.LONG(), Types.LONG()])
@@ -84,6 +89,21 @@ def test_a_job_that_was_stopped_with_a_savepoint_goes_on_from_that(tmp_path):
     with pytest.raises(CheckpointError, match=r"stopped with savepoint '/saved/savepoint-1'.*go on with -s /saved"):
         run(tmp_path, resume=True)
     assert stopped_with(store) == "/saved/savepoint-1"
+    newest = find_checkpoints(store)[0]
+    run(tmp_path, resume=newest.location)
+    assert stopped_with(store) is None  # there are checkpoints that are newer
+
+
+def test_a_checkpoint_is_complete_although_an_old_note_cannot_be_removed(caplog):
+    job = Reluctant()
+    note_stopped(job, "/saved/savepoint-1")
+    home = CheckpointHome(Writing("sums", "0" * 32, 0, "none", None), job, 1)
+    assert home.complete(1, 0, []).checkpoint_id == 1
+    home.collect(())
+    assert "cannot delete '_stopped'" in caplog.text and stopped_with(job) is not None
+    job.refuses = False
+    home.collect(())
+    assert stopped_with(job) is None and find_checkpoints(job)[0].fault is None
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over_and_no_older_one_is_removed_before(tmp_path, caplog):

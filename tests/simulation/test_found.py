@@ -197,4 +197,6 @@ def test_a_job_whose_damaged_checkpoint_cannot_be_passed_over_fails(monkeypatch)
     recovery = process._recovery
     recovery.to_latest(process.coordinator)
     monkeypatch.setattr(store.calls, "call", broken)
-    assert recovery.distrusts(StateFormatError("damaged")) is False
+    failure = RuntimeError("cannot be restored")
+    failure.__cause__ = StateFormatError("damaged")
+    assert recovery.delay_ms(failure, usual_ms=1000) is None
