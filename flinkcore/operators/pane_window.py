@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
+from itertools import chain
 from math import gcd
 
 import numpy as np
@@ -71,6 +72,8 @@ class PaneWindow(WindowedAggregate):
         self.shown["bounds"] = [f"{window}_start", f"{window}_end", self.pane_ms]
         # The watermark, or the time of the clock. It is state: what was late stays late after a restore.
         self.time_ms: int = context.state.field("time_ms", MIN_TIMESTAMP, lambda: self.time_ms)
+        # [first key group, end, time] of old subtasks: their clocks, unlike watermarks, stood at different times.
+        self._fired: list[list[int]] = context.state.field("fired", [], self._fired_by_groups, _joined)
         self.panes: dict[int, Accumulators] = {}  # by start
         self._ends: list[int] = []  # heap of the ends of windows that will fire
         self._ends_known: set[int] = set()
@@ -207,8 +210,25 @@ class PaneWindow(WindowedAggregate):
 
     def _fire(self, start: int, end: int) -> None:
         combined = self._combined(start)
-        ids = combined.used_ids()
+        ids = self._unfired_ids(combined.used_ids(), end - 1)
         self.emit(combined, ids, ids, start, end)
+
+    def _fired_by_groups(self) -> list[list[int]]:
+        """Up to what time the windows of which key groups have fired; written by windows of processing time."""
+        if not self.processing_time:
+            return []
+        own = self.context.state.key_groups
+        return [[own.start, own.stop, self.time_ms], *(each for each in self._fired if each[2] > self.time_ms)]
+
+    def _unfired_ids(self, ids: np.ndarray, last_ms: int) -> np.ndarray:
+        """The ids whose window up to `last_ms` has not fired, before the job was rescaled, in another subtask."""
+        self._fired = [each for each in self._fired if each[2] >= last_ms]
+        if self._fired:
+            groups = self.index.hashes(ids) % np.uint64(self.context.state.max_parallelism)
+            for first, end, _ in self._fired:
+                outside = (groups < first) | (groups >= end)
+                ids, groups = ids[outside], groups[outside]
+        return ids
 
     def _combined(self, start: int, ids: np.ndarray | None = None) -> Accumulators:
         """The accumulators of the window at `start`, of all ids or of some."""
@@ -266,3 +286,7 @@ class PaneWindow(WindowedAggregate):
         if self.slide_ms == self.size_ms:
             return f"tumbling {kind} windows of {self.size_ms} ms"
         return f"sliding {kind} windows of {self.size_ms} ms every {self.slide_ms} ms"
+
+
+def _joined(fired: Iterable[list[list[int]]]) -> list[list[int]]:
+    return list(chain.from_iterable(fired))

@@ -9,6 +9,7 @@ import pytest
 
 from flinkcore.errors import DataError
 from flinkcore.operators.pane_window import PaneWindow
+from flinkcore.testing.harness import Harness
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from tests.operators.columnar import AGGREGATES, KEY, SCHEMA, Runner
 
@@ -116,6 +117,32 @@ def test_processing_time_windows_fire_by_the_clock_and_not_at_the_end():
     run.until(MAX_WATERMARK)
     assert run.results() == []
     assert "1 windows wait for processing time" in run.operator.unfired()
+
+
+@pytest.mark.parametrize("parallelism", [1, 3])
+def test_windows_that_a_subtask_fired_ahead_of_the_others_fire_for_no_key_again_after_a_rescale(parallelism):
+    def subtask(index, count, now_ms, restore=None):
+        operator = window(30, 10, processing_time=True)
+        return Harness(
+            operator, SCHEMA, "k", now_ms=now_ms, parallelism=count, subtask_index=index, restore=restore
+        )
+
+    def fired(harnesses):
+        return [(row[0], row[2].microsecond // 1000) for harness in harnesses for row in harness.output()]
+
+    before = [subtask(index, 2, 5) for index in range(2)]
+    for harness, until_ms in zip(before, (12, 25)):
+        harness.batch([(key, 1) for key in range(20)]).advance(until_ms - 5)
+    early = fired(before)
+    snapshots = [harness.snapshot() for harness in before]
+    between = [subtask(index, parallelism, 11, snapshots) for index in range(parallelism)]
+    snapshots = [harness.snapshot() for harness in between]
+    last = subtask(0, 1, 11, snapshots)
+    ends = sorted((key, end) for key in range(20) for end in (10, 20, 30))
+    for harnesses in (between, [last]):
+        for harness in harnesses:
+            harness.advance(100)
+        assert sorted(early + fired(harnesses)) == ends
 
 
 def test_a_record_of_the_last_millisecond_of_a_processing_time_window_still_counts():

@@ -155,6 +155,8 @@ def main(arguments: list[str]) -> int:
                 traceback.print_exception(error)
             print(error, flush=True)
             print("-" * 100)
+        if (seed + 1 - first) % 1000 == 0:
+            print(f"{seed + 1 - first} seeds, {len(failed)} failed", flush=True)
     print(f"{last - first} seeds, {len(failed)} failed: {failed}")
     if last - first == 1:
         print(job(first))
