@@ -35,7 +35,7 @@ from flinkcore.expr.described import aggregation_of_description
 from flinkcore.state.accumulators import AccumulatorRows
 from flinkcore.state.content import content_of_description
 from flinkcore.state.keys import KeyIndex
-from flinkcore.state.part import MODES, PartState
+from flinkcore.state.part import MODES, PART_NUMBERS, PartState
 from flinkcore.state.parts import make_part, shown_of
 from flinkcore.state.rescale import PAIR_TYPES
 from flinkcore.state.stored import StoredRows
@@ -91,8 +91,7 @@ def list_states(path: str | os.PathLike[str]) -> pa.Table:
     for size in sizes_of(checkpoint):
         operator = size.operator
         states = [(state.name, state.kind, state.rows, state.bytes) for state in size.states]
-        fields = dict.fromkeys(name for subtask in operator.subtasks for name in subtask.fields)
-        states += [(name, "field", _holders(operator, name), 0) for name in fields]
+        states += [(name, "field", _holders(operator, name), 0) for name in _field_names(operator)]
         if operator.coordinator is not None:
             states.append((ENUMERATOR, "enumerator", 1, 0))
         found += [
@@ -136,7 +135,8 @@ def state_names(operator: OperatorState) -> list[str]:
     """The names of all that an operator keeps: parts, lists and fields."""
     names: dict[str, None] = {}
     for subtask in operator.subtasks:
-        names.update(dict.fromkeys([*(part.name for part in subtask.parts), *subtask.lists, *subtask.fields]))
+        names.update(dict.fromkeys([*(part.name for part in subtask.parts), *subtask.lists]))
+    names.update(dict.fromkeys(_field_names(operator)))
     if operator.coordinator is not None:
         names[ENUMERATOR] = None
     return list(names)
@@ -456,6 +456,12 @@ def _of_json(operator: OperatorState, name: str) -> StateRows:
         "value": pa.array([json.dumps(item) for _, item in items], pa.string()),
     }
     return StateRows(pa.table(columns), 0 if is_list else 1)
+
+
+def _field_names(operator: OperatorState) -> list[str]:
+    """The fields that its operator has; not that of the StateManager."""
+    names = dict.fromkeys(name for subtask in operator.subtasks for name in subtask.fields)
+    return [name for name in names if name != PART_NUMBERS]
 
 
 def _holders(operator: OperatorState, name: str) -> int:

@@ -18,6 +18,7 @@ from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import (
     MODES,
+    PART_NUMBERS,
     FrozenState,
     ListState,
     Mode,
@@ -72,7 +73,7 @@ class StateManager:
         self._parts: dict[tuple[str, str], _Registered] = {}
         self._numbers = 0
         self._rewritten = 0  # no snapshot builds on one of an earlier epoch
-        self._fields: dict[str, Callable[[], Any]] = {}
+        self._fields: dict[str, Callable[[], Any]] = {PART_NUMBERS: lambda: self._numbers}
         self._lists: dict[str, tuple[Mode, Callable[[], list[Any]]]] = {}
         self._restored_fields: list[dict[str, Any]] = []
         self._restored_lists: dict[str, list[Any]] = {}
@@ -342,6 +343,11 @@ class StateManager:
         """Takes over all of the same subtask, but operator state that is dealt out anew."""
         self.epoch = stored.epoch + 1
         self._numbers = max((entry.number + 1 for entry in stored.entries), default=0)
+        numbers = self.field(PART_NUMBERS, None, self._fields[PART_NUMBERS])
+        if isinstance(numbers, int):
+            self._numbers = max(self._numbers, numbers)
+        else:  # an earlier flinkcore did not say: the next snapshot builds on no older segment
+            self._rewritten = self.epoch
         for entry, part in self._load(stored, [e for e in stored.entries if e.name not in dealt], stored.epoch):
             self._parts[entry.name, _text(entry.namespace)] = _Registered(
                 entry.number, entry.name, entry.namespace, entry.parent, part, False, shown_of(entry)

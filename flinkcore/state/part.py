@@ -83,6 +83,10 @@ class PartState:
 Mode: TypeAlias = Literal["split", "union", "broadcast"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
+#: A field of each StateManager: how many parts there ever were. No number is given twice, as the blocks of a part that
+#: is over stay in older segments under its number.
+PART_NUMBERS = "part_numbers"
+
 
 @dataclass(frozen=True)
 class ListState:

@@ -42,7 +42,6 @@ from flinkcore.state.descriptors import (
     ValueStateDescriptor,
 )
 from flinkcore.state.manager import StateManager
-from flinkcore.state.part import FrozenState, RestoredState
 from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
 from flinkcore.testing.harness import Harness
@@ -56,6 +55,7 @@ from flinkcore.time.assigners import (
 )
 from flinkcore.time.evictors import CountEvictor
 from flinkcore.time.triggers import CountTrigger, PurgingTrigger
+from tests.state.snapshots import Stored
 
 LONG, STRING = ti.BasicTypeInfo.LONG_TYPE_INFO(), ti.BasicTypeInfo.STRING_TYPE_INFO()
 ROWS = Schema(("k", "v"), (pa.string(), pa.int64()), "row")
@@ -218,32 +218,6 @@ OPERATORS: dict[str, Callable[[], Operator]] = {
         ),
     ),
 }
-
-
-class Stored:
-    """Snapshots of one subtask, where a store would keep them."""
-
-    key_groups = range(128)
-
-    def __init__(self) -> None:
-        self.epoch = 0
-        self.entries: Any = []
-        self.fields: dict[str, Any] = {}
-        self.lists: dict[str, Any] = {}
-        self._blocks: list[tuple[int, bytes]] = []
-
-    def add(self, frozen: FrozenState) -> None:
-        if not frozen.since:
-            self._blocks.clear()
-        self._blocks += [(number, bytes(block)) for number, block in frozen.blocks()]
-        self.epoch, self.entries = frozen.epoch, frozen.entries
-        self.fields, self.lists = frozen.fields, {name: one.items for name, one in frozen.lists.items()}
-
-    def blocks(self, parts: Any) -> Any:
-        return ((number, memoryview(block)) for number, block in self._blocks if number in parts)
-
-    def restored(self) -> RestoredState:
-        return RestoredState([self], [self.fields], self.lists, False, "a test")
 
 
 def life(operator: Operator, now_ms: int, stored: Stored | None = None) -> Harness:

@@ -8,9 +8,37 @@ from typing import Any
 
 from flinkcore.state.codec import codec_of
 from flinkcore.state.content import Content
+from flinkcore.state.part import FrozenState, RestoredState
 from flinkcore.state.table import Table
 
 _WRITER = ThreadPoolExecutor(1)
+
+
+class Stored:
+    """Snapshots of one subtask, where a store would keep them."""
+
+    key_groups = range(128)
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.entries: Any = []
+        self.fields: dict[str, Any] = {}
+        self.lists: dict[str, Any] = {}
+        self._blocks: list[tuple[int, bytes]] = []
+
+    def add(self, frozen: FrozenState) -> None:
+        if not frozen.since:
+            self._blocks.clear()
+        self._blocks += [(number, bytes(block)) for number, block in frozen.blocks()]
+        frozen.release()
+        self.epoch, self.entries = frozen.epoch, frozen.entries
+        self.fields, self.lists = frozen.fields, {name: one.items for name, one in frozen.lists.items()}
+
+    def blocks(self, parts: Any) -> Any:
+        return ((number, memoryview(block)) for number, block in self._blocks if number in parts)
+
+    def restored(self) -> RestoredState:
+        return RestoredState([self], [self.fields], self.lists, False, "a test")
 
 
 def written(frozen: Any) -> list[bytes]:

@@ -24,6 +24,7 @@ class Saved:
         self.epoch = newest.epoch
         self.key_groups = newest.key_groups
         self.entries: Sequence[PartState] = newest.entries
+        self.fields = newest.fields
         self.lists = newest.lists
         self.times_read: Counter[int] = Counter()  # by part number
 
@@ -56,7 +57,12 @@ def restored(saved: Sequence[Saved], parallelism: int) -> list[StateManager]:
     """The subtasks of a job that goes on from there."""
     subtasks = [
         SubtaskState(
-            i, (s.key_groups.start, s.key_groups.stop), s.epoch, lists=dict(s.lists), parts=tuple(s.entries)
+            i,
+            (s.key_groups.start, s.key_groups.stop),
+            s.epoch,
+            fields=dict(s.fields),
+            lists=dict(s.lists),
+            parts=tuple(s.entries),
         )
         for i, s in enumerate(saved)
     ]
