@@ -196,11 +196,15 @@ static fc_status put_out_retired(fc_agg *agg, bool *is_done) {
     return FC_OK;
 }
 
-/* Move the hand on to the next page that it puts out, at most to the end of its accumulators. */
+/* Move the hand on to the next page that it puts out, at most to the end of its accumulators. The writes to a page that
+ * is out count by half when it comes by: else each page came back in the end, however seldom it is written to, and put
+ * out another one (19 M records/s instead of 36, frequent keys scattered over all pages). */
 static fc_status put_out_next(fc_share *share, bool *is_done) {
     fc_agg *agg = share->ring;
     for (; agg->layout.bytes_slot_count == 0 && share->hand < agg->page_bound; share->hand++) {
         uintptr_t *entry = &pages_of(agg)[share->hand];
+        uint8_t *touches = &page_touches_of(agg)[share->hand];
+        if (*entry & FC_PAGE_OUT && *touches != FC_IS_WANTED) *touches /= 2;
         if (*entry == 0 || *entry & FC_PAGE_OUT) continue;
         if (*entry & FC_PAGE_WRITABLE) {
             *entry &= ~FC_PAGE_WRITABLE;
@@ -232,12 +236,17 @@ static fc_status put_out_one(fc_share *share, bool *is_done) {
 
 /* ---- records that wait for their pages ---------------------------------------------------------------- */
 
-void fc_agg_find_out(const fc_agg *agg, const int32_t *ids, int64_t n, uint8_t *is_out) {
-    for (int64_t i = 0; i < n; i++) {
+int64_t fc_agg_split_out(const fc_agg *agg, const int32_t *ids, int64_t n, int64_t *there, int64_t *out) {
+    int64_t there_count = 0, out_count = 0;
+    for (int64_t i = 0; i < n; i++) {      /* without branches: which way one goes is chance */
         int64_t index = ids[i] >> agg->layout.page_shift;
         bool is_inside = (uint64_t)index < (uint64_t)agg->page_bound;
-        is_out[i] = is_inside && (pages_of(agg)[index] & FC_PAGE_OUT) != 0;
+        bool is_out = is_inside && (pages_of(agg)[index] & FC_PAGE_OUT) != 0;
+        there[there_count] = out[out_count] = i;
+        out_count += is_out;
+        there_count += !is_out;
     }
+    return out_count;
 }
 
 fc_status fc_share_trim(fc_share *share) {

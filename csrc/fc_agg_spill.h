@@ -35,9 +35,9 @@ static inline fc_status fc_agg_trim(fc_agg *agg) {
     return fc_share_trim(agg->share);
 }
 
-/* Which of n records go to a page that is out: is_out[i] is 1 for those, 0 for the others and for ids that are
- * negative. */
-void fc_agg_find_out(const fc_agg *agg, const int32_t *ids, int64_t n, uint8_t *is_out);
+/* Which of n records go to a page that is out, and which do not or have a negative id: their positions, in order.
+ * there, out : room for n each;  -> how many are in `out`, the others are in `there` */
+int64_t fc_agg_split_out(const fc_agg *agg, const int32_t *ids, int64_t n, int64_t *there, int64_t *out);
 
 /* ---- for the rows; all but the first with a share */
 

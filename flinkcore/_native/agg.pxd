@@ -87,7 +87,7 @@ cdef extern from "fc_agg_spill.h":
     fc_status fc_agg_draw_on(fc_agg *agg, fc_share *share) nogil
     fc_status fc_agg_fetch_wanted(fc_agg *agg) nogil
     fc_status fc_share_trim(fc_share *share) nogil
-    void fc_agg_find_out(const fc_agg *agg, const int32_t *ids, int64_t n, uint8_t *is_out) nogil
+    int64_t fc_agg_split_out(const fc_agg *agg, const int32_t *ids, int64_t n, int64_t *there, int64_t *out) nogil
 
 
 cdef extern from "fc_agg_snapshot.h":

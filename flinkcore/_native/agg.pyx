@@ -394,23 +394,21 @@ cdef class Accumulators:
         """
         cdef const int32_t[::1] rows = ids_of(ids, "update")
         cdef fc_agg_args columns[FC_AGG_FIELDS_MAX]
-        cdef int64_t n = rows.shape[0]
+        cdef int64_t n = rows.shape[0], out_count
         cdef fc_status status
-        cdef uint8_t[::1] is_out
+        cdef int64_t[::1] there, out
         keep = self.prepare(args, n, columns, "update")
         if self.waits():
-            is_out = np.empty(n, np.uint8)
+            there, out = np.empty(n, np.int64), np.empty(n, np.int64)
             with nogil:
-                # None comes back behind find_out: newer records would be added before those that wait.
+                # None comes back behind split_out: newer records would be added before those that wait.
                 status = fc_agg_fetch_wanted(&self.agg)
-                fc_agg_find_out(&self.agg, &rows[0], n, &is_out[0])
+                out_count = fc_agg_split_out(&self.agg, &rows[0], n, &there[0], &out[0])
             self.checked(status, "update")
-            out = np.flatnonzero(is_out)
-            if len(out):
-                there = np.flatnonzero(np.equal(is_out, 0))
-                if len(there):
-                    self.update_there(ids, keep, there)
-                self.put_off(np.asarray(ids), keep, out)
+            if out_count:
+                if out_count < n:
+                    self.update_there(ids, keep, np.asarray(there[:n - out_count]))
+                self.put_off(np.asarray(ids), keep, np.asarray(out[:out_count]))
                 return
         with nogil:
             status = fc_agg_update(&self.agg, &rows[0], n, columns)

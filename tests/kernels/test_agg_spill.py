@@ -190,6 +190,20 @@ def test_a_page_in_demand_comes_back():
     assert_same(small, twin)
 
 
+def test_pages_that_are_all_written_to_alike_do_not_take_turns():
+    pool = pool_of(4)
+    small, twin = all_updated(pool)
+    before = pool.pages_read
+    ids = np.arange(0, BOUND, 16, dtype=np.int32)
+    for turn in range(100):
+        args = arguments(np.random.default_rng(turn), SPECS, len(ids))
+        for each in (small, twin):
+            each.update_running(ids, args)
+    writes = 100 * len(ids)
+    assert pool.pages_read - before < writes / 128 / 2
+    assert_same(small, twin)
+
+
 @pytest.mark.parametrize("hot", range(0, BOUND, 1024))
 def test_records_that_wait_are_added_before_newer_ones(hot):
     """A page may be wanted back since before: it comes back before it is settled which records wait for theirs."""
