@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole jobs with a checkpoint every second to a local directory, against the same jobs without.
 
-Both run in turn in one process, each in memory that was in use just before: what a hypervisor has taken back since
-costs whichever run comes first more than all checkpoints do. The ratio of their times says what checkpoints cost; the
-notes say how long tasks stopped at barriers, and what was written.
+Both run in turn in one process, each in memory that was in use just before. The ratio of their times says what
+checkpoints cost; the notes say how long tasks stopped at barriers, and what was written.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import pytest
 
 from bench.jobs.collect import FoldedChanges, KeptBatches
 from bench.jobs.pipelines import PIPELINES
+from bench.memory import put_in_use
 from flinkcore import options
 from flinkcore.datastream import StreamExecutionEnvironment
 
@@ -52,7 +52,7 @@ def run(
     sink = FoldedChanges(names) if job == "W3" else KeptBatches()
     PIPELINES[job](env, table).sink_to(sink)
     if is_full:
-        np.ones(MEMORY_BYTES, np.uint8)
+        put_in_use(MEMORY_BYTES)
     started_ns = time.perf_counter_ns()
     running = env.launch(job)
     running.wait()
