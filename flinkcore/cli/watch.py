@@ -122,6 +122,8 @@ def summary(job: JobRun) -> str:
 
 def _checkpoints(job: JobRun) -> Iterable[str]:
     history = job.checkpoint_history()
+    if history.origin is not None:
+        yield f"  it {history.origin}"
     if history.failed_count:
         yield f"  {count(history.failed_count, 'checkpoint')} failed"
     if history.recent:

@@ -81,9 +81,13 @@ class CheckpointStats:
 
 
 class CheckpointHistory:
-    """The checkpoints of a job through all starts of its tasks. One thread at a time writes, any may read."""
+    """The checkpoints of a job through all starts of its tasks. One thread at a time writes, any may read.
+
+    origin : what the job began with when it was to be restored, in words; else None
+    """
 
     def __init__(self) -> None:
+        self.origin: str | None = None
         self.completed_count = 0
         self.failed_count = 0
         self.recent: deque[CheckpointStats] = deque(maxlen=1000)  # that completed, the newest last

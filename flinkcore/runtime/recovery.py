@@ -79,6 +79,10 @@ class Recovery:
         self._builds_on_own = own
         self._next_id = self.home.last_id + 1
         self._history = CheckpointHistory()
+        if self._start is not None:
+            self._history.origin = f"went on from {_source(*self._start)}"
+        elif config.get(options.RECOVERY_PATH) == NEWEST:
+            self._history.origin = f"found no checkpoint in '{root.location}' yet, and started afresh"
 
     # -- for the executor ---------------------------------------------------------------------------------
 
@@ -189,12 +193,10 @@ class Recovery:
                 f"job '{self.graph.name}' was stopped with savepoint '{savepoint}', which is newer than its "
                 f"checkpoints: go on with -s {savepoint}, or name the checkpoint to go back to with -s PATH"
             )
-        if newest is None:
-            if skipped:
-                raise CheckpointError(
-                    f"job '{self.graph.name}' has no checkpoint in '{root.location}' that is whole: {skipped[0].fault}"
-                )
-            log.info("job '%s' has no checkpoint in '%s' yet; it starts afresh", self.graph.name, root.location)
+        if newest is None and skipped:
+            raise CheckpointError(
+                f"job '{self.graph.name}' has no checkpoint in '{root.location}' that is whole: {skipped[0].fault}"
+            )
         return newest
 
     def _is_own(self, found: Checkpoint, root: Store) -> bool:
@@ -215,9 +217,12 @@ class Recovery:
             Wanted(node.operator_id, node.name, node.parallelism, node.max_parallelism, node.max_parallelism_set)
             for node in self.graph.nodes
         ]
-        source = f"{manifest.kind} {manifest.checkpoint_id} of '{store.location}'"
         self.restoration = assign(
-            manifest, wanted, source, lambda subtask: StoredSubtask(store, subtask), self._allow_unclaimed
+            manifest,
+            wanted,
+            _source(manifest, store),
+            lambda subtask: StoredSubtask(store, subtask),
+            self._allow_unclaimed,
         )
         for node in self.graph.nodes:
             taken = self.restoration.max_parallelism.get(node.operator_id)
@@ -236,3 +241,7 @@ class Recovery:
                     f"checkpoints, or with {options.ALLOW_UNREPLAYABLE_SOURCES.key} set to true, which loses records "
                     f"at a restart, the job runs"
                 )
+
+
+def _source(manifest: Manifest, store: Store) -> str:
+    return f"{manifest.kind} {manifest.checkpoint_id} of '{store.location}'"

@@ -121,6 +121,7 @@ def test_a_job_is_listed_saved_stopped_and_goes_on_from_either_savepoint(shell: 
     assert cancelled.returncode == 0 and "has ended: canceled" in cancelled.stderr
     code, said = ended(resumed)
     assert (code, "Traceback" in said) == (1, False), said
+    assert f"  it went on from savepoint 2 of '{second.stdout.strip()}'" in said
     assert sums(run("-s", first.stdout.strip()), 2) == [6, 10]
 
 
@@ -153,6 +154,7 @@ def test_sigterm_keeps_the_checkpoints_for_a_resume_and_ctrl_c_does_not(shell: S
     resumed.send_signal(signal.SIGINT)
     code, said = ended(resumed)
     assert code == 130, said
+    assert "  it went on from checkpoint " in said
     assert "--resume" not in said
     assert not checkpoints(shell)
 

@@ -135,6 +135,12 @@ def test_the_summary_tells_checkpoints_and_restarts_and_how_to_go_on() -> None:
     assert "--resume" not in summary(job)
 
 
+def test_the_summary_tells_what_the_job_went_on_from() -> None:
+    job = Job()
+    job.checkpoints.origin = "went on from checkpoint 7 of '/checkpoints/ab'"
+    assert summary(job).splitlines()[1:] == ["  it went on from checkpoint 7 of '/checkpoints/ab'"]
+
+
 def test_checkpoints_in_memory_are_not_offered_to_go_on_from() -> None:
     job = Job()
     job.status = JobStatus.FAILED
