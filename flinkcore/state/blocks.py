@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
-from flinkcore.errors import StateFormatError
+from flinkcore.errors import NewerFormatError, StateFormatError
 from flinkcore.state.part import Payload
 
 VERSION = 1
@@ -85,10 +85,12 @@ def _rows_of(schema: pa.Schema) -> str:
     """What the metadata says of the rows, in a version that is known."""
     metadata = {key: value.decode("utf-8", "replace") for key, value in (schema.metadata or {}).items()}
     version = metadata.get(b"flinkcore.version", "none")
-    if version != str(VERSION):
-        raise StateFormatError(
+    if version.isdecimal() and len(version) < 10 and int(version) > VERSION:
+        raise NewerFormatError(
             f"a block of state has format {version}; this build reads {VERSION}; restore with a newer flinkcore"
         )
+    if version != str(VERSION):
+        raise StateFormatError(f"a block of state has format {version}, which no flinkcore writes")
     return metadata.get(b"flinkcore.rows", "none")
 
 

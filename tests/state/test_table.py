@@ -15,7 +15,7 @@ import pytest
 from flinkcore.columnar import typeinfo as ti
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.typeinfo import BasicTypeInfo
-from flinkcore.errors import SchemaError, StateFormatError
+from flinkcore.errors import NewerFormatError, SchemaError, StateFormatError
 from flinkcore.state import frozen_table
 from flinkcore.state import table as table_module
 from flinkcore.state.blocks import BLOCK_BYTES
@@ -376,12 +376,11 @@ def test_blocks_of_others_are_refused_in_words():
     with pytest.raises(StateFormatError, match="expected"):
         table("value", LONG, namespace=TimeWindows()).load(memoryview(block))
     schema = pa.ipc.open_stream(block).schema
-    with pytest.raises(StateFormatError, match="format 2; this build reads 1"):
-        state.load(
-            memoryview(
-                crafted(schema.with_metadata({**schema.metadata, b"flinkcore.version": b"2"}), [0], [5])
-            )
-        )
+    versions = [(b"2", NewerFormatError, "format 2; this build reads 1"), (b"0", StateFormatError, "no flinkcore")]
+    for version, error, words in [*versions, (b"9" * 5000, StateFormatError, "no flinkcore")]:
+        other = schema.with_metadata({**schema.metadata, b"flinkcore.version": version})
+        with pytest.raises(error, match=words):
+            state.load(memoryview(crafted(other, [0], [5])))
     with pytest.raises(StateFormatError, match="says 'lost'"):
         state.load(
             memoryview(
