@@ -32,7 +32,7 @@ from flinkcore.time.watermarks import WatermarkFacts
 
 # A barrier waits behind a batch, and watermarks do: how long one should take at most. It begins with few rows.
 BATCH_NS = 100_000_000
-FIRST_ROWS = 1024
+FIRST_ROWS = 128
 
 
 class SharedEnumerator:

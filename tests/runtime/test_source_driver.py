@@ -318,4 +318,4 @@ def test_batches_get_so_long_that_a_barrier_waits_a_tenth_of_a_second(ms_per_row
     driver.open(OperatorContext("times", clock, ManualTimers(), config), Slow())
     while len(sizes) < 8:
         assert driver.poll(0)
-    assert sizes[0] == 1024 and sizes[-1] == expected
+    assert sizes[0] == 128 and sizes[-1] == expected
