@@ -73,7 +73,9 @@ class PaneWindow(WindowedAggregate):
         # The watermark, or the time of the clock. It is state: what was late stays late after a restore.
         self.time_ms: int = context.state.field("time_ms", MIN_TIMESTAMP, lambda: self.time_ms)
         # [first key group, end, time] of old subtasks: their clocks, unlike watermarks, stood at different times.
-        self._fired: list[list[int]] = context.state.field("fired", [], self._fired_by_groups, _joined)
+        self._fired: list[list[int]] = []
+        if self.processing_time:
+            self._fired = context.state.field("fired", [], self._fired_by_groups, _joined)
         self.panes: dict[int, Accumulators] = {}  # by start
         self._ends: list[int] = []  # heap of the ends of windows that will fire
         self._ends_known: set[int] = set()
@@ -214,9 +216,7 @@ class PaneWindow(WindowedAggregate):
         self.emit(combined, ids, ids, start, end)
 
     def _fired_by_groups(self) -> list[list[int]]:
-        """Up to what time the windows of which key groups have fired; written by windows of processing time."""
-        if not self.processing_time:
-            return []
+        """Up to what time the windows of which key groups have fired."""
         own = self.context.state.key_groups
         return [[own.start, own.stop, self.time_ms], *(each for each in self._fired if each[2] > self.time_ms)]
 
