@@ -34,6 +34,8 @@ from flinkcore.state.stored import StoredRows
 
 P = TypeVar("P", bound=StatePart)
 
+#: Once so many parts have been numbered, they are numbered anew; segments have 32 bits for a number.
+NUMBERS_MAX = 1 << 31
 #: A smaller state is loaded by one thread.
 BESIDE_BYTES_MIN = 4 << 20
 
@@ -172,6 +174,8 @@ class StateManager:
 
         since : 0 for everything, else an epoch of a snapshot that was written, and not forgotten
         """
+        if self._numbers > NUMBERS_MAX:
+            self._number_anew()
         if since < self._rewritten:
             since = 0
         fields = {name: get() for name, get in self._fields.items()}
@@ -255,6 +259,13 @@ class StateManager:
     def _add_empty(self, entry: PartState) -> None:
         part = self._make(entry)
         self._add(entry.name, entry.namespace, entry.parent, part, False, shown_of(entry))
+
+    def _number_anew(self) -> None:
+        """Gives the parts their numbers from 0 again; then no snapshot builds on one that has others."""
+        for number, known in enumerate(self._parts.values()):
+            known.number = number
+        self._numbers = len(self._parts)
+        self._rewritten = self.epoch
 
     def _rooted(self) -> list[_Registered]:
         """The parts but those that go by keys of which none has come yet: they are empty."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from flinkcore.columnar.typeinfo import BasicTypeInfo
+from flinkcore.state import manager as manager_module
 from flinkcore.state.manager import StateManager
 from tests.state.snapshots import Stored, rows_of, table
 
@@ -46,3 +47,18 @@ def test_a_new_part_has_nothing_of_one_that_was_over_before_the_restored_checkpo
     assert manager.namespaces("window") == [0, 20]
     assert rows_of(window(manager, 0)) == {(None, 1): 10}
     assert rows_of(window(manager, 20)) == {(None, 3): 30}
+
+
+def test_numbers_begin_anew_before_they_run_out(monkeypatch):
+    monkeypatch.setattr(manager_module, "NUMBERS_MAX", 4)
+    stored, manager = Stored(), StateManager("op")
+    for start in range(0, 200, 10):
+        window(manager, start).put(None, 1, start)
+        if start >= 20:
+            manager.drop("window", start - 20)
+        snapshot(manager, stored)
+        assert all(entry.number <= 4 for entry in stored.entries)
+        again = restored(stored)
+        assert {other: rows_of(window(again, other)) for other in again.namespaces("window")} == {
+            other: {(None, 1): other} for other in (start - 10, start) if other >= 0
+        }
