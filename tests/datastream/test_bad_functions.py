@@ -146,7 +146,7 @@ JOBS_AT_FAULT = {
     ),
     "position": (
         lambda: objects(range(1000)).map(lambda value: 1 // (value - 777)),
-        "at record (7|2)77 of its batch: 777",
+        "at record (393|137) of its batch: 777",
     ),
     "stop iteration": (lambda: objects().map(lambda value: next(iter(()))), "raised StopIteration"),
     "recursion": (
