@@ -41,6 +41,7 @@ static const fc_session_frozen_page *frozen_pages(const fc_session_frozen *froze
 
 fc_status fc_session_freeze(fc_session_index *index, int64_t since, int64_t epoch, fc_session_frozen **frozen) {
     if (since < 0 || since >= epoch || epoch < index->epoch) return FC_ERR_INVALID;
+    if (since >= index->epoch) since = index->epoch - 1;      /* no freeze ended the epochs between */
     fc_buffer pages = {0};
     fc_frozen *part = NULL;
     fc_status status = fc_buffer_reserve(&pages, index->page_count * (int64_t)sizeof(fc_session_frozen_page));

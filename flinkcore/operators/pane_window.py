@@ -76,6 +76,8 @@ class PaneWindow(WindowedAggregate):
         self._fired: list[list[int]] = []
         if self.processing_time:
             self._fired = context.state.field("fired", [], self._fired_by_groups, _joined)
+        # Of the clock; one that is behind after a restore would bring records to windows that have fired.
+        self._now_min_ms = 1 + max((each[2] for each in self._fired), default=MIN_TIMESTAMP)
         self.panes: dict[int, Accumulators] = {}  # by start
         self._ends: list[int] = []  # heap of the ends of windows that will fire
         self._ends_known: set[int] = set()
@@ -90,7 +92,7 @@ class PaneWindow(WindowedAggregate):
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         if self.processing_time:
-            now_ms = self.context.clock.now_ms()
+            now_ms = max(self.context.clock.now_ms(), self._now_min_ms, self.time_ms + 1)
             self._advance(now_ms - 1)  # a window whose last millisecond is now still takes records
             times = np.full(batch.num_rows, now_ms)
         else:
@@ -191,7 +193,7 @@ class PaneWindow(WindowedAggregate):
         self.out.watermark(watermark_ms)
 
     def process_timer(self, now_ms: int) -> None:
-        self._advance(now_ms - 1)  # all records of a window's last millisecond come before it fires
+        self._advance(max(now_ms - 1, self.time_ms))  # all records of a window's last millisecond come before it fires
         self._register_timer()
 
     def _register_timer(self) -> None:

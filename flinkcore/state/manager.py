@@ -80,9 +80,13 @@ class StateManager:
         self._restored_fields: list[dict[str, Any]] = []
         self._restored_lists: dict[str, list[Any]] = {}
 
-    def unclaimed(self) -> list[StoredRows]:
-        """Restored rows that no operator has asked for yet."""
-        return [known.part for known in self._parts.values() if isinstance(known.part, StoredRows)]
+    def unclaimed(self) -> list[Any]:
+        """Restored parts with rows by key that no operator has asked for yet."""
+        return [
+            known.part
+            for known in self._parts.values()
+            if not known.claimed and known.name != KEYS and known.parent not in MODES
+        ]
 
     # -- for operators ------------------------------------------------------------------------------------
 

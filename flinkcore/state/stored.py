@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flinkcore.errors import StateFormatError
-from flinkcore.state.blocks import NOTHING, PRESENT, read, written
+from flinkcore.state.blocks import NOTHING, PRESENT, block_schema, read, written
 from flinkcore.state.part import Payload
 
 
@@ -57,7 +57,11 @@ class StoredRows:
         """What is stored does not change."""
 
     def freeze(self, since: int, epoch: int) -> _FrozenRows:
-        return _FrozenRows(list(self.payloads) if since < self.epoch or not since else [])
+        if since >= self.epoch and since:
+            return _FrozenRows([])
+        # They are all that there is: what older segments hold is void, of which nothing tells once it has been loaded.
+        void = list(written(block_schema(self.kind, NOTHING, []), [])) if since else []
+        return _FrozenRows([*void, *self.payloads])
 
     def absorb(self, other: StoredRows, ids: np.ndarray) -> None:
         """Takes over the rows whose group ids have a new one.

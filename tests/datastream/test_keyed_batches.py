@@ -8,10 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from flinkcore.columnar.schema import Schema
 from flinkcore.common import Configuration, Types
 from flinkcore.datastream import KeyedBatchFunction, StreamExecutionEnvironment
 from flinkcore.datastream.state import ValueStateDescriptor
 from flinkcore.errors import ConfigurationError, JobExecutionError, SchemaError
+from flinkcore.operators.keyed_batches import KeyedMapBatches
+from flinkcore.testing.harness import Harness
 from tests.datastream.jobs import environment, table_of
 
 
@@ -89,3 +92,28 @@ def test_what_it_raises_names_the_function():
 
     with pytest.raises(JobExecutionError, match="Wrong raised ZeroDivisionError"):
         table_of(environment().from_arrow({"k": [1], "v": [1]}).key_by("k").map_batches(Wrong()))
+
+
+class LateDeltas(Deltas):
+    """Asks for its state once there is a value of 0 or more."""
+
+    def open(self, runtime_context):
+        self.context = runtime_context
+
+    def map_batch(self, batch, context):
+        if batch["v"][0].as_py() < 0:
+            return batch
+        Deltas.open(self, self.context)
+        return Deltas.map_batch(self, batch, context)
+
+
+def test_keys_of_a_restored_state_are_given_to_no_others_before_it_is_asked_for():
+    schema = Schema(("k", "v"), (pa.string(), pa.int64()))
+
+    def subtask(restore=None):
+        operator = KeyedMapBatches(schema, LateDeltas(), schema, Schema(("k",), (pa.string(),)))
+        return Harness(operator, schema, "k", restore=restore)
+
+    before = subtask().batch([("a", 1), ("b", 2)])
+    after = subtask(before.snapshot()).batch([("x", -1)]).batch([("y", 8), ("z", 9), ("a", 3), ("b", 4)])
+    assert after.output() == [("x", -1), ("y", 8), ("z", 9), ("a", 2), ("b", 2)]

@@ -145,6 +145,18 @@ def test_windows_that_a_subtask_fired_ahead_of_the_others_fire_for_no_key_again_
         assert sorted(early + fired(harnesses)) == ends
 
 
+def test_a_clock_that_is_behind_after_a_restore_brings_no_record_to_a_window_that_has_fired():
+    def subtask(now_ms, restore=None):
+        return Harness(window(1000, processing_time=True), SCHEMA, "k", now_ms=now_ms, restore=restore)
+
+    first = subtask(10_500)
+    first.batch([(1, 1)]).advance(600)
+    assert len(first.output()) == 1
+    again = subtask(10_900, first.snapshot())
+    again.batch([(1, 5), (2, 6)]).advance(2000)
+    assert [(row[0], row[4]) for row in again.output()] == [(1, 5), (2, 6)]
+
+
 def test_a_record_of_the_last_millisecond_of_a_processing_time_window_still_counts():
     run = Runner(window(1000, processing_time=True), now_ms=10_999)
     run.send([(1, 1, 0)])

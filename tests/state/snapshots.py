@@ -24,18 +24,17 @@ class Stored:
         self.entries: Any = []
         self.fields: dict[str, Any] = {}
         self.lists: dict[str, Any] = {}
-        self._blocks: list[tuple[int, bytes]] = []
+        self._blocks: list[tuple[int, int, bytes]] = []  # (epoch of the segment, part number, payload)
 
     def add(self, frozen: FrozenState) -> None:
-        if not frozen.since:
-            self._blocks.clear()
-        self._blocks += [(number, bytes(block)) for number, block in frozen.blocks()]
+        self._blocks = [block for block in self._blocks if block[0] <= frozen.since]
+        self._blocks += [(frozen.epoch, number, bytes(payload)) for number, payload in frozen.blocks()]
         frozen.release()
         self.epoch, self.entries = frozen.epoch, frozen.entries
         self.fields, self.lists = frozen.fields, {name: one.items for name, one in frozen.lists.items()}
 
     def blocks(self, parts: Any) -> Any:
-        return ((number, memoryview(block)) for number, block in self._blocks if number in parts)
+        return ((number, memoryview(payload)) for _, number, payload in self._blocks if number in parts)
 
     def restored(self) -> RestoredState:
         return RestoredState([self], [self.fields], self.lists, False, "a test")

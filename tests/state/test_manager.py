@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from flinkcore._native.column import Column
+from flinkcore._native.window import SessionIndex
 from flinkcore.columnar.typeinfo import BasicTypeInfo
+from flinkcore.operators.key import hash_keys
 from flinkcore.state import manager as manager_module
+from flinkcore.state.keys import KeyIndex
 from flinkcore.state.manager import StateManager
+from flinkcore.state.parts import KEYS
 from tests.state.snapshots import Stored, rows_of, table
 
 LONG = BasicTypeInfo.LONG_TYPE_INFO()
@@ -62,3 +69,30 @@ def test_numbers_begin_anew_before_they_run_out(monkeypatch):
         assert {other: rows_of(window(again, other)) for other in again.namespaces("window")} == {
             other: {(None, 1): other} for other in (start - 10, start) if other >= 0
         }
+
+
+def test_rows_that_nobody_asked_for_void_the_segments_before_them_when_they_are_written_again():
+    stored, manager = Stored(), StateManager("op")
+    for row in range(3):
+        window(manager, 0).put(None, row, row)
+    snapshot(manager, stored)
+    first = stored.epoch
+    stored.add(manager.freeze(first))  # nothing has changed: the chain has no segment of this epoch
+    manager = restored(stored)
+    window(manager, 0).remove(None, 1)
+    stored.add(manager.freeze(first))  # so all rows are written again, and what was before is void
+    stored.add(restored(stored).freeze(first))
+    assert rows_of(window(restored(stored), 0)) == {(None, 0): 0, (None, 2): 2}
+
+
+def test_sessions_whose_keys_came_late_are_in_the_first_increment_that_has_keys():
+    stored, manager = Stored(), StateManager("op")
+    sessions = manager.part("sessions", SessionIndex)
+    for epoch in range(3):
+        window(manager, 0).put(None, epoch, epoch)
+        snapshot(manager, stored)
+    columns = [Column.from_arrow(pa.array([1, 2, 3]))]
+    groups = manager.part(KEYS, lambda: KeyIndex.of_keys(columns)).intern(columns, hash_keys(columns))
+    sessions.assign(groups, np.array([10, 20, 30]), 5, -1000, 0)
+    snapshot(manager, stored)
+    assert len(restored(stored).find("sessions").slots()) == 3
