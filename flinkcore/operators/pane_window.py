@@ -76,7 +76,7 @@ class PaneWindow(WindowedAggregate):
         self._fired: list[list[int]] = []
         if self.processing_time:
             self._fired = context.state.field("fired", [], self._fired_by_groups, _joined)
-        # Of the clock; one that is behind after a restore would bring records to windows that have fired.
+        # The clock may be behind after a restore: its records would come to windows that have fired.
         self._now_min_ms = 1 + max((each[2] for each in self._fired), default=MIN_TIMESTAMP)
         self.panes: dict[int, Accumulators] = {}  # by start
         self._ends: list[int] = []  # heap of the ends of windows that will fire

@@ -150,7 +150,7 @@ class KeyedState(KeyedStateStore):
 
     def release_unused(self) -> None:
         """Gives back the ids that nothing needs; none of them may be in use by the caller any more."""
-        if self._kept and not self.manager.unclaimed():
+        if self._kept and not self.manager.has_unclaimed:
             kept, self._kept = self._kept, []
             for group_id in kept:
                 self.let_go(group_id)

@@ -80,13 +80,12 @@ class StateManager:
         self._restored_fields: list[dict[str, Any]] = []
         self._restored_lists: dict[str, list[Any]] = {}
 
-    def unclaimed(self) -> list[Any]:
-        """Restored parts with rows by key that no operator has asked for yet."""
-        return [
-            known.part
-            for known in self._parts.values()
-            if not known.claimed and known.name != KEYS and known.parent not in MODES
-        ]
+    @property
+    def has_unclaimed(self) -> bool:
+        """Whether there are restored rows by key that no operator has asked for yet."""
+        return any(
+            not known.claimed and known.name != KEYS and known.parent not in MODES for known in self._parts.values()
+        )
 
     # -- for operators ------------------------------------------------------------------------------------
 
