@@ -144,7 +144,7 @@ class Coordinator:
         # By checkpoint and operator: the segments that its own builds on.
         self._planned: dict[tuple[int, tuple[str, int]], list[SegmentRef]] = {}
         self._inline_bytes_max = home.writing.inline_bytes_max
-        self._lock = threading.Lock()  # of _chains and _planned, which tasks read, and of _closed
+        self._lock = threading.Lock()  # of _chains, _planned, what leaves _pending, and _closed
         self._nodes = {node.operator_id: node for node in graph.nodes}
         self._upstream = upstream_tasks(self.tasks)
         self._enumerators: dict[str, SharedEnumerator] = {
@@ -203,7 +203,8 @@ class Coordinator:
         with self._lock:
             chain = [] if barrier.full else self._chains.get(key, [])
             planned = plan(chain, context.state.state_bytes, inline_bytes_max=self._inline_bytes_max)
-            self._planned[barrier.checkpoint_id, key] = chain[: planned.kept]
+            if barrier.checkpoint_id in self._pending:  # else given up: the snapshot will be let go
+                self._planned[barrier.checkpoint_id, key] = chain[: planned.kept]
         return planned.since
 
     def forgettable(self, runner: OperatorRunner) -> int:
@@ -466,8 +467,8 @@ class Coordinator:
 
     def _forget(self, pending: Pending) -> None:
         """The checkpoint is over, one way or the other."""
-        del self._pending[pending.id]
         with self._lock:
+            del self._pending[pending.id]
             for key in [key for key in self._planned if key[0] == pending.id]:
                 del self._planned[key]
 

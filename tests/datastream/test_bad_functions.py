@@ -165,7 +165,7 @@ JOBS_AT_FAULT = {
     ),
     "no iterable": (
         lambda: objects().flat_map(lambda value: value),
-        "expected an iterable of records.*got int 1",
+        "expected an iterable of records.*got int [12]",
     ),
     "type": (lambda: objects().map(str, INT), "record 0 of the batch has '[12]' .str.; expected INT"),
     "shape": (

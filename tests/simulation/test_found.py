@@ -23,6 +23,7 @@ from flinkcore.runtime.simulation import Process
 from flinkcore.table.expressions import col
 from flinkcore.testing import ManualClock, harness, simulate
 from flinkcore.testing.storage import Calls, Disk, SimulatedStore
+from tests.simulation.outcome import Keep
 from tests.simulation.sources import Partitions
 
 PAIR = Types.ROW_NAMED(["k", "v"], [Types.STRING(), Types.LONG()])
@@ -200,3 +201,26 @@ def test_a_job_whose_damaged_checkpoint_cannot_be_passed_over_fails(monkeypatch)
     failure = RuntimeError("cannot be restored")
     failure.__cause__ = StateFormatError("damaged")
     assert recovery.delay_ms(failure, usual_ms=1000) is None
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_snapshots_of_checkpoints_that_were_given_up_keep_no_files(seed):
+    env = environment(
+        2,
+        **{
+            "flinkcore.batch-rows": 1,
+            "flinkcore.channel-batches": 1,
+            "execution.checkpointing.interval": "5 ms",
+            "execution.checkpointing.timeout": "20 ms",
+            "execution.checkpointing.tolerable-failed-checkpoints": 1000,
+            "execution.checkpointing.data-inline-threshold": "0 b",
+        },
+    )
+    letters = env.from_collection([(str(i % 20), i) for i in range(100)], PAIR).rebalance().map(tuple, PAIR)
+    letters.key_by("k").aggregate(col("v").sum.alias("total")).sink_to(Keep())
+    clock = ManualClock()
+    store = SimulatedStore(Disk(), Calls(random.Random(0), clock))
+    process = Process(env.job_graph(), clock, random.Random(seed), "a test", store, drift=(0.3, 5))
+    assert process.run(100_000)
+    assert process.coordinator.history.failed_count > 10
+    assert not process.coordinator._planned  # what is held is what stands here
