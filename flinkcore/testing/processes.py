@@ -38,12 +38,14 @@ class Disturbance:
     crashes : how often its process stops, anywhere;  parallelism : one of these for each process
     storage_faults : share of storage calls, 0 to 1, that fail or are slow
     checkpoint_interval_ms : where the program sets none; None: a default, when there is something to recover from
+    clock_skew_ms : by how much at most the clock of a process is ahead of or behind that of the one before it
     """
 
     crashes: int = 0
     parallelism: tuple[int, ...] = (1,)
     storage_faults: float = 0.0
     checkpoint_interval_ms: int | None = None
+    clock_skew_ms: int = 0
 
     @property
     def drift(self) -> tuple[float, int]:
@@ -58,6 +60,8 @@ class Disturbance:
             raise ConfigurationError(f"parallelism is {self.parallelism}; expected numbers, each at least 1")
         if not 0 <= self.storage_faults <= 1:
             raise ConfigurationError(f"storage_faults is {self.storage_faults}; expected a share, 0 to 1")
+        if self.clock_skew_ms < 0:
+            raise ConfigurationError(f"clock_skew_ms is {self.clock_skew_ms}; expected milliseconds, 0 or more")
 
     @property
     def interval_ms(self) -> int | None:
@@ -190,6 +194,9 @@ class _Run:
     def _lose_power(self) -> None:
         self.crashes_left = max(0, self.crashes_left - 1)
         self.disk.lose_power(self.rng)
+        skew_ms = self.disturbance.clock_skew_ms
+        if skew_ms:
+            self.clock = ManualClock(max(0, self.clock.now_ms() + self.rng.randint(-skew_ms, skew_ms)))
 
     def _note(self, what: str) -> None:
         if self.trace is not None:

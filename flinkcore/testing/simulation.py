@@ -54,6 +54,7 @@ def simulate(
     parallelism: int | Sequence[int] = 1,
     storage_faults: float = 0.0,
     checkpoint_interval_ms: int | None = None,
+    clock_skew_ms: int = 0,
     trace: list[str] | None = None,
 ) -> list[Any]: ...
 def simulate(
@@ -65,6 +66,7 @@ def simulate(
     parallelism: int | Sequence[int] = 1,
     storage_faults: float = 0.0,
     checkpoint_interval_ms: int | None = None,
+    clock_skew_ms: int = 0,
     trace: list[str] | None = None,
 ) -> list[Any] | JobExecutionResult:
     """Runs a bounded job to its end, as execute() would, and gives its results.
@@ -85,15 +87,18 @@ def simulate(
     parallelism : of the environment; of several, each process takes one
     storage_faults : share of the calls of the checkpoint storage that fail or are slow; a few dozen at most do
     checkpoint_interval_ms : when the job sets none; default 20 when there are crashes or faults, else no checkpoints
+    clock_skew_ms : the clock of a process is ahead of or behind that of the one before it, by so much at most
     trace : a list, to which every step is added as text: equal for equal seeds
     JobExecutionError : the job failed, or can never end; says the call that replays it
     """
-    disturbance = Disturbance(crashes, as_choices(parallelism), storage_faults, checkpoint_interval_ms)
+    disturbance = Disturbance(
+        crashes, as_choices(parallelism), storage_faults, checkpoint_interval_ms, clock_skew_ms
+    )
     plain = disturbance == Disturbance() and trace is None
     if isinstance(what, (DataStream, StreamExecutionEnvironment)) and not plain:
         raise ConfigurationError(
-            "crashes, parallelism, storage faults, checkpoints and traces are for a function that builds the job, "
-            "since every simulated process needs a job of its own; pass one instead of what it has built"
+            "crashes, parallelism, storage faults, checkpoints, skewed clocks and traces are for a function that "
+            "builds the job, since every simulated process needs a job of its own; pass one, not what it has built"
         )
     if isinstance(what, DataStream):
         sink = ArrowCollectSink(capacity=None)

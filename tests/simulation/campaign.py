@@ -18,7 +18,8 @@ from typing import Any
 from flinkcore.runtime import local, simulation
 from flinkcore.runtime.job import JobRun
 from tests.simulation.data import random_records
-from tests.simulation.ends import End, Found, random_end
+from tests.simulation.end import End, Found
+from tests.simulation.ends import random_end
 from tests.simulation.late import LateJob, random_late_job
 from tests.simulation.outcome import Keep, check_run, watched
 from tests.simulation.physical import Physical

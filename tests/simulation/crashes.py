@@ -43,6 +43,7 @@ def disturbance_of(seed: int) -> Disturbance:
         crashes=rng.randint(2, 6),
         storage_faults=rng.choice([0.0, 0.0, 0.02, 0.1]),
         checkpoint_interval_ms=rng.choice([1, 5, 20]),
+        clock_skew_ms=rng.choice([0, 0, 0, 20, 1000]),
     )
 
 

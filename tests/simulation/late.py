@@ -14,7 +14,8 @@ from flinkcore.datastream import DataStream, OutputTag
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from tests.simulation.aggregates import Aggregate, expressions, random_aggregates, results
 from tests.simulation.data import ID, TS, TYPE, Record, plain, random_records, rows_of
-from tests.simulation.ends import End, Found, _Process, _SameTrigger, _summed, same
+from tests.simulation.end import End, Found, same
+from tests.simulation.ends import _Process, _SameTrigger, _summed
 from tests.simulation.keys import Key, random_key
 from tests.simulation.outcome import Keep
 from tests.simulation.physical import Physical

@@ -18,6 +18,7 @@ class Physical:
 
     def __init__(self, seed: str, ordered: bool, batch_mode: bool, process: int | None = None) -> None:
         self.rng = random.Random(seed)
+        self.process = process
         self.rescaled = process is not None
         self.scale = self.rng if process is None else random.Random(f"{seed}, process {process}")
         self.ordered = ordered

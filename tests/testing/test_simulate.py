@@ -69,6 +69,21 @@ def test_a_seed_repeats_its_run():
     assert trace(5) != trace(6)
 
 
+def test_the_clock_of_a_new_process_may_be_behind():
+    def times(seed, **skew):
+        steps = []
+        found = simulate(counting(InState), seed, crashes=6, trace=steps, **skew)
+        assert Counter(found) == COUNTS
+        return [int(step.split()[0]) for step in steps]
+
+    for seed in range(4):
+        steady, skewed = times(seed), times(seed, clock_skew_ms=10_000)
+        assert steady == sorted(steady)
+        if skewed != sorted(skewed):
+            return
+    raise AssertionError("no clock was behind")
+
+
 def test_a_failure_tells_the_call_that_replays_it():
     def build(env):
         return env.from_collection([1, 0], LONG).map(lambda n: 1 // n)
@@ -96,5 +111,7 @@ def test_what_cannot_be_simulated_is_said():
         simulate(env.from_collection([1]), crashes=1)
     with pytest.raises(ConfigurationError, match="storage_faults is 2"):
         simulate(counting(InState), storage_faults=2)
+    with pytest.raises(ConfigurationError, match="clock_skew_ms is -1"):
+        simulate(counting(InState), clock_skew_ms=-1)
     with pytest.raises(ConfigurationError, match="crashes is -1"):
         simulate(counting(InState), crashes=-1)
