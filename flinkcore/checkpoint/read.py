@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +38,9 @@ from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import MODES, PART_NUMBERS, PartState
 from flinkcore.state.parts import make_part, shown_of
 from flinkcore.state.rescale import PAIR_TYPES
-from flinkcore.state.stored import StoredRows
+from flinkcore.state.stored import StoredRows, agree
+
+T = TypeVar("T")
 
 #: What the enumerator of a source remembers is called so, as if it were a state.
 ENUMERATOR = "enumerator"
@@ -154,12 +156,13 @@ def rows_of(checkpoint: Checkpoint, uid: str, name: str, *, allow_pickle: bool =
                 + (", ".join(f"'{each}'" for each in known) or "none")
             )
         name = longer[0]
-    pieces = [
-        piece
+    subtasks = [
+        _Subtask(checkpoint.home, operator, subtask, checkpoint.location, name)
         for subtask in operator.subtasks
         if any(part.name == name for part in subtask.parts)
-        for piece in _Subtask(checkpoint.home, operator, subtask, checkpoint.location).pieces(name, allow_pickle)
     ]
+    agree([rows for subtask in subtasks for rows in subtask.stored_rows])
+    pieces = [piece for subtask in subtasks for piece in subtask.pieces(allow_pickle)]
     if pieces:
         return _joined(pieces, allow_pickle, f"state '{name}' of operator '{operator.name}' of '{checkpoint.location}'")
     return _of_json(operator, name)
@@ -185,9 +188,13 @@ class _Piece(NamedTuple):
 
 
 class _Subtask:
-    """The parts of one subtask."""
+    """The parts of one name in one subtask, and those whose ids they go by.
 
-    def __init__(self, store: Store, operator: OperatorState, subtask: SubtaskState, source: str) -> None:
+    StateFormatError : they cannot be read
+    """
+
+    def __init__(self, store: Store, operator: OperatorState, subtask: SubtaskState, source: str, name: str) -> None:
+        self._name = name
         self._stored = StoredSubtask(store, subtask)
         self._index = subtask.index
         self._where = f"operator '{operator.name}', subtask {subtask.index} of '{source}'"
@@ -197,26 +204,33 @@ class _Subtask:
             for part in other.parts
             if part.parent == "broadcast" and part.rows
         }
-        self._loaded: dict[str, list[tuple[PartState, Any]]] = {}
+        self._loaded: dict[str, list[tuple[PartState, Any]]] = {name: []}
+        if name not in self._shared_by_all:
+            self._reading(self._load)
 
-    def pieces(self, name: str, allow_pickle: bool) -> list[_Piece]:
-        """The rows of all parts of a name. StateFormatError: they cannot be read."""
-        if name in self._shared_by_all:
-            return []
+    @property
+    def stored_rows(self) -> list[StoredRows]:
+        """Those of the parts that are rows which only the program could claim."""
+        return [part for _, part in self._loaded[self._name] if isinstance(part, StoredRows)]
+
+    def pieces(self, allow_pickle: bool) -> list[_Piece]:
+        """The rows of all parts."""
+        loaded = self._loaded[self._name]
+        shown = next((found for entry, _ in loaded if (found := shown_of(entry))), {})
+        return self._reading(lambda: [self._piece(entry, part, shown, allow_pickle) for entry, part in loaded])
+
+    def _reading(self, read: Callable[[], T]) -> T:
         try:
-            self._load(name)
-            shown = next((found for entry, _ in self._loaded[name] if (found := shown_of(entry))), {})
-            return [self._piece(entry, part, shown, allow_pickle) for entry, part in self._loaded[name]]
+            return read()
         except StateFormatError:
             raise
         except _UNSOUND as error:
-            raise StateFormatError(f"{self._where}: state '{name}' cannot be read: {error}") from error
+            raise StateFormatError(f"{self._where}: state '{self._name}' cannot be read: {error}") from error
 
-    def _load(self, name: str) -> None:
-        """Loads the parts of a name, and those whose ids they go by."""
+    def _load(self) -> None:
         entries = {entry.name: entry for entry in self._stored.entries}
-        names = {name}
-        parent = entries[name].parent
+        names = {self._name}
+        parent = entries[self._name].parent
         while parent in entries and parent not in names:
             names.add(parent)
             parent = entries[parent].parent
@@ -299,8 +313,8 @@ class _Subtask:
             return _Piece([*places, _Column("timestamp", columns["timestamp_ms"].cast(_INSTANT))], [])
         if shown and "value" in columns:
             return _Piece(places, _results_of_rows(columns["value"], shown))
-        if allow_pickle and "PICKLED" in json.dumps(entry.description):
-            content = content_of_description(entry.description)
+        if allow_pickle and "PICKLED" in json.dumps(part.description):
+            content = content_of_description(part.description)
             decoded = content.decode([columns[field.name] for field in content.fields], True)
             columns = {"value": _of_objects([content.mapped(lambda pair: pair[0], row) for row in decoded]
                                             if content.stamped else decoded)}

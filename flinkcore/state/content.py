@@ -77,6 +77,11 @@ class Content:
         return [pa.field("value", self._whole.type), *stamps]
 
     @property
+    def names(self) -> list[str]:
+        """Of these columns."""
+        return [field.name for field in self.fields]
+
+    @property
     def copy(self) -> Callable[[Any], Any] | None:
         """How a row is copied before it is changed in place; None when rows are only ever replaced."""
         if self.shares:

@@ -196,6 +196,64 @@ def _text(description: Any) -> str:
     return f"{kind}({', '.join(parts)})" if parts else str(description.get("serializer", kind))
 
 
+def joint(one: Description, other: Description) -> Description | None:
+    """A description under which rows of both can be kept with all that they hold; None when there is none.
+
+    Subtasks of one operator differ when the last program changed a type and not all of them have asked for the state.
+    Where one of them has no time to live, both have none: it begins anew when the program asks.
+    StateFormatError : what is stored is no such description
+    """
+    try:
+        if any(one.get(part) != other.get(part) for part in ("name", "kind", "namespace", "key")) or "value" not in one:
+            return None  # timers have no values
+        value = _joint_type(one["value"], other["value"])
+        return None if value is None else {**one, "value": value, "ttl": one["ttl"] and other["ttl"]}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise StateFormatError(f"{str(one)[:80]} or {str(other)[:80]} describes no state: {error!r}") from error
+
+
+def _joint_type(one: Description, other: Description) -> Description | None:
+    if one == other or one["type"] in _WIDER.get(other["type"], ()):
+        return one
+    if other["type"] in _WIDER.get(one["type"], ()):
+        return other
+    if one["type"] != other["type"] or one["type"] not in _CONTAINERS:
+        return None
+    joined = dict(one)
+    if one["type"] == "ROW":
+        fields = [*one["fields"], *(field for field in other["fields"] if field[0] not in dict(one["fields"]))]
+        theirs = dict(other["fields"])
+        joined["fields"] = [[name, _joint_type(type, theirs.get(name, type))] for name, type in fields]
+        return None if any(type is None for _, type in joined["fields"]) else joined
+    if one["type"] == "TUPLE":
+        if len(one["fields"]) != len(other["fields"]):
+            return None
+        types = [_joint_type(a[1], b[1]) for a, b in zip(one["fields"], other["fields"])]
+        joined["fields"] = [[field[0], type] for field, type in zip(one["fields"], types)]
+        return None if None in types else joined
+    if one.get("key") != other.get("key"):
+        return None
+    part = "element" if one["type"] == "LIST" else "value"
+    joined[part] = _joint_type(one[part], other[part])
+    return None if joined[part] is None else joined
+
+
+def migrated(batch: pa.RecordBatch, stored: Description, declared: Description) -> pa.RecordBatch:
+    """Rows of a block under another description, which is joint() of theirs and others.
+
+    StateFormatError : they cannot be read, as pickles cannot without the program
+    """
+    before, now = content_of_description(stored), content_of_description(declared)
+    places = [field for field in batch.schema if field.name not in before.names]
+    if stored["value"] == declared["value"]:
+        values = [batch.column(name) for name in now.names]
+    else:
+        reading = Reading(stored, now, compatibility(stored, declared), f"state '{stored['name']}'")
+        values = now.encode(reading.rows([batch.column(name) for name in before.names], 0, allow_pickle=False))
+    schema = pa.schema([*places, *now.fields], batch.schema.metadata)
+    return pa.RecordBatch.from_arrays([*(batch.column(field.name) for field in places), *values], schema=schema)
+
+
 class Reading:
     """How the columns of a snapshot become rows of a table.
 

@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flinkcore.errors import StateFormatError
+from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.state.blocks import NOTHING, PRESENT, block_schema, read, written
+from flinkcore.state.evolution import joint, migrated
 from flinkcore.state.part import Payload
 
 
@@ -67,7 +68,9 @@ class StoredRows:
         """Takes over the rows whose group ids have a new one.
 
         ids : int32[ids of the other], the id here or -1;  StateFormatError: a row has an id that is none
+        StateMigrationError : the types of both have nothing in common
         """
+        agree([self, other])
         orders = self._orders
         for rows, batch in other.batches():
             old = batch.column("group_id").to_numpy()
@@ -91,13 +94,27 @@ class StoredRows:
 
         places : which of the rows that are left, counted in the order of their ids
         StateFormatError : they are no rows of operator state
+        StateMigrationError : the types of both have nothing in common
         """
+        agree([self, other])
         for batch in other._left().slice(places.start, len(places)).to_batches():
             first = self._ids
             self._ids += batch.num_rows
             ids = pa.array(np.arange(first, self._ids), pa.int32())
             batch = batch.set_column(batch.schema.get_field_index("group_id"), batch.schema.field("group_id"), ids)
             self.payloads += written(batch.schema, batch.columns)
+
+    def become(self, description: dict[str, Any]) -> None:
+        """Brings all rows under another description, which is joint() of this one and others."""
+        payloads: list[Payload] = []
+        for payload in self.payloads:
+            rows, batch = read(payload)
+            if rows == PRESENT:
+                batch = migrated(batch, self.description, description)
+                payloads += written(batch.schema, batch.columns)
+            else:
+                payloads.append(payload)
+        self.payloads, self.description = payloads, description
 
     def _left(self) -> pa.Table:
         """The rows of operator state that are left, in the order of their ids."""
@@ -142,6 +159,24 @@ class StoredRows:
     @property
     def state_bytes(self) -> int:
         return sum(len(memoryview(payload).cast("B")) for payload in self.payloads)
+
+
+def agree(parts: Sequence[StoredRows]) -> None:
+    """Brings the rows of several subtasks under one description. StateMigrationError: there is none"""
+    if not parts:
+        return
+    found = parts[0].description
+    for part in parts[1:]:
+        together = found if found == part.description else joint(found, part.description)
+        if together is None:
+            raise StateMigrationError(
+                f"subtasks hold state '{found.get('name')}' in types that do not go together: {found} and "
+                f"{part.description}. Restore with the parallelism that it was written with"
+            )
+        found = together
+    for part in parts:
+        if part.description != found:
+            part.become(found)
 
 
 class _FrozenRows:

@@ -360,3 +360,18 @@ def test_values_of_functions_of_batches_are_read_as_values(tmp_path: Path, type:
     ColumnValues(keyed, "last", type).put_many(np.asarray(ids, np.int32), pa.array([value], type))
     path = Saved(tmp_path / "s", manager).snapshot().complete()
     assert read_state(path, "op", "last").select(["value"]) == pa.table({"value": pa.array([value], type)})
+
+
+def test_a_state_that_subtasks_hold_in_types_that_evolved_is_read_in_one(tmp_path: Path) -> None:
+    """One of them has been asked for the state by a program with a wider type, the other has not been asked yet."""
+    managers = []
+    for key, type in ((1, ti.BasicTypeInfo.INT_TYPE_INFO()), (2, LONG)):
+        manager = StateManager("op")
+        state = KeyedState(manager, ManualClock(), Schema(["k"], [pa.int64()], "value"))
+        keys = (Column.from_numpy(np.array([key])),)
+        (state.current,) = state.intern(keys, hash_columns(keys))
+        state.get_state(ValueStateDescriptor("n", type)).update(key * 10)
+        managers.append(manager)
+    found = read_state(Saved(tmp_path, *managers).snapshot().complete(), "op", "n")
+    assert found.schema.field("value").type == pa.int64()
+    assert rows_of(found) == [(1, 10), (2, 20)]

@@ -5,15 +5,20 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from flinkcore.columnar import typeinfo as ti
 from flinkcore.columnar.row import Row, RowKind
 from flinkcore.columnar.typeinfo import BasicType, BasicTypeInfo
-from flinkcore.errors import StateFormatError
+from flinkcore.common.time import Duration
+from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.state.codec import codec_of
-from flinkcore.state.content import content_of_description
+from flinkcore.state.content import Shape, content_of_description
 from flinkcore.state.evolution import Verdict, type_compatibility
+from flinkcore.state.expiry import Expiry
+from flinkcore.state.stored import StoredRows
+from flinkcore.state.ttl import StateTtlConfig
 from flinkcore.time.window_codec import TimeWindows
 from tests.state.snapshots import load, rows_of, table, written
 
@@ -153,3 +158,60 @@ def test_increments_of_the_old_type_load_one_after_the_other():
     blocks += written(old.freeze(1, 2))
     new.read_as(old.describe())
     assert rows_of(load(new, blocks, 2)) == {(None, 1): Row(a=2, b=None), (None, 2): Row(a=3, b=None)}
+
+
+JOINT = [
+    # what two subtasks wrote, a value of each, and what a program that declares the last type finds
+    (INT, 1, LONG, 2**40, LONG, [1, 2**40]),
+    (LONG, 2**40, SHORT, 2, LONG, [2**40, 2]),
+    (row(a=LONG), Row(a=1), row(a=LONG, b=INT), Row(a=2, b=3), row(b=INT, a=LONG), [Row(b=None, a=1), Row(b=3, a=2)]),
+    (row(a=INT, b=INT), Row(a=1, b=2), row(c=INT, a=LONG), Row(c=3, a=4), row(a=LONG, b=LONG, c=LONG),
+     [Row(a=1, b=2, c=None), Row(a=4, b=None, c=3)]),
+    (ti.TupleTypeInfo([INT, STRING]), (1, "x"), ti.TupleTypeInfo([LONG, STRING]), (2, "y"),
+     ti.TupleTypeInfo([LONG, STRING]), [(1, "x"), (2, "y")]),
+    (ti.ListTypeInfo(INT), [1], ti.ListTypeInfo(LONG), [2], ti.ListTypeInfo(LONG), [[1], [2]]),
+    (ti.MapTypeInfo(STRING, INT), {"a": 1}, ti.MapTypeInfo(STRING, LONG), {"b": 2}, ti.MapTypeInfo(STRING, LONG),
+     [{"a": 1}, {"b": 2}]),
+]  # fmt: skip
+
+
+def stored_rows(made, group_id, value):
+    made.put(None, group_id, value)
+    return load(StoredRows("table", json.loads(json.dumps(made.describe()))), written(made.freeze(0, 1)))
+
+
+def joined(one, other):
+    target = StoredRows("table", one.description)
+    for part in (one, other):
+        target.absorb(part, np.arange(2, dtype=np.int32))
+    return load(StoredRows("table", target.description), written(target.freeze(0, 1)))
+
+
+@pytest.mark.parametrize(("one", "first", "other", "second", "declared", "found"), JOINT, ids=str)
+def test_subtasks_that_wrote_other_types_go_together_when_the_job_is_rescaled(
+    one, first, other, second, declared, found
+):
+    rows = joined(stored_rows(table("value", one), 0, first), stored_rows(table("value", other), 1, second))
+    program = table("value", declared)
+    program.take_over(rows)
+    values = [program.get(None, group_id) for group_id in (0, 1)]
+    assert values == found and [str(value) for value in values] == [str(value) for value in found]
+
+
+def test_a_time_to_live_that_not_all_subtasks_know_begins_anew():
+    now = [5000]
+    expiry = Expiry(StateTtlConfig.new_builder(Duration.of_millis(100)).build(), Shape.ONE, lambda: now[0])
+    with_ttl = table("value", OBJECT, expiry=expiry)
+    rows = joined(stored_rows(with_ttl, 0, ("a", 5000)), stored_rows(table("value", OBJECT), 1, "b"))
+    assert rows.description["ttl"] is False
+    now[0] = 9000
+    program = table("value", OBJECT, expiry=expiry)
+    assert program.take_over(rows)
+    assert [program.get(None, group_id) for group_id in (0, 1)] == [("a", 9000), ("b", 9000)]
+
+
+def test_subtasks_whose_types_do_not_go_together_say_so():
+    for one, other in ((LONG, STRING), (OBJECT, LONG), (ti.TupleTypeInfo([INT]), ti.TupleTypeInfo([INT, INT]))):
+        parts = [load(StoredRows("table", table("value", type).describe()), []) for type in (one, other)]
+        with pytest.raises(StateMigrationError, match="in types that do not go together"):
+            parts[0].absorb(parts[1], np.zeros(0, np.int32))
