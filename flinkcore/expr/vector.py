@@ -24,9 +24,10 @@ class Vector:
     """Values of one logical type: n of them, or one constant for all rows.
 
     Physical NumPy values are int64, float64 or bool as in Column; validity is None when all are present.
+    bounds : of integers, where they are known: no value is less than the first or greater than the second
     """
 
-    __slots__ = ("_arrow", "_valid", "_values", "constant", "type")
+    __slots__ = ("_arrow", "_valid", "_values", "bounds", "constant", "type")
 
     def __init__(
         self,
@@ -35,8 +36,10 @@ class Vector:
         valid: np.ndarray | None = None,
         arrow: Any = None,
         constant: bool = False,
+        bounds: tuple[int, int] | None = None,
     ) -> None:
         self.type = type
+        self.bounds = bounds
         self.constant = constant
         self._values = values
         self._valid = valid

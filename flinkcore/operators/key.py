@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from flinkcore.columnar.row import make_row
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import DataError, UserFunctionError
+from flinkcore.expr.translate import Translation, translate_record
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
+from flinkcore.operators.translated import Translated
 
 
 def hash_keys(keys: Sequence[Column]) -> np.ndarray:
@@ -101,7 +104,17 @@ class KeyByFunction(Operator):
         self.key_schema = key_schema
         self.function_name = function_name
 
+    def open(self, context: OperatorContext, out: Output) -> None:
+        super().open(context, out)
+        self._translated = self._translation()
+
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        keys: Sequence[Column] | None = self._translated.ask(batch, self.context.metrics, Translation.columns)
+        if keys is None:
+            keys = self._keys_by_rows(batch)
+        self.out.batch(batch.with_keys(tuple(keys), hash_keys(keys)))
+
+    def _keys_by_rows(self, batch: Batch) -> Sequence[Column]:
         selector = self.selector
         found: list[Any] = []
         rows = to_rows(batch)
@@ -113,18 +126,19 @@ class KeyByFunction(Operator):
                 self.context.name, self.function_name, error, rows[position], position
             ) from error
         if self.key_schema is None:
-            keys: tuple[Column, ...] = (Column.from_objects(found),)
-        else:
-            keys = from_rows(found, self.key_schema, what=f"key of operator '{self.context.name}'")
-        self.out.batch(batch.with_keys(keys, hash_keys(keys)))
+            return (Column.from_objects(found),)
+        return from_rows(found, self.key_schema, what=f"key of operator '{self.context.name}'")
+
+    def _translation(self) -> Translated:
+        key_schema = Schema.of_objects() if self.key_schema is None else self.key_schema
+        return Translated(lambda: translate_record(self.selector, "get_key", self.schema, key_schema))
 
     def output_schema(self) -> Schema:
         return self.schema
 
     def describe(self) -> OperatorDescription:
-        return OperatorDescription(
-            False, f"by {self.function_name}", f"{self.function_name} is called for each record"
-        )
+        found = self._translation().describe(self.function_name)
+        return replace(found, detail=f"by {found.detail}")
 
 
 class KeyedPairs(Operator):

@@ -14,6 +14,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, row_kinds_of, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import FlinkcoreError, UserFunctionError
+from flinkcore.expr.translate import Translation, translate_condition, translate_record
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.functions import (
     Function,
@@ -26,6 +27,7 @@ from flinkcore.operators.functions import (
 from flinkcore.operators.keyed import KeyedTimers, KeyedTimerService, UnkeyedTimerService
 from flinkcore.operators.row_output import RowOutput, not_iterable, timestamps_of
 from flinkcore.operators.runtime_context import OperatorRuntimeContext
+from flinkcore.operators.translated import Translated
 from flinkcore.state.keyed import KeyedState
 from flinkcore.state.operator import OperatorStates
 from flinkcore.time import MIN_TIMESTAMP
@@ -110,7 +112,21 @@ class MapRows(RowOperator):
 
     method = "map"
 
+    def describe(self) -> OperatorDescription:
+        return self._translation(self.function).describe(self.function_name)
+
+    def open(self, context: OperatorContext, out: Output) -> None:
+        super().open(context, out)
+        self._translated = self._translation(self._function)
+
+    def _translation(self, function: Any) -> Translated:
+        return Translated(lambda: translate_record(function, self.method, self.schema, self.schema_out))
+
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        columns = self._translated.ask(batch, self.context.metrics, Translation.columns)
+        if columns is not None:
+            self.out.batch(Batch(self.schema_out, columns, batch.num_rows, batch.timestamps_ms))
+            return
         rows, ids, call = to_rows(batch), self._ids(batch), self._call
         found: list[Any] = []
         try:
@@ -145,7 +161,25 @@ class FilterRows(RowOperator):
     ) -> None:
         super().__init__(schema, function, schema, keyed, key_schema)
 
+    def describe(self) -> OperatorDescription:
+        return self._translation(self.function).describe(self.function_name)
+
+    def open(self, context: OperatorContext, out: Output) -> None:
+        super().open(context, out)
+        self._translated = self._translation(self._function)
+
+    def _translation(self, function: Any) -> Translated:
+        return Translated(lambda: translate_condition(function, self.method, self.schema))
+
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        mask = self._translated.ask(batch, self.context.metrics, Translation.mask)
+        if mask is None:
+            mask = self._mask_by_rows(batch)
+        batch = batch.filter(mask)
+        if batch.num_rows:
+            self.out.batch(batch)
+
+    def _mask_by_rows(self, batch: Batch) -> np.ndarray:
         rows, ids, call = to_rows(batch), self._ids(batch), self._call
         kept: list[bool] = []
         add = kept.append
@@ -161,9 +195,7 @@ class FilterRows(RowOperator):
             raise self._failed(error, rows[len(kept)], len(kept)) from error
         if self.state is not None:
             self.state.release_unused()
-        batch = batch.filter(np.array(kept, bool))
-        if batch.num_rows:
-            self.out.batch(batch)
+        return np.array(kept, bool)
 
 
 class FlatMapRows(RowOperator):

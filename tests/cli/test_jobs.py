@@ -222,8 +222,16 @@ def test_explain_shows_tasks_and_watermarks_and_runs_nothing(shell: Shell) -> No
 
 
 def test_explain_says_which_operators_call_python_and_why(shell: Shell) -> None:
-    done = shell.flinkcore("explain", shell.write(FAILING))
-    assert "\n  halves\n      Python for each record: half" in done.stdout
+    job = """
+env.set_parallelism(1)
+numbers = env.from_collection([1, 2, 3], Types.LONG()).map(lambda n: n + 1, Types.LONG()).name("plus")
+numbers.map(lambda n: int(str(n)[::-1]), Types.LONG()).name("turned").print()
+env.execute("explained")
+"""
+    done = shell.flinkcore("explain", shell.write(START + job))
+    assert "\n  plus\n      native: lambda n: n + 1, as columns\n" in done.stdout
+    assert "\n  turned\n      Python for each record: " in done.stdout
+    assert "is called for each record: `str(n)[::-1]`" in done.stdout
 
 
 def test_explain_warns_of_windows_without_watermarks(shell: Shell) -> None:

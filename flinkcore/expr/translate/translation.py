@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions as expressions on the columns of batches."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flinkcore._native.column import Column
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.schema import Schema
+from flinkcore.expr.evaluate import BatchRows
+from flinkcore.expr.translate.builder import Builder
+from flinkcore.expr.translate.exact import FLOAT, INT, Unequal
+from flinkcore.expr.translate.program import Program
+from flinkcore.expr.translate.reader import Fixed, Reader
+from flinkcore.expr.translate.results import outputs
+from flinkcore.expr.translate.source import NoSourceError, syntax_of
+from flinkcore.expr.translate.values import Known, NotTranslated, Record, Value, name_of
+from flinkcore.expr.typed import InputColumn, Typed
+from flinkcore.expr.vector import Vector
+
+
+class Translation:
+    """A function on the columns of batches of one schema. Pure: it may be asked again for the same rows.
+
+    text : the function, for explain(): a lambda in full, others by their name
+    """
+
+    def __init__(self, text: str, outputs: Sequence[Typed], fixed: Sequence[Fixed]) -> None:
+        self.text = text
+        self._program = Program(outputs)
+        self._fixed = tuple(fixed)
+
+    def columns(self, batch: Batch) -> list[Column]:
+        """The fields of what the function returns for each row. Unequal: ask Python"""
+        return [vector.to_column(batch.num_rows) for vector in self._run(batch)]
+
+    def mask(self, batch: Batch) -> np.ndarray:
+        """bool[n]: where the function returns something true. Unequal: ask Python"""
+        (vector,) = self._run(batch)
+        return vector.to_mask(batch.num_rows)
+
+    def _run(self, batch: Batch) -> list[Vector]:
+        if batch.row_kinds is not None:
+            raise Unequal("a changelog")
+        if not all(fixed.stands() for fixed in self._fixed):
+            raise Unequal("a constant that changed")
+        return self._program.run(BatchRows(lambda index: _vector(batch.column(index)), batch.num_rows, 0))
+
+
+def _vector(column: Column) -> Vector:
+    """A column as Python's types see it."""
+    vector = Vector.of_column(column)
+    vector.type = _python_type(vector.type)
+    return vector
+
+
+def _python_type(type: pa.DataType) -> pa.DataType:
+    if pa.types.is_integer(type):
+        return INT
+    return FLOAT if pa.types.is_floating(type) else type
+
+
+def translate_record(function: Any, method: str, schema: Schema, schema_out: Schema) -> Translation:
+    """A function from records to records of a declared type.
+
+    method : of the function, where it is an object of a class
+    NotTranslated : says why
+    """
+    return _translate(function, method, schema, lambda build, value: outputs(build, value, schema_out))
+
+
+def translate_condition(function: Any, method: str, schema: Schema) -> Translation:
+    """A function from records to something that is true or false. NotTranslated: says why"""
+    return _translate(function, method, schema, lambda build, value: [build.truth(value)])
+
+
+def _translate(
+    function: Any, method: str, schema: Schema, results: Callable[[Builder, Value], list[Typed]]
+) -> Translation:
+    record = _record(schema)
+    body = getattr(function, method, function)
+    plain = body.__func__ if isinstance(body, MethodType) else body
+    if not isinstance(plain, FunctionType):
+        raise NotTranslated(f"{name_of(Known(body))} is no Python function")
+    build = Builder()
+    reader = Reader(build)
+    with build.made_here() as made:
+        found = results(build, reader.call(body, [record]))
+    try:
+        node = syntax_of(plain)
+        text = ast.unparse(node) if isinstance(node, ast.Lambda) else plain.__qualname__.rpartition("<locals>.")[2]
+    except NoSourceError as error:
+        raise NotTranslated(f"it {error}") from None
+    return Translation(text, build.after(found, made), reader.fixed)
+
+
+def _record(schema: Schema) -> Value:
+    """What a function sees of a batch's rows."""
+    fields: list[InputColumn] = []
+    for i, (name, type) in enumerate(zip(schema.names, schema.types)):
+        if type is None:
+            raise NotTranslated("its records are Python objects, of no declared type")
+        fields.append(InputColumn(i, name, _python_type(type)))
+    if schema.form == "value":
+        return fields[0]
+    is_row = schema.form == "row"
+    return Record("row" if is_row else "tuple", tuple(fields), schema.names if is_row else None)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions of the user on columns where they can be: translated, with Python for the batches that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from flinkcore.columnar.batch import Batch
+from flinkcore.expr.translate import NotTranslated, Translation, Unequal
+from flinkcore.metrics.operator import OperatorMetrics
+from flinkcore.operators.base import OperatorDescription
+
+T = TypeVar("T")
+
+# Fewer rows are done sooner by calling the function than by calling NumPy.
+ROWS_MIN = 8
+PATIENCE_MAX = 256
+
+
+class Translated:
+    """A function's translation, while it pays to ask it.
+
+    Where it is Unequal, for whatever batches hold, so it often is for those that follow: it is not asked again for a
+    number of batches that doubles each time.
+    reason : why there is none, in words that follow "is called for each record"; None when there is one
+    """
+
+    def __init__(self, translate: Callable[[], Translation]) -> None:
+        self.translation: Translation | None = None
+        self.reason: str | None = None
+        self._skip = self._patience = 0
+        try:
+            self.translation = translate()
+        except NotTranslated as reason:
+            self.reason = str(reason)
+
+    def describe(self, name: str) -> OperatorDescription:
+        """How an operator of this function runs."""
+        if self.translation is None:
+            return OperatorDescription(False, name, f"{name} is called for each record: {self.reason}")
+        return OperatorDescription(True, f"{self.translation.text}, as columns")
+
+    def ask(self, batch: Batch, metrics: OperatorMetrics, answer: Callable[[Translation, Batch], T]) -> T | None:
+        """The answer for a batch; None when Python has to be asked, which is counted as rows_by_python."""
+        if self.translation is None:
+            return None
+        if batch.num_rows >= ROWS_MIN:
+            if not self._skip:
+                try:
+                    found = answer(self.translation, batch)
+                    self._patience = 0
+                    return found
+                except Unequal:
+                    self._skip = self._patience = min(PATIENCE_MAX, 2 * self._patience + 1)
+            else:
+                self._skip -= 1
+        metrics.count("rows_by_python", batch.num_rows)
+        return None
