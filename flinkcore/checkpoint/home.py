@@ -85,17 +85,22 @@ class SavepointHome:
 
     def discard(self, segments: Sequence[SegmentRef]) -> None:
         """The savepoint will not be complete."""
-        self.new.abort()
+        try:
+            self.new.abort()
+        except FlinkcoreError as error:
+            log.warning("what was written of a savepoint is left, until another one is made beside it: %s", error)
 
 
 class CheckpointHome:
     """The checkpoints of one job, under the lock of this run. Safe to use from several threads.
 
     job : the folder of the job
+    after_ms : "newest" goes by the time of a checkpoint, so those of this run are of later than this, whatever the
+        clock says
     CheckpointStorageError : it cannot be written to, or another run writes there
     """
 
-    def __init__(self, writing: Writing, job: Store, retained: int) -> None:
+    def __init__(self, writing: Writing, job: Store, retained: int, after_ms: int = 0) -> None:
         self.writing = writing
         self.job = job
         self._lock: Lock = job.lock(LOCK, owner_of(writing.job_name))
@@ -104,6 +109,7 @@ class CheckpointHome:
         self._was_stopped = stopped_with(job) is not None
         found = self._retention.sweep()
         self.last_id = max((checkpoint.checkpoint_id for checkpoint in found), default=0)
+        self._last_ms = after_ms
 
     def savepoint(self, folder: str | None) -> SavepointHome:
         """The home of a new savepoint. CheckpointError : nobody says where"""
@@ -125,7 +131,8 @@ class CheckpointHome:
 
     def complete(self, checkpoint_id: int, created_ms: int, operators: Sequence[OperatorState]) -> Manifest:
         """Writes the manifest; the checkpoint is there."""
-        manifest = self.writing.manifest("checkpoint", checkpoint_id, created_ms, operators)
+        self._last_ms = max(created_ms, self._last_ms + 1)
+        manifest = self.writing.manifest("checkpoint", checkpoint_id, self._last_ms, operators)
         write_manifest(self.job, checkpoint_manifest(checkpoint_id), manifest)
         with self._mutex:
             self._retention.add(manifest)

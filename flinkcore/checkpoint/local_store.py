@@ -157,10 +157,13 @@ class LocalStore(Store):
             return
         for name in names:
             inner = f"{place}/{name}"
-            if stat.S_ISDIR(self.calls.lstat(inner).st_mode):
-                self._remove(inner)
-            else:
-                self.calls.unlink(inner)
+            try:
+                if stat.S_ISDIR(self.calls.lstat(inner).st_mode):
+                    self._remove(inner)
+                else:
+                    self.calls.unlink(inner)
+            except FileNotFoundError:
+                pass  # whoever wrote it has taken it back
         self.calls.remove_folder(place)
 
     def lock(self, path: str, owner: str) -> Lock:

@@ -117,7 +117,8 @@ class UnkeyedTimerService(TimerService):
     """Time without timers: for streams without keys."""
 
     def __init__(self, context: OperatorContext) -> None:
-        self.watermark_ms = MIN_TIMESTAMP
+        # It is state, as in KeyedTimers.
+        self.watermark_ms: int = context.state.field("watermark_ms", MIN_TIMESTAMP, lambda: self.watermark_ms)
         self._context = context
 
     def current_processing_time(self) -> int:

@@ -19,7 +19,6 @@ from flinkcore.state.descriptors import ValueStateDescriptor
 from flinkcore.state.interfaces import BatchValueState
 from flinkcore.state.keyed import KeyedState
 from flinkcore.time import MIN_TIMESTAMP
-from flinkcore.time.clock import Clock
 
 
 class KeyedMapBatches(MapBatches):
@@ -43,7 +42,7 @@ class KeyedMapBatches(MapBatches):
         super().open(context, out)
         self._function = own_copy(self.keyed_function)
         self.state = KeyedState(context.state, context.clock, self.key_schema)
-        self._batch_context = _BatchContext(context.clock)
+        self._batch_context = _BatchContext(context)
         try:
             self._function.open(_KeyedBatchContext(context, self.state))
         except FlinkcoreError:
@@ -77,9 +76,10 @@ class _BatchContext(KeyedBatchFunction.Context):
     ids: np.ndarray = np.zeros(0, np.int32)
     timestamps_ms: np.ndarray | None = None
 
-    def __init__(self, clock: Clock) -> None:
-        self.watermark_ms = MIN_TIMESTAMP
-        self._clock = clock
+    def __init__(self, context: OperatorContext) -> None:
+        # It is state: what was late, and what was seen of event time, stays so after a restore.
+        self.watermark_ms: int = context.state.field("watermark_ms", MIN_TIMESTAMP, lambda: self.watermark_ms)
+        self._clock = context.clock
 
     def current_watermark(self) -> int:
         return self.watermark_ms

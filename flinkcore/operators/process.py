@@ -327,10 +327,11 @@ class ProcessRows(RowOperator):
         try:
             self._emitted.emit(self._function.on_timer(timestamp_ms, self._record), timestamp_ms)
         except Exception as error:
-            timer = (
-                f"timer {timestamp_ms} ({self._record.domain.name.lower().replace('_', ' ')}) "
-                f"of key {self._record.get_current_key()!r}"
-            )
+            timer = f"timer {timestamp_ms} ({self._record.domain.name.lower().replace('_', ' ')})"
+            try:
+                timer += f" of key {self._record.get_current_key()!r}"
+            except Exception:  # a key without a text of its own hides no error
+                timer += " of a key that cannot be shown"
             raise UserFunctionError(
                 self.context.name, f"{self.function_name}.on_timer, {timer}", error
             ) from error

@@ -371,6 +371,12 @@ class Coordinator:
             failure.__cause__ = error
             self._give_up(pending, failure)
 
+    def _on_unwritten(self, pending: Pending, task: Task, error: Exception) -> None:
+        if pending.id in self._pending:
+            self._on_failed(pending.id, task, error)
+        else:
+            pending.home.discard(pending.segments)  # those that were finished since it was given up
+
     # -- writing, on another thread -----------------------------------------------------------------------
 
     def _write(self, pending: Pending, task: Task, frozen: list[FrozenState], over: bool) -> Job:
@@ -402,7 +408,7 @@ class Coordinator:
             if writer is not None:
                 writer.abort()
             failure = error
-            self._post(lambda: self._on_failed(pending.id, task, failure))
+            self._post(lambda: self._on_unwritten(pending, task, failure))
         else:
             faultpoint.reached("snapshot.acknowledged")
             self._post(lambda: self._on_written(pending, task, states))

@@ -114,7 +114,10 @@ class _Attempt:
                 self.wake_all()
                 break
             started.append(worker)
-        self._coordinate(started)
+        try:
+            self._coordinate(started)
+        except Exception as error:  # of the engine's own: no task may run on behind a job that has ended
+            self._fail(error)
         for worker in started:
             worker.join()
         self._writers.shutdown(wait=True, cancel_futures=True)

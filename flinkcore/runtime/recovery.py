@@ -74,7 +74,10 @@ class Recovery:
             self._start = (found.complete(), found.home)
         self._restore_from(self._start)
         self.home = CheckpointHome(
-            Writing.of(config, graph.name, self.job_id), root.below(self.job_id), self.settings.retained
+            Writing.of(config, graph.name, self.job_id),
+            root.below(self.job_id),
+            self.settings.retained,
+            self._newest_ms(root) if lasts and self.settings.interval_ms is not None else 0,
         )
         self._builds_on_own = own
         self._next_id = self.home.last_id + 1
@@ -198,6 +201,14 @@ class Recovery:
                 f"job '{self.graph.name}' has no checkpoint in '{root.location}' that is whole: {skipped[0].fault}"
             )
         return newest
+
+    def _newest_ms(self, root: Store) -> int:
+        """When the newest checkpoint of this job was made, by the clock of whoever made it."""
+        manifests = [] if self._start is None else [self._start[0]]
+        newest, _ = find_newest(root, self.graph.name)
+        if newest is not None and newest.manifest is not None:
+            manifests.append(newest.manifest)
+        return max((manifest.created_ms for manifest in manifests), default=0)
 
     def _is_own(self, found: Checkpoint, root: Store) -> bool:
         """Whether a checkpoint lies where this job writes its own, which may then build on it."""

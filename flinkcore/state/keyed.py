@@ -91,6 +91,8 @@ class KeyedState(KeyedStateStore):
         self.no_key = _NoKey(manager.operator)
         self.current: Any = self.no_key  # group id of what is being processed
         self.keys: KeyIndex | None = manager.find(KEYS)  # the restored one until the first batch, which knows the types
+        if self.keys is not None and (key_schema is None or None in key_schema.types):
+            self.keys.allow_pickle()  # timers and windows of restored keys may come before the first batch
         self._claimed = False
         self.tables: dict[str, Table] = {}
         self.manager = manager

@@ -251,6 +251,10 @@ class KeyIndex:
         index._pickled = pickled is not False
         return index
 
+    def allow_pickle(self) -> None:
+        """The program says that its keys are Python objects: those that are pickled may be unpickled."""
+        self._allow_pickle = True
+
     def fit(self, program: KeyIndex) -> None:
         """The program that goes on with these keys has its own view of them. ValueError: they have other types"""
         if program._types != self._types:

@@ -202,6 +202,17 @@ def test_a_folder_that_cannot_be_written_says_why(folder: Path, code: int, advic
     assert caught.value.errno == code
 
 
+def test_a_folder_is_deleted_while_its_files_vanish(folder: Path) -> None:
+    class Late(FaultyCalls):
+        def names(self, path: str) -> list[str]:
+            return [*super().names(path), "taken-back"]
+
+    store = LocalStore(folder, Late())
+    store.replace("inner/a", [b"1"])
+    store.delete_folder("inner")
+    assert not (folder / "inner").exists()
+
+
 def test_a_file_where_a_folder_is_expected_says_so(folder: Path) -> None:
     (folder / "file").write_bytes(b"")
     store = open_store(folder / "file")

@@ -8,6 +8,7 @@ else an increment) and, at places that a seed decides, a new operator that goes 
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -20,17 +21,21 @@ from flinkcore.columnar import typeinfo as ti
 from flinkcore.columnar.batch import DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, Batch
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.schema import Schema
+from flinkcore.errors import UserFunctionError
 from flinkcore.expr.aggregate import aggregate_call
 from flinkcore.operators.base import Operator
+from flinkcore.operators.co_process import CoProcessRows
 from flinkcore.operators.functions import (
     AggregateFunction,
+    CoProcessFunction,
     KeyedBatchFunction,
     KeyedProcessFunction,
+    ProcessFunction,
     ProcessWindowFunction,
 )
 from flinkcore.operators.group_aggregate import GroupAggregate
 from flinkcore.operators.keyed_batches import KeyedMapBatches
-from flinkcore.operators.process import KeyedProcessRows
+from flinkcore.operators.process import KeyedProcessRows, ProcessRows
 from flinkcore.operators.row_aggregate import expression_windows
 from flinkcore.operators.row_reduce import RowAccumulate, RowReduce
 from flinkcore.operators.row_window import RowWindow
@@ -44,7 +49,7 @@ from flinkcore.state.descriptors import (
 from flinkcore.state.manager import StateManager
 from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
-from flinkcore.testing.harness import Harness
+from flinkcore.testing.harness import Harness, harness
 from flinkcore.time.assigners import (
     CountTumblingWindowAssigner,
     EventTimeSessionWindows,
@@ -303,3 +308,80 @@ def test_values_kept_for_retraction_are_part_of_snapshots(seed):
     steps = [("batch", batch) for batch in batches]
     expected = run(make, steps)
     assert expected and run(make, steps, seed) == expected
+
+
+# -- what a restore must not wait for the first record for --------------------------------------------------------
+
+
+class Showing(KeyedProcessFunction):
+    """A timer that shows its key."""
+
+    def process_element(self, value, ctx):
+        ctx.timer_service().register_event_time_timer(100)
+
+    def on_timer(self, timestamp, ctx):
+        yield str(ctx.get_current_key())
+
+
+class Shown(ProcessWindowFunction):
+    def process(self, key, context, elements):
+        yield str(key)
+
+
+KEYED_BY_OBJECTS = {
+    "timers": lambda: KeyedProcessRows(OUT, Showing(), OUT, OUT),
+    "windows": lambda: RowWindow(
+        OUT, TumblingEventTimeWindows.of(Ms(100)), OUT, window_function=Shown(), key_schema=OUT
+    ),
+}
+
+
+@pytest.mark.parametrize("make", KEYED_BY_OBJECTS.values(), ids=KEYED_BY_OBJECTS)
+def test_pickled_keys_are_there_before_the_first_record(make):
+    key = uuid.UUID(int=7)
+    before = harness(make())
+    before.batch(["x"], timestamps_ms=[5], keys=[key])
+    after = harness(make(), restore=before.snapshot())
+    after.watermark(100)
+    assert after.output() == [str(key)]
+
+
+def test_pickled_keys_are_not_unpickled_for_a_program_whose_keys_are_typed():
+    before = harness(KeyedProcessRows(OUT, Showing(), OUT, OUT))
+    before.batch(["x"], timestamps_ms=[5], keys=[uuid.UUID(int=7)])
+    after = harness(KeyedProcessRows(OUT, Showing(), OUT, KEY), restore=before.snapshot())
+    with pytest.raises(UserFunctionError, match=r"of a key that cannot be shown(.|\n)*only a program that declares"):
+        after.watermark(100)
+
+
+class Watermarks(ProcessFunction):
+    def process_element(self, value, ctx):
+        yield ctx.timer_service().current_watermark()
+
+
+class BothWatermarks(CoProcessFunction):
+    def process_element1(self, value, ctx):
+        yield ctx.timer_service().current_watermark()
+
+    process_element2 = process_element1
+
+
+class BatchWatermarks(KeyedBatchFunction):
+    def map_batch(self, batch, context):
+        return {"w": [context.current_watermark()]}
+
+
+SEES_WATERMARKS = {
+    "process": lambda **restore: harness(ProcessRows(OUT, Watermarks(), OUT), **restore),
+    "two streams": lambda **restore: harness(CoProcessRows((OUT, OUT), BothWatermarks(), OUT), **restore),
+    "batches": lambda **restore: harness(
+        KeyedMapBatches(KEY, BatchWatermarks(), Schema(["w"], [pa.int64()], "value")), key="k", **restore
+    ),
+}
+
+
+@pytest.mark.parametrize("make", SEES_WATERMARKS.values(), ids=SEES_WATERMARKS)
+def test_a_function_sees_the_watermark_of_before_the_restore(make):
+    before = make().watermark(100)
+    assert before.batch(["x"]).output() == [100]
+    assert make(restore=before.snapshot()).watermark(100).batch(["x"]).output() == [100]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from flinkcore.checkpoint.location import open_store
 from flinkcore.columnar.batch import Batch
 from flinkcore.common import Types, WatermarkStrategy
 from flinkcore.errors import CheckpointError, JobExecutionError
+from flinkcore.runtime.simulation import Process
+from flinkcore.testing.storage import Calls, Disk, SimulatedStore
+from flinkcore.time.clock import ManualClock
 from tests.checkpoint.system_faults import Reluctant
 from tests.recovery.pipelines import Numbers, committed, environment, records, write_lines
 
@@ -124,3 +128,31 @@ def test_damage_without_an_older_checkpoint_fails_at_once(tmp_path):
     with pytest.raises(JobExecutionError, match="damaged"):
         run(tmp_path, resume=True)
     assert chain_of(job, 0) == newest and all((job / path).exists() for path in newest)
+
+
+def test_the_newest_checkpoint_is_that_of_the_last_run_whatever_its_clock_said():
+    disk = Disk()
+
+    def process(now_ms, recovery=None):
+        env = environment(None, 1)
+        for key, value in ((options.RECOVERY_PATH, recovery), (options.CHECKPOINT_INTERVAL, 20)):
+            if value is not None:
+                env.get_configuration().set(key, value)
+        env.from_collection(list(range(100_000)), Types.LONG()).print()
+        clock = ManualClock(now_ms)
+        store = SimulatedStore(disk, Calls(random.Random(0), clock))
+        return Process(env.job_graph(), clock, random.Random(1), "a test", store, drift=(0.2, 30))
+
+    def after_checkpoints(run, count):
+        until = run.coordinator.history.completed_count + count
+        while run.coordinator.history.completed_count < until:
+            assert not run.run(1)
+        run.crash()
+        return run.coordinator.latest
+
+    first = after_checkpoints(process(1_000_000), 3)
+    afresh = after_checkpoints(process(500_000), 2)  # another job id, on a machine whose clock is behind
+    assert afresh.job_id != first.job_id and afresh.created_ms > first.created_ms
+    resumed = process(400_000, "newest")
+    assert resumed.coordinator.next_id == afresh.checkpoint_id + 1
+    assert after_checkpoints(resumed, 1).job_id == afresh.job_id

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from concurrent.futures import Future
@@ -12,12 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from flinkcore.checkpoint.layout import open_checkpoint
+from flinkcore.checkpoint.layout import LOCK, open_checkpoint
+from flinkcore.checkpoint.local_store import SystemCalls
 from flinkcore.columnar.schema import Schema
 from flinkcore.common import JobStatus, WatermarkStrategy
 from flinkcore.connectors.base import Boundedness, Source, SourceReader, SourceSplit, SplitQueue
 from flinkcore.datastream import StreamExecutionEnvironment
-from flinkcore.errors import CheckpointError, JobCancelledError
+from flinkcore.errors import CheckpointError, JobCancelledError, JobExecutionError
+from flinkcore.runtime.coordinator import Coordinator
 from flinkcore.runtime.job import JobRun
 
 
@@ -148,6 +151,43 @@ def test_a_savepoint_that_the_end_of_the_job_overtakes_fails(tmp_path):
     for savepoint in savepoints:
         failed(savepoint)
     assert not list(tmp_path.glob("saved/*/_metadata"))
+
+
+def test_a_savepoint_whose_folder_can_neither_be_written_nor_deleted_leaves_the_job_alone(
+    tmp_path, monkeypatch, caplog
+):
+    job = Started(tmp_path, **CHECKPOINTS)
+    job.let_through(3)
+    with monkeypatch.context() as broken:
+        for name in ("open", "remove_folder"):
+            real = getattr(SystemCalls, name)
+
+            def refuse(calls, path, *args, real=real):
+                if "/savepoint-" in path and not path.endswith(LOCK):
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                return real(calls, path, *args)
+
+            broken.setattr(SystemCalls, name, refuse)
+        assert "Input/output error" in failed(job.run.savepoint())
+    assert "what was written of a savepoint is left, until another one is made" in caplog.text
+    job.let_through(1)
+    path = job.client.stop_with_savepoint(False).result()
+    assert os.listdir(tmp_path / "saved") == [os.path.basename(path)]
+    assert job.run.status.name == "FINISHED"
+
+
+def test_a_fault_of_the_coordinator_ends_the_tasks_with_the_job(tmp_path, monkeypatch):
+    job = Started(tmp_path, restart_strategy__type="none")
+    job.let_through(1)
+
+    def broken(coordinator):
+        raise AssertionError("a fault of the engine")
+
+    monkeypatch.setattr(Coordinator, "step", broken)
+    job.run.attempt.coordinator.on_event()
+    with pytest.raises(JobExecutionError, match="a fault of the engine"):
+        job.run.wait(20)
+    assert not any(worker.is_alive() for worker in job.run.attempt.workers.values())
 
 
 def test_a_job_that_restarts_has_no_state_to_save_and_its_history_goes_on(tmp_path):
