@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from flinkcore.common import Types
@@ -78,6 +79,13 @@ def random_key(rng: random.Random, columnar: bool, typed_stream: bool) -> Key:
                 "function, tuple",
                 lambda stream: stream.key_by(lambda record: (record[K], record[G] % 2 == 0)),
                 lambda record: ((record[K], record[G] % 2 == 0),),
+                1,
+                typed=False,
+            ),
+            Key(
+                "function, pickled",
+                lambda stream: stream.key_by(lambda record: Fraction(record[G] % 7, 3)),
+                lambda record: (Fraction(record[G] % 7, 3),),
                 1,
                 typed=False,
             ),
