@@ -14,8 +14,10 @@ from flinkcore.columnar.faults import BadRecords
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import UserFunctionError
+from flinkcore.expr.translate import Translation, translate_timestamp
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.functions import function_name
+from flinkcore.operators.translated import Translated
 from flinkcore.time import MAX_WATERMARK
 from flinkcore.time.timestamps import (
     FUTURE,
@@ -54,6 +56,8 @@ class AssignTimestamps(Operator):
             )
         elif spec.timestamp_assigner is not None:
             self._what = f"the timestamp from {function_name(spec.timestamp_assigner)}"
+            assigner = spec.timestamp_assigner
+            self._translated = Translated(lambda: translate_timestamp(assigner, "extract_timestamp", schema))
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
@@ -74,8 +78,8 @@ class AssignTimestamps(Operator):
             self.restore(context.state.field("watermarks", None, self.snapshot, merged_snapshots))
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        rows = self._rows(batch)
-        timestamps, faults = self._timestamps(batch, rows)
+        timestamps, faults = self._timestamps(batch)
+        rows = to_rows(batch) if self._tracker.needs_rows else None
         if timestamps is not None and self.spec.future_ms_max is not None:
             faults = mark_future(timestamps, faults, self.context.clock.now_ms() + self.spec.future_ms_max)
         if faults is not None:
@@ -134,7 +138,7 @@ class AssignTimestamps(Operator):
         called = [
             name
             for name, used in (
-                ("the TimestampAssigner", self._by_row),
+                ("the TimestampAssigner", self._by_row and self._translated.translation is None),
                 ("the WatermarkGenerator", spec.kind == "custom"),
             )
             if used
@@ -148,19 +152,17 @@ class AssignTimestamps(Operator):
     def _by_row(self) -> bool:
         return self._column is None and self.spec.timestamp_assigner is not None
 
-    def _rows(self, batch: Batch) -> list[Any] | None:
-        return to_rows(batch) if self._by_row or self._tracker.needs_rows else None
-
-    def _timestamps(
-        self, batch: Batch, rows: list[Any] | None
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def _timestamps(self, batch: Batch) -> tuple[np.ndarray | None, np.ndarray | None]:
         """int64[n] and uint8[n] of faults; the former is None when records have no timestamps at all."""
         if self._column is not None:
             column: Column = batch.column(self._column)
             return timestamps_of_column(column, self.schema.names[self._column])
         if self.spec.timestamp_assigner is None:
             return batch.timestamps_ms, None
-        assert rows is not None
+        columns = self._translated.ask(batch, self.context.metrics, Translation.columns)
+        if columns is not None:
+            return timestamps_of_column(columns[0], "timestamp")
+        rows = to_rows(batch)
         return timestamps_of_rows(rows, self.spec.timestamp_assigner, batch.timestamps_ms, self.context.name)
 
     def _refuse(self, batch: Batch, faults: np.ndarray) -> None:

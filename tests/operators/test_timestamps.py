@@ -70,6 +70,21 @@ def test_watermarks_and_idleness_from_upstream_end_here_but_for_the_last():
     assert op.watermarks() == [MAX_WATERMARK]
 
 
+def test_a_timestamp_assigner_runs_on_columns_where_it_can():
+    spec = bounded(timestamp_column=None, timestamp_assigner=lambda value, before: value[1] * 2)
+    op = harness(AssignTimestamps(spec, EVENTS))
+    assert op.operator.describe().native
+    op.batch([("a", at) for at in range(20)])
+    assert op.timestamped() == [(("a", at), 2 * at) for at in range(20)]
+    assert op.metrics.counts["rows_by_python"] == 0
+    op.batch([("a", at) for at in range(7)])  # few rows are cheaper so
+    assert op.metrics.counts["rows_by_python"] == 7
+    with pytest.raises(UserFunctionError, match="unsupported operand"):
+        op.batch([("a", None)] * 20)
+    of_before = bounded(timestamp_column=None, timestamp_assigner=lambda value, before: before)
+    assert not AssignTimestamps(of_before, EVENTS).describe().native
+
+
 def test_idle_without_records_and_active_again_with_the_next_watermark():
     op = harness(AssignTimestamps(bounded(idle_timeout_ms=1000), EVENTS))
     op.batch([("a", 100)]).advance(1000)

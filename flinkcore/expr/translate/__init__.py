@@ -11,7 +11,12 @@ operations (what Python's operations become); source, reader (what a function do
 """
 
 from flinkcore.expr.translate.exact import Unequal
-from flinkcore.expr.translate.translation import Translation, translate_condition, translate_record
+from flinkcore.expr.translate.translation import (
+    Translation,
+    translate_condition,
+    translate_record,
+    translate_timestamp,
+)
 from flinkcore.expr.translate.values import NotTranslated
 
-__all__ = ["NotTranslated", "Translation", "Unequal", "translate_condition", "translate_record"]
+__all__ = ["NotTranslated", "Translation", "Unequal", "translate_condition", "translate_record", "translate_timestamp"]
