@@ -49,6 +49,10 @@ CHANNEL_BATCHES = ConfigOption(
 BUNDLE_SIZE = ConfigOption("python.fn-execution.bundle.size", "int", 1_000)
 BUNDLE_TIME = ConfigOption("python.fn-execution.bundle.time", "duration", 1_000)
 ARROW_BATCH_SIZE = ConfigOption("python.fn-execution.arrow.batch.size", "int", 1_000)
+TRANSLATE_FUNCTIONS = ConfigOption(
+    "flinkcore.functions.translate", "boolean", True,
+    "Whether functions run on columns where they can; if not, Python calls them for each record.",
+)
 
 # -- tables --------------------------------------------------------------------------------------------------
 MINI_BATCH = ConfigOption("table.exec.mini-batch.enabled", "boolean", False)

@@ -74,6 +74,8 @@ def describe(graph: JobGraph) -> str:
             f"numbers that aggregates hold: up to {budget_bytes} bytes in memory, the rest in a local file; "
             "keys, strings and Python objects all in memory"
         )
+    if not graph.config.get(options.TRANSLATE_FUNCTIONS):
+        lines.append(f"no function runs on columns: {options.TRANSLATE_FUNCTIONS.key} is false")
     numbers = {id(chain): i for i, chain in enumerate(graph.chains, 1)}
     made = {node for node in graph.nodes if _makes_watermarks(node)}
     for chain in graph.chains:

@@ -18,6 +18,7 @@ from flinkcore.columnar.objects import plain_keys
 from flinkcore.columnar.row import make_row
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
+from flinkcore.config import Configuration
 from flinkcore.errors import DataError, UserFunctionError
 from flinkcore.expr.translate import Translation, translate_record
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
@@ -106,7 +107,7 @@ class KeyByFunction(Operator):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self._translated = self._translation()
+        self._translated = self._translation(context.config)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         keys: Sequence[Column] | None = self._translated.ask(batch, self.context.metrics, Translation.columns)
@@ -129,9 +130,9 @@ class KeyByFunction(Operator):
             return (Column.from_objects(found),)
         return from_rows(found, self.key_schema, what=f"key of operator '{self.context.name}'")
 
-    def _translation(self) -> Translated:
+    def _translation(self, config: Configuration | None = None) -> Translated:
         key_schema = Schema.of_objects() if self.key_schema is None else self.key_schema
-        return Translated(lambda: translate_record(self.selector, "get_key", self.schema, key_schema))
+        return Translated(lambda: translate_record(self.selector, "get_key", self.schema, key_schema), config)
 
     def output_schema(self) -> Schema:
         return self.schema

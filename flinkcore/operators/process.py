@@ -13,6 +13,7 @@ from flinkcore._native.values import detached, extend_detached, map_detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, row_kinds_of, to_rows
 from flinkcore.columnar.schema import Schema
+from flinkcore.config import Configuration
 from flinkcore.errors import FlinkcoreError, UserFunctionError
 from flinkcore.expr.translate import Translation, translate_condition, translate_record
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
@@ -117,10 +118,10 @@ class MapRows(RowOperator):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self._translated = self._translation(self._function)
+        self._translated = self._translation(self._function, context.config)
 
-    def _translation(self, function: Any) -> Translated:
-        return Translated(lambda: translate_record(function, self.method, self.schema, self.schema_out))
+    def _translation(self, function: Any, config: Configuration | None = None) -> Translated:
+        return Translated(lambda: translate_record(function, self.method, self.schema, self.schema_out), config)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         columns = self._translated.ask(batch, self.context.metrics, Translation.columns)
@@ -166,10 +167,10 @@ class FilterRows(RowOperator):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        self._translated = self._translation(self._function)
+        self._translated = self._translation(self._function, context.config)
 
-    def _translation(self, function: Any) -> Translated:
-        return Translated(lambda: translate_condition(function, self.method, self.schema))
+    def _translation(self, function: Any, config: Configuration | None = None) -> Translated:
+        return Translated(lambda: translate_condition(function, self.method, self.schema), config)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         mask = self._translated.ask(batch, self.context.metrics, Translation.mask)

@@ -13,6 +13,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.faults import BadRecords
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
+from flinkcore.config import Configuration
 from flinkcore.errors import UserFunctionError
 from flinkcore.expr.translate import Translation, translate_timestamp
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
@@ -56,12 +57,11 @@ class AssignTimestamps(Operator):
             )
         elif spec.timestamp_assigner is not None:
             self._what = f"the timestamp from {function_name(spec.timestamp_assigner)}"
-            assigner = spec.timestamp_assigner
-            self._translated = Translated(lambda: translate_timestamp(assigner, "extract_timestamp", schema))
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
         spec, config = self.spec, context.config
+        self._translated = self._translation(config)
         batch_mode = config.get(options.RUNTIME_MODE) == "BATCH"  # event time then only ends
         self._tracker = WatermarkTracker(
             make_generator(spec),
@@ -138,7 +138,7 @@ class AssignTimestamps(Operator):
         called = [
             name
             for name, used in (
-                ("the TimestampAssigner", self._by_row and self._translated.translation is None),
+                ("the TimestampAssigner", self._by_row and self._translation().translation is None),
                 ("the WatermarkGenerator", spec.kind == "custom"),
             )
             if used
@@ -147,6 +147,11 @@ class AssignTimestamps(Operator):
         return OperatorDescription(not called, detail, reason)
 
     # -- timestamps ---------------------------------------------------------------------------------------
+
+    def _translation(self, config: Configuration | None = None) -> Translated:
+        return Translated(
+            lambda: translate_timestamp(self.spec.timestamp_assigner, "extract_timestamp", self.schema), config
+        )
 
     @property
     def _by_row(self) -> bool:

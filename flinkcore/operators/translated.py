@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from flinkcore import options
 from flinkcore.columnar.batch import Batch
+from flinkcore.config import Configuration
 from flinkcore.expr.translate import NotTranslated, Translation, Unequal
 from flinkcore.metrics.operator import OperatorMetrics
 from flinkcore.operators.base import OperatorDescription
@@ -26,10 +28,14 @@ class Translated:
     reason : why there is none, in words that follow "is called for each record"; None when there is one
     """
 
-    def __init__(self, translate: Callable[[], Translation]) -> None:
+    def __init__(self, translate: Callable[[], Translation], config: Configuration | None = None) -> None:
+        """config : of the job, which may say that nothing is translated"""
         self.translation: Translation | None = None
         self.reason: str | None = None
         self._skip = self._patience = 0
+        if config is not None and not config.get(options.TRANSLATE_FUNCTIONS):
+            self.reason = f"{options.TRANSLATE_FUNCTIONS.key} is false"
+            return
         try:
             self.translation = translate()
         except NotTranslated as reason:

@@ -34,6 +34,7 @@ class Physical:
         self.options: dict[str, Any] = {
             "flinkcore.batch-rows": self.rng.choice([1, 2, 5, 16, 64, 65_536, 65_536]),
             "flinkcore.channel-batches": self.rng.choice([1, 1, 2, 8]),
+            "flinkcore.functions.translate": self.rng.choice(["true", "true", "false"]),
             "pipeline.auto-watermark-interval": f"{self.rng.choice([0, 1, 50, 200])} ms",
             "execution.runtime-mode": "BATCH" if batch_mode else "STREAMING",
         }
