@@ -130,6 +130,17 @@ def filtered(table: pa.Table) -> pa.Table:
     return pa.table({"key": kept["key"], "amount": amount, "date_time": kept["date_time"]})
 
 
+def discounted(value: int) -> int:
+    """The Python function of W9, the same for every engine: arithmetic and a conditional."""
+    return value - value // 10 if value >= VALUE_MIN else value * 3 + 1
+
+
+def mapped(table: pa.Table) -> pa.Table:
+    value = table["value"].to_numpy()
+    amount = np.where(value >= VALUE_MIN, value - value // 10, value * 3 + 1)
+    return pa.table({"key": table["key"], "amount": amount})
+
+
 def sessions(table: pa.Table) -> pa.Table:
     keys, times = table["key"].to_numpy(), milliseconds(table["date_time"])
     order = np.lexsort((times, keys))
@@ -180,6 +191,8 @@ WORKLOADS = {
          ("key", "window_start", "window_end", "count"), events_of(1_000_000), sessions),
         ("W8", "count by url; 1e6 distinct urls of 43 bytes", 10_000_000,
          ("url", "count"), urls_of(1_000_000), url_count),
+        ("W9", "a Python function for each record: arithmetic and a conditional", 10_000_000,
+         ("key", "amount"), events_of(100_000), mapped),
     ]
 }  # fmt: skip
 

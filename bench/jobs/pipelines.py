@@ -4,6 +4,7 @@
 A job is a function from an environment and its input to a stream. Variants of a job have a suffix:
 W3 and W8 emit what changed once per batch (W3, W8.batch), for every record (W3.record) or once at the end of
 the input (W3.final, W8); W4 splits lines in Arrow (W4) or in a Python function called per row (W4.rows).
+W9's function runs on columns, or in W9.rows, which says so, for each record.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.workloads import OUT_OF_ORDERNESS_MS, SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS
+from bench.workloads import OUT_OF_ORDERNESS_MS, SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, discounted
 from flinkcore.common import Duration, Row, Time, Types, WatermarkStrategy
 from flinkcore.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
 from flinkcore.datastream.window import (
@@ -90,6 +91,20 @@ def filtered(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
     return kept.select(col("key"), (col("value") * 3 + 1).alias("amount"), col("date_time"))
 
 
+def discounted_row(row: Row) -> Row:
+    return Row(key=row.key, amount=discounted(row.value))
+
+
+def mapped(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+    out = Types.ROW_NAMED(["key", "amount"], [Types.LONG(), Types.LONG()])
+    return env.from_arrow(table).map(discounted_row, out)
+
+
+def mapped_by_rows(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+    env.get_configuration().set_string("flinkcore.functions.translate", "false")
+    return mapped(env, table)
+
+
 PIPELINES: dict[str, Job] = {
     "W1": tumbling,
     "W2": sliding,
@@ -102,4 +117,6 @@ PIPELINES: dict[str, Job] = {
     "W6": sessions,
     "W8": url_count("final"),
     "W8.batch": url_count("batch"),
+    "W9": mapped,
+    "W9.rows": mapped_by_rows,
 }

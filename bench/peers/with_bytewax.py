@@ -29,7 +29,15 @@ from bytewax.operators.windowing import (
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
 
-from bench.workloads import OUT_OF_ORDERNESS_MS, SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base
+from bench.workloads import (
+    OUT_OF_ORDERNESS_MS,
+    SESSION_GAP_MS,
+    SLIDE_MS,
+    VALUE_MIN,
+    WINDOW_MS,
+    base,
+    discounted,
+)
 
 BATCH_ROWS = 1_000
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -139,6 +147,10 @@ def url_count(rows: KeyedStream) -> KeyedStream:
     return op.count_final("count", rows, itemgetter(0))
 
 
+def mapped(rows: KeyedStream) -> KeyedStream:
+    return op.map("map", rows, lambda item: (item[0], discounted(item[1])))
+
+
 FLOWS = {
     "W1": tumbling,
     "W2": sliding,
@@ -147,6 +159,7 @@ FLOWS = {
     "W5": filtered,
     "W6": sessions,
     "W8": url_count,
+    "W9": mapped,
 }
 KEYED = {"W1", "W2", "W3", "W6"}
 
@@ -227,4 +240,5 @@ COLUMNS = {
     "W5": filtered_columns,
     "W6": session_columns,
     "W8": count_columns("url"),
+    "W9": lambda results: dict(zip(("key", "amount"), map(list, zip(*results)))),
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import duckdb
 import pyarrow as pa
 
-from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base
+from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base, discounted
 
 # DuckDB 2.0.1 cannot give epoch_ms of a TIMESTAMP_MS back ("cast INT64 -> INT64"), so it is cast first.
 QUERIES = {
@@ -32,6 +32,7 @@ QUERIES = {
               SELECT key, min(ts) AS window_start, max(ts) + {SESSION_GAP_MS} AS window_end, count(*) AS count
               FROM numbered GROUP BY key, n""",
     "W8": "SELECT url, count(*) AS count FROM input GROUP BY url",
+    "W9": "SELECT key, discounted(value) AS amount FROM input",
 }
 
 
@@ -43,6 +44,8 @@ def prepare(
     job: str, table: pa.Table, threads: int, on_arrow: bool = False
 ) -> tuple[Callable[[], pa.Table], Callable[[pa.Table], pa.Table]]:
     connection = duckdb.connect(config={"threads": threads, "preserve_insertion_order": False})
+    if base(job) == "W9":
+        connection.create_function("discounted", discounted, ["BIGINT"], "BIGINT")
     connection.register("arrow_input" if not on_arrow else "input", table)
     if not on_arrow:
         connection.execute("CREATE TABLE input AS SELECT * FROM arrow_input")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import polars as pl
 import pyarrow as pa
 
-from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base
+from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base, discounted
 
 ENGINE = "in-memory"  # with_polars_streaming runs the same queries on the other one
 
@@ -68,6 +68,10 @@ def url_count(frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.group_by("url").agg(pl.len().alias("count"))
 
 
+def mapped(frame: pl.LazyFrame) -> pl.LazyFrame:
+    return frame.select("key", pl.col("value").map_elements(discounted, return_dtype=pl.Int64).alias("amount"))
+
+
 QUERIES = {
     "W1": tumbling,
     "W2": sliding,
@@ -76,6 +80,7 @@ QUERIES = {
     "W5": filtered,
     "W6": sessions,
     "W8": url_count,
+    "W9": mapped,
 }
 
 
