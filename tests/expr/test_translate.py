@@ -19,6 +19,7 @@ from flinkcore.operators.functions import MapFunction
 from flinkcore.operators.process import FilterRows, MapRows
 from flinkcore.operators.translated import PATIENCE_MAX
 from flinkcore.testing import harness
+from tests.expr.test_translate_random import compiled
 
 ROWS = Schema(["a", "b", "s", "x"], [pa.int64(), pa.int32(), pa.string(), pa.float64()])
 TUPLES = Schema(ROWS.names, ROWS.types, "tuple")
@@ -206,6 +207,18 @@ def test_what_is_computed_and_not_used_can_fail():
 
     with pytest.raises(Unequal, match="a divisor of 0"):
         translate_record(never, "map", ROWS, PAIR).columns(batch_of([(1, 0, "x", 1.0)], ROWS))
+
+
+def test_a_value_that_is_used_over_and_over_is_computed_once():
+    lines = "".join("    h = h ^ (h >> 7)\n    h = (h + h) % 1000003\n" for _ in range(40))
+    function = compiled(f"def function(v):\n    h = v.a & 1023\n{lines}    return h, v.s\n", "<mixing>")
+    translation = translate_record(function, "map", ROWS, PAIR)
+    batch = batch_of(DATA, ROWS)
+    assert translation.columns(batch)[0].to_pylist() == [function(row)[0] for row in to_rows(batch)]
+    ifs = "".join(f"    if v.a > {i}: pass\n" for i in range(400))
+    many = compiled(f"def function(v):\n{ifs}    return v.a, v.s\n", "<branches>")
+    with pytest.raises(NotTranslated, match=r"too long|too deep"):
+        translate_record(many, "map", ROWS, PAIR)
 
 
 def test_a_constant_that_changes_is_seen():

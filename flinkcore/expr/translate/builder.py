@@ -22,17 +22,24 @@ class Builder:
 
     Python computes what stands before a branch although the branch may not use it, and it may be an error there. So
     what can fail is taken down where it is made, and is computed together with the result of that place.
+
+    Equal expressions are one object: a value that is used twice by one that is used twice, and so on, is a short
+    function and a huge tree, which nothing here walks as such.
     """
 
     def __init__(self) -> None:
         self._made: list[list[Invocation]] = []  # what can fail and is computed at this point, by nested branch
         self._count = 0
+        self._known: dict[tuple[object, ...], Invocation] = {}
 
     def invoke(self, function: Function, args: Sequence[Typed], type: pa.DataType) -> Typed:
         self._count += 1
         if self._count > NODES_MAX:
             raise NotTranslated("it is too long")
-        made = invoke(function, args, type)
+        key = (id(function), type, *(arg if isinstance(arg, Constant) else id(arg) for arg in args))
+        made = self._known.get(key)
+        if made is None:
+            made = self._known[key] = invoke(function, args, type)
         if function.may_fail or (function is CHOOSE and made.may_fail):
             self._made[-1].append(made)
         return made
@@ -73,8 +80,8 @@ class Builder:
 
     def after(self, values: list[Typed], made: list[Invocation]) -> list[Typed]:
         """Values that are computed together, once all that was made is computed too."""
-        sure = {id(node) for value in values for node in _surely_computed(value)}
-        more = [node for node in made if id(node) not in sure]
+        sure = _surely_computed(values)
+        more = list({id(node): node for node in made if id(node) not in sure}.values())
         return [invoke(AFTER, [values[0], *more], values[0].type), *values[1:]] if more else values
 
     def _in_branch(self, read: Callable[[], Value]) -> Value:
@@ -87,7 +94,7 @@ class Builder:
             return self.after([value], made)[0]
         if isinstance(value, Record) and all(isinstance(field, Typed) for field in value.fields) and value.fields:
             return Record(value.kind, tuple(self.after(list(value.fields), made)), value.names)  # type: ignore[arg-type]
-        sure = {id(node) for node in _surely_computed(value.condition)} if isinstance(value, Choice) else set()
+        sure = _surely_computed([value.condition]) if isinstance(value, Choice) else set()
         if any(id(node) not in sure for node in made):
             raise NotTranslated("a branch computes what it does not return")
         return value
@@ -107,7 +114,8 @@ class Builder:
             elif other.type == NONE and then.type != NONE:
                 other = Constant(None, then.type)
             if then.type == other.type:
-                return then if then == other else self.invoke(CHOOSE, [condition, then, other], then.type)
+                same = then is other or (isinstance(then, Constant) and then == other)
+                return then if same else self.invoke(CHOOSE, [condition, then, other], then.type)
         return Choice(condition, then, other)
 
     def spread(self, value: Value, change: Callable[[Any], Value]) -> Value:
@@ -142,20 +150,23 @@ class Builder:
 _TYPES = {type(None): NONE, bool: BOOL, int: INT, float: FLOAT, str: STR}
 
 
-def _surely_computed(value: Typed) -> Iterator[Typed]:
-    """A node and all below it but what stands in branches."""
-    yield value
-    if isinstance(value, Invocation):
-        for arg in value.args[:1] if value.function is CHOOSE else value.args:
-            yield from _surely_computed(arg)
+def _surely_computed(values: Sequence[Typed]) -> set[int]:
+    """The ids of these nodes and of all below them but what stands in branches."""
+    found: set[int] = set()
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        if id(value) not in found:
+            found.add(id(value))
+            if isinstance(value, Invocation):
+                waiting += value.args[:1] if value.function is CHOOSE else value.args
+    return found
 
 
 def _is_condition(value: Typed) -> bool:
     """Whether a value is True or False and never None."""
     if value.type != BOOL:
         return False
-    if isinstance(value, Invocation) and value.function is CHOOSE:
-        return all(map(_is_condition, value.args[1:]))
     if isinstance(value, Invocation):
         return value.function.nullable == "never"
     return isinstance(value, Constant) and value.value is not None

@@ -47,6 +47,11 @@ def _quotient_bounds(a: Bounds) -> Bounds:
     return -most, most
 
 
+def _and_bounds(a: Bounds, b: Bounds) -> Bounds:
+    highest = [high for low, high in (a, b) if low >= 0]  # no bit is set that is not set there
+    return (0, min(highest)) if highest else (MIN, MAX)
+
+
 def _bits_bounds(a: Bounds, b: Bounds) -> Bounds:
     if min(a[0], b[0]) < 0:
         return MIN, MAX
@@ -127,7 +132,7 @@ INT_OPS = {
     "*": fallible("*", _int_op(np.multiply, lambda a, b: _corners(a, b, operator.mul))),
     "//": fallible("//", _int_op(np.floor_divide, lambda a, b: _quotient_bounds(a), divides=True)),
     "%": fallible("%", _int_op(_modulus, lambda a, b: _modulus_bounds(b), divides=True)),
-    "&": fallible("&", _int_op(np.bitwise_and, _bits_bounds)),
+    "&": fallible("&", _int_op(np.bitwise_and, _and_bounds)),
     "|": fallible("|", _int_op(np.bitwise_or, _bits_bounds)),
     "^": fallible("^", _int_op(np.bitwise_xor, _bits_bounds)),
     "<<": fallible("<<", _int_op(_shift_left, _left_bounds)),

@@ -33,8 +33,8 @@ class Program:
 
     def __init__(self, expressions: Sequence[Typed]) -> None:
         self._steps: list[_Step] = []
-        self._slot_of: dict[Typed, int] = {}
-        self._branches: dict[Typed, Program] = {}  # of those that are not computed on all rows
+        self._slot_of: dict[int, int] = {}  # by the id of an expression: equal ones are one object
+        self._branches: dict[int, Program] = {}  # of those that are not computed on all rows
         self._outputs = [self._add(expression) for expression in expressions]
         last = {arg: i for i, step in enumerate(self._steps) for arg in step.args if arg not in self._outputs}
         for i in set(last.values()):
@@ -54,7 +54,7 @@ class Program:
         return [_certain(slots[slot]) for slot in self._outputs]
 
     def _add(self, expression: Typed) -> int:
-        slot = self._slot_of.get(expression)
+        slot = self._slot_of.get(id(expression))
         if slot is not None:
             return slot
         step = _Step(expression)
@@ -62,7 +62,7 @@ class Program:
             step = _Step(expression, constant=Vector.of_constant(expression.value, expression.type))
         elif isinstance(expression, Invocation):
             step = _Step(expression, tuple(self._add(arg) for arg in expression.args))
-        slot = self._slot_of[expression] = len(self._steps)
+        slot = self._slot_of[id(expression)] = len(self._steps)
         self._steps.append(step)
         return slot
 
@@ -91,9 +91,9 @@ class Program:
 
     def _on_some(self, branch: Typed, taken: np.ndarray, rows: BatchRows) -> Vector:
         """A branch on the rows that take it."""
-        program = self._branches.get(branch)
+        program = self._branches.get(id(branch))
         if program is None:
-            program = self._branches[branch] = Program([branch])
+            program = self._branches[id(branch)] = Program([branch])
         (found,) = program.run(rows.take(np.flatnonzero(taken)))
         return scattered(found, taken)
 

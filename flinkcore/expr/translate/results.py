@@ -28,7 +28,7 @@ def outputs(build: Builder, value: Value, schema: Schema) -> list[Typed]:
                 columns = outputs(build, side, schema)
             sides.append(build.after(columns, made))
         return [
-            then if then == other else build.invoke(CHOOSE, [value.condition, then, other], then.type)
+            then if then is other else build.invoke(CHOOSE, [value.condition, then, other], then.type)
             for then, other in zip(*sides)
         ]
     if schema.form == "object":

@@ -36,7 +36,7 @@ class Translation:
 
     def __init__(self, text: str, outputs: Sequence[Typed], fixed: Sequence[Fixed]) -> None:
         self.text = text
-        self._is_moved = [_depth(output) < 3 for output in outputs]
+        self._is_moved = [_is_moved(output) for output in outputs]
         self._moved = Program([output for output, moved in zip(outputs, self._is_moved) if moved])
         self._computed = Program([output for output, moved in zip(outputs, self._is_moved) if not moved])
         self._fixed = tuple(fixed)
@@ -64,10 +64,9 @@ class Translation:
             raise Unequal("a constant that changed")
 
 
-def _depth(output: Typed) -> int:
-    """1 for a column, 2 for one that is converted."""
-    args = output.args if isinstance(output, Invocation) else ()
-    return 1 + max(map(_depth, args), default=0)
+def _is_moved(output: Typed) -> bool:
+    """Whether it is a column, perhaps converted."""
+    return not isinstance(output, Invocation) or not any(isinstance(arg, Invocation) for arg in output.args)
 
 
 def _blocks(batch: Batch) -> list[Batch]:
@@ -139,14 +138,18 @@ def _translate(
         raise NotTranslated(f"{name_of(Known(body))} is no Python function")
     build = Builder()
     reader = Reader(build)
-    with build.made_here() as made:
-        found = results(build, reader.call(body, [record, *more]))
     try:
+        with build.made_here() as made:
+            found = results(build, reader.call(body, [record, *more]))
+        if not found:
+            raise NotTranslated("it returns records without fields")
         node = syntax_of(plain)
         text = ast.unparse(node) if isinstance(node, ast.Lambda) else plain.__qualname__.rpartition("<locals>.")[2]
+        return Translation(text, build.after(found, made), reader.fixed)
     except NoSourceError as error:
         raise NotTranslated(f"it {error}") from None
-    return Translation(text, build.after(found, made), reader.fixed)
+    except RecursionError:
+        raise NotTranslated("it is nested too deep") from None
 
 
 def _record(schema: Schema) -> Value:
