@@ -209,6 +209,15 @@ def test_what_is_computed_and_not_used_can_fail():
         translate_record(never, "map", ROWS, PAIR).columns(batch_of([(1, 0, "x", 1.0)], ROWS))
 
 
+def test_what_both_branches_compute_and_nobody_uses_can_fail():
+    def never(v):
+        share = 1 // v.b if v.a else 1 // v.b  # noqa: F841, RUF034
+        return v.a, v.s
+
+    with pytest.raises(Unequal, match="a divisor of 0"):
+        translate_record(never, "map", ROWS, PAIR).columns(batch_of([(1, 0, "x", 1.0)], ROWS))
+
+
 def test_a_value_that_is_used_over_and_over_is_computed_once():
     lines = "".join("    h = h ^ (h >> 7)\n    h = (h + h) % 1000003\n" for _ in range(40))
     function = compiled(f"def function(v):\n    h = v.a & 1023\n{lines}    return h, v.s\n", "<mixing>")

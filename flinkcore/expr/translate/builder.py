@@ -115,7 +115,11 @@ class Builder:
                 other = Constant(None, then.type)
             if then.type == other.type:
                 same = then is other or (isinstance(then, Constant) and then == other)
-                return then if same else self.invoke(CHOOSE, [condition, then, other], then.type)
+                if not same:
+                    return self.invoke(CHOOSE, [condition, then, other], then.type)
+                if isinstance(then, Invocation) and then.may_fail:
+                    self._made[-1].append(then)  # both branches compute it
+                return then
         return Choice(condition, then, other)
 
     def spread(self, value: Value, change: Callable[[Any], Value]) -> Value:
