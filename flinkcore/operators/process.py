@@ -13,7 +13,6 @@ from flinkcore._native.values import detached, extend_detached, map_detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, row_kinds_of, to_rows
 from flinkcore.columnar.schema import Schema
-from flinkcore.config import Configuration
 from flinkcore.errors import FlinkcoreError, UserFunctionError
 from flinkcore.expr.translate import Translation, translate_condition, translate_record
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
@@ -108,20 +107,28 @@ class RowOperator(Operator):
         return UserFunctionError(self.context.name, self.function_name, error, row, position)
 
 
-class MapRows(RowOperator):
+class TranslatedRows(RowOperator):
+    """A function that sees nothing but its record, and runs on columns where it can."""
+
+    def translate(self, function: Any) -> Translation:
+        """The function on columns. NotTranslated: says why it cannot be"""
+        raise NotImplementedError(type(self).__name__)
+
+    def describe(self) -> OperatorDescription:
+        return Translated(lambda: self.translate(self.function)).describe(self.function_name)
+
+    def open(self, context: OperatorContext, out: Output) -> None:
+        super().open(context, out)
+        self._translated = Translated(lambda: self.translate(self._function), context.config)
+
+
+class MapRows(TranslatedRows):
     """One record out for one in, at its timestamp."""
 
     method = "map"
 
-    def describe(self) -> OperatorDescription:
-        return self._translation(self.function).describe(self.function_name)
-
-    def open(self, context: OperatorContext, out: Output) -> None:
-        super().open(context, out)
-        self._translated = self._translation(self._function, context.config)
-
-    def _translation(self, function: Any, config: Configuration | None = None) -> Translated:
-        return Translated(lambda: translate_record(function, self.method, self.schema, self.schema_out), config)
+    def translate(self, function: Any) -> Translation:
+        return translate_record(function, self.method, self.schema, self.schema_out)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         columns = self._translated.ask(batch, self.context.metrics, Translation.columns)
@@ -152,7 +159,7 @@ class MapRows(RowOperator):
         )
 
 
-class FilterRows(RowOperator):
+class FilterRows(TranslatedRows):
     """Keeps the records for which the function says true; their columns are not touched."""
 
     method = "filter"
@@ -162,15 +169,8 @@ class FilterRows(RowOperator):
     ) -> None:
         super().__init__(schema, function, schema, keyed, key_schema)
 
-    def describe(self) -> OperatorDescription:
-        return self._translation(self.function).describe(self.function_name)
-
-    def open(self, context: OperatorContext, out: Output) -> None:
-        super().open(context, out)
-        self._translated = self._translation(self._function, context.config)
-
-    def _translation(self, function: Any, config: Configuration | None = None) -> Translated:
-        return Translated(lambda: translate_condition(function, self.method, self.schema), config)
+    def translate(self, function: Any) -> Translation:
+        return translate_condition(function, self.method, self.schema)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         mask = self._translated.ask(batch, self.context.metrics, Translation.mask)

@@ -205,6 +205,8 @@ class Recovery:
     def _newest_ms(self, root: Store) -> int:
         """When the newest checkpoint of this job was made, by the clock of whoever made it."""
         manifests = [] if self._start is None else [self._start[0]]
+        if manifests and self.graph.config.get(options.RECOVERY_PATH) == NEWEST:
+            return manifests[0].created_ms
         newest, _ = find_newest(root, self.graph.name)
         if newest is not None and newest.manifest is not None:
             manifests.append(newest.manifest)

@@ -7,7 +7,7 @@ functions, and a few builtins and methods of strings. For anything else NotTrans
 
 A translation answers for a batch exactly as Python would, row by row, errors included, or raises Unequal: then Python
 has to be asked. Layers, from below: exact, numbers, texts, choice (functions on columns); values, builder,
-operations (what Python's operations become); source, reader (what a function does); results, translation.
+operations (what Python's operations become); source, reader (what a function does); results, program, translation.
 """
 
 from flinkcore.expr.translate.exact import Unequal

@@ -12,14 +12,13 @@ import pyarrow.compute as pc
 
 from flinkcore.expr.translate.exact import (
     BOOL,
-    EXACT,
     FLOAT,
     INT,
     STR,
     Unequal,
     Values,
     all_constant,
-    bounds,
+    exact,
     fallible,
 )
 from flinkcore.expr.typed import Evaluate, Function, Rows
@@ -45,7 +44,7 @@ def _comparison(name: str) -> Evaluate:
             found = Vector.of_arrow(made.fill_null(False) if isinstance(made, pa.Array) else made, BOOL)
             values = found.values()
         elif FLOAT in (left.type, right.type) and left.type != right.type:
-            values = on_numpy(*(arg.values() if arg.type == FLOAT else _unchecked_exact(arg) for arg in args))
+            values = on_numpy(*(arg.values() if arg.type == FLOAT else exact(arg) for arg in args))
         else:
             values = on_numpy(left.values(), right.values())
         if all_constant(args):
@@ -60,14 +59,6 @@ def _comparison(name: str) -> Evaluate:
         return Vector(BOOL, np.broadcast_to(same if name == "==" else ~same, rows.length))
 
     return evaluate
-
-
-def _unchecked_exact(vector: Vector) -> Values:
-    """Integers as equal doubles, whether or not some are None."""
-    low, high = bounds(vector)
-    if low < -EXACT or high > EXACT:
-        raise Unequal("an integer that no double is equal to")
-    return vector.values().astype(np.float64)
 
 
 def _is_present(vector: Vector) -> Any:

@@ -36,11 +36,16 @@ def fallible(name: str, evaluate: Evaluate) -> Function:
     return Function(name, evaluate=evaluate, may_fail=True, nullable="never")
 
 
+def without_none(vector: Vector) -> Vector:
+    """The vector, of any type, when no value of it is None."""
+    if vector.null_constant or (not vector.constant and vector.valid() is not None):
+        raise Unequal("None")
+    return vector
+
+
 def present(vector: Vector) -> Values:
     """Values without a None among them."""
-    if vector.null_constant or vector.valid() is not None:
-        raise Unequal("None")
-    return vector.values()
+    return without_none(vector).values()
 
 
 def bounds(vector: Vector) -> Bounds:
@@ -71,11 +76,11 @@ def has_zero(values: Values) -> bool:
 
 
 def exact(vector: Vector) -> Values:
-    """Integers as doubles that are equal to them."""
+    """Integers as doubles that are equal to them; anything where they are None."""
     low, high = bounds(vector)
     if low < -EXACT or high > EXACT:
         raise Unequal("an integer that no double is equal to")
-    return present(vector).astype(np.float64)
+    return vector.values().astype(np.float64)
 
 
 def double(vector: Vector) -> Values:

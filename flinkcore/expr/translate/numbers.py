@@ -28,6 +28,7 @@ from flinkcore.expr.translate.exact import (
     of_ints,
     present,
     within,
+    without_none,
 )
 from flinkcore.expr.typed import Evaluate, Rows
 from flinkcore.expr.vector import Vector
@@ -96,27 +97,17 @@ def _modulus(left: Values, right: Values) -> Values:
 
 
 def _true_divide(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
-    left, right = (double(arg) if arg.type == FLOAT else exact(arg) for arg in args)
+    left, right = (present(arg) if arg.type == FLOAT else exact(without_none(arg)) for arg in args)
     if has_zero(right):
         raise Unequal("a divisor of 0")
     with np.errstate(all="ignore"):
         return Vector(FLOAT, left / right, constant=all_constant(args))
 
 
-def _shift_left(left: Values, right: Values) -> Values:
-    return left << right
-
-
-def _left_bounds(a: Bounds, b: Bounds) -> Bounds:
+def _shift_bounds(a: Bounds, b: Bounds, op: Callable[[int, int], int]) -> Bounds:
     if b[0] < 0 or b[1] > 63:
         raise Unequal("a shift by less than 0 or more than 63 bits")
-    return _corners(a, b, operator.lshift)
-
-
-def _right_bounds(a: Bounds, b: Bounds) -> Bounds:
-    if b[0] < 0 or b[1] > 63:
-        raise Unequal("a shift by less than 0 or more than 63 bits")
-    return _corners(a, b, operator.rshift)
+    return _corners(a, b, op)
 
 
 def _bool_op(op: Callable[[Values, Values], Values]) -> Evaluate:
@@ -135,8 +126,8 @@ INT_OPS = {
     "&": fallible("&", _int_op(np.bitwise_and, _and_bounds)),
     "|": fallible("|", _int_op(np.bitwise_or, _bits_bounds)),
     "^": fallible("^", _int_op(np.bitwise_xor, _bits_bounds)),
-    "<<": fallible("<<", _int_op(_shift_left, _left_bounds)),
-    ">>": fallible(">>", _int_op(np.right_shift, _right_bounds)),
+    "<<": fallible("<<", _int_op(np.left_shift, lambda a, b: _shift_bounds(a, b, operator.lshift))),
+    ">>": fallible(">>", _int_op(np.right_shift, lambda a, b: _shift_bounds(a, b, operator.rshift))),
 }
 FLOAT_OPS = {
     "+": fallible("+", _float_op(np.add)),
@@ -153,37 +144,21 @@ BOOL_OPS = {
 TRUE_DIVIDE = fallible("/", _true_divide)
 
 
-def _negate(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
-    (arg,) = args
-    values = present(arg)
-    if type == FLOAT:
-        return Vector(FLOAT, np.negative(values), constant=arg.constant)
-    low, high = bounds(arg)
-    limits = within((-high, -low))
-    return of_ints(np.negative(values.astype(np.int64, copy=False)), limits, arg.constant)
+def _sign_op(op: Callable[[Values], Values], limits: Callable[[int, int], Bounds]) -> Evaluate:
+    def evaluate(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
+        (arg,) = args
+        values = present(arg)
+        if type == FLOAT:
+            return Vector(FLOAT, op(values), constant=arg.constant)
+        made = within(limits(*bounds(arg)))
+        return of_ints(op(values.astype(np.int64, copy=False)), made, arg.constant)
+
+    return evaluate
 
 
-def _absolute(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
-    (arg,) = args
-    values = present(arg)
-    if type == FLOAT:
-        return Vector(FLOAT, np.abs(values), constant=arg.constant)
-    low, high = bounds(arg)
-    limits = within((0, max(abs(low), abs(high))))
-    return of_ints(np.abs(values.astype(np.int64, copy=False)), limits, arg.constant)
-
-
-def _invert(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
-    (arg,) = args
-    low, high = bounds(arg)
-    return of_ints(~present(arg).astype(np.int64, copy=False), (~high, ~low), arg.constant)
-
-
-NEGATE, ABSOLUTE, INVERT = (
-    fallible("-", _negate),
-    fallible("abs", _absolute),
-    fallible("~", _invert),
-)
+NEGATE = fallible("-", _sign_op(np.negative, lambda low, high: (-high, -low)))
+ABSOLUTE = fallible("abs", _sign_op(np.abs, lambda low, high: (0, max(abs(low), abs(high)))))
+INVERT = fallible("~", _sign_op(np.invert, lambda low, high: (~high, ~low)))
 
 
 # -- conversion -----------------------------------------------------------------------------------------------
@@ -198,9 +173,7 @@ def _as_int(values: np.ndarray) -> Vector:
     return Vector(INT, values.astype(np.int64), constant=not np.ndim(values))
 
 
-def _rounding(
-    op: Callable[[Values], Values],
-) -> Evaluate:
+def _rounding(op: Callable[[Values], Values]) -> Evaluate:
     def evaluate(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
         return _as_int(op(present(args[0])))
 
@@ -213,14 +186,7 @@ TRUNCATE, FLOOR, CEIL, ROUND = (
 )
 
 
-def _same(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
-    (arg,) = args
-    if arg.null_constant or (not arg.constant and arg.valid() is not None):
-        raise Unequal("None")
-    return arg
-
-
-SAME = fallible("", _same)  # of any type
+SAME = fallible("", lambda args, type, rows: without_none(args[0]))  # of any type
 
 
 def _int_of_bool(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:

@@ -10,17 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, STR, Unequal, fallible, present
+from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, STR, Unequal, fallible, without_none
 from flinkcore.expr.typed import Evaluate, Function, Rows
 from flinkcore.expr.vector import Vector
 
 
 def texts_of(vector: Vector) -> Any:
     """An array or a scalar of strings, none of them None."""
-    found = vector.arrow()
-    if vector.null_constant or (not vector.constant and found.null_count):
-        raise Unequal("None")
-    return found
+    return without_none(vector).arrow()
 
 
 def _ascii_texts(vector: Vector) -> Any:
@@ -97,8 +94,7 @@ INT_OF_STR, DOUBLE_OF_STR = fallible("int", _parsed(INT, "x")), fallible("float"
 
 
 def _str_of_int(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
-    present(args[0])
-    return Vector.of_arrow(args[0].arrow().cast(STR), STR)
+    return Vector.of_arrow(without_none(args[0]).arrow().cast(STR), STR)
 
 
 STR_OF_INT = fallible("str", _str_of_int)

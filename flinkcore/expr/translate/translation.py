@@ -32,13 +32,14 @@ class Translation:
     """A function on the columns of batches of one schema. Pure: it may be asked again for the same rows.
 
     text : the function, for explain(): a lambda in full, others by their name
+    fields : of what it returns
     """
 
-    def __init__(self, text: str, outputs: Sequence[Typed], fixed: Sequence[Fixed]) -> None:
+    def __init__(self, text: str, fields: Sequence[Typed], fixed: Sequence[Fixed]) -> None:
         self.text = text
-        self._is_moved = [_is_moved(output) for output in outputs]
-        self._moved = Program([output for output, moved in zip(outputs, self._is_moved) if moved])
-        self._computed = Program([output for output, moved in zip(outputs, self._is_moved) if not moved])
+        self._is_moved = [_is_moved(field) for field in fields]
+        self._moved = Program([field for field, moved in zip(fields, self._is_moved) if moved])
+        self._computed = Program([field for field, moved in zip(fields, self._is_moved) if not moved])
         self._fixed = tuple(fixed)
 
     def columns(self, batch: Batch) -> list[Column]:
