@@ -241,10 +241,12 @@ def _joint_type(one: Description, other: Description) -> Description | None:
 def migrated(batch: pa.RecordBatch, stored: Description, declared: Description) -> pa.RecordBatch:
     """Rows of a block under another description, which is joint() of theirs and others.
 
-    StateFormatError : they cannot be read, as pickles cannot without the program
+    StateFormatError : they cannot be read, as pickles cannot without the program, or are not as described
     """
     before, now = content_of_description(stored), content_of_description(declared)
     places = [field for field in batch.schema if field.name not in before.names]
+    if not batch.schema.equals(pa.schema([*places, *before.fields])):
+        raise StateFormatError(f"a block of state '{stored['name']}' has other columns than its description says")
     if stored["value"] == declared["value"]:
         values = [batch.column(name) for name in now.names]
     else:

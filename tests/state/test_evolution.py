@@ -210,6 +210,13 @@ def test_a_time_to_live_that_not_all_subtasks_know_begins_anew():
     assert [program.get(None, group_id) for group_id in (0, 1)] == [("a", 9000), ("b", 9000)]
 
 
+def test_a_block_that_is_not_as_its_description_says_is_refused():
+    one, other = stored_rows(table("value", LONG), 0, 1), stored_rows(table("value", LONG), 1, 2)
+    one.description = table("value", INT).describe()
+    with pytest.raises(StateFormatError, match="other columns than its description says"):
+        other.absorb(one, np.arange(2, dtype=np.int32))
+
+
 def test_subtasks_whose_types_do_not_go_together_say_so():
     for one, other in ((LONG, STRING), (OBJECT, LONG), (ti.TupleTypeInfo([INT]), ti.TupleTypeInfo([INT, INT]))):
         parts = [load(StoredRows("table", table("value", type).describe()), []) for type in (one, other)]
