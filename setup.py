@@ -9,6 +9,7 @@ FLINKCORE_DEBUG=1 builds with assertions and without optimisation.
 import os
 from pathlib import Path
 
+import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -41,7 +42,7 @@ extensions = [
     Extension(
         "flinkcore._native." + path.stem,
         [str(path)],
-        include_dirs=["csrc"],
+        include_dirs=["csrc", np.get_include()],
         libraries=["flinkcore_kernels"],
         define_macros=macros,
         extra_compile_args=module_flags,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from flinkcore._native.slabs import use_slabs
 from flinkcore.errors import ConfigurationError, JobCancelledError
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.runtime.coordinator import Job
@@ -173,6 +174,7 @@ class _Worker(threading.Thread):
 
     def run(self) -> None:
         job, task = self.job, self.task
+        use_slabs()
         try:
             task.open()
             self._loop()
