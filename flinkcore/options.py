@@ -45,6 +45,11 @@ CHANNEL_BATCHES = ConfigOption(
     "flinkcore.channel-batches", "int", 8, "The most batches that wait in one channel."
 )
 
+FUSE = ConfigOption(
+    "flinkcore.operators.fuse", "boolean", True,
+    "Whether filters and projections behind each other are one pass over a batch; if not, each is its own.",
+)
+
 # -- Python functions ----------------------------------------------------------------------------------------
 BUNDLE_SIZE = ConfigOption("python.fn-execution.bundle.size", "int", 1_000)
 BUNDLE_TIME = ConfigOption("python.fn-execution.bundle.time", "duration", 1_000)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from flinkcore._native.column import OBJECT, Column
+from flinkcore._native.passes import mask_rows
 from flinkcore._native.values import detached_list
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import DataError, SchemaError
@@ -95,9 +96,13 @@ class Batch:
                 batch._columns[i] = column.take(batch._rows)  # its length would say that it is gathered
         return batch
 
+    def select_later(self, rows: np.ndarray | None) -> None:
+        """For who makes a batch: columns of another length than its own are taken at `rows`, once they are read."""
+        self._rows = rows
+
     def filter(self, mask: np.ndarray) -> Batch:
         """The rows where bool[n] `mask` is True."""
-        rows = np.flatnonzero(mask)
+        rows = mask_rows(np.ascontiguousarray(mask).view(np.uint8))
         return self if len(rows) == self.num_rows else self.take(rows)
 
     def slice(self, offset: int, length: int) -> Batch:

@@ -85,13 +85,15 @@ minus = by_type(numeric(np.subtract), _exact("subtract"))
 times = by_type(numeric(np.multiply), _exact("multiply"))
 
 
-def _refuse_zero(args: Sequence[Vector], divisor: Vector) -> None:
+def _refuse_zero(args: Sequence[Vector], divisor: Vector, rows: Rows) -> None:
+    """DivisionByZeroError unless no row divides by zero: nothing is divided where an argument is null."""
     zeros = divisor.values() == 0
     if not np.any(zeros):
         return
     valid = both_valid(tuple(args))
+    zeros = np.broadcast_to(zeros, rows.length)
     at = np.flatnonzero(zeros if valid is None else zeros & valid)
-    if divisor.constant or len(at):
+    if len(at):
         where = "" if divisor.constant else f" at row {at[0]} of the batch"
         raise DivisionByZeroError(
             f"/ by zero{where}; guard it with if_then_else(divisor != 0, ..., ...) or filter first"
@@ -118,14 +120,14 @@ _modulo = by_type(_modulo_numbers, _exact("remainder"))
 
 def divide(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     if logical.is_integer(type) and not any(arg.null_constant for arg in args):
-        _refuse_zero(args, args[1])
+        _refuse_zero(args, args[1], rows)
         return _divide_integers(args, type, rows)
     return _divide_decimals(args, type, rows)
 
 
 def modulo(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     if logical.is_integer(args[1].type) and not any(arg.null_constant for arg in args):
-        _refuse_zero(args, args[1])
+        _refuse_zero(args, args[1], rows)
     return _modulo(args, type, rows)
 
 

@@ -8,6 +8,15 @@ know.
 from __future__ import annotations
 
 from flinkcore.expr import arithmetic, logic, logical, nested, signatures, strings, temporal
+from flinkcore.expr.lowering import (
+    choosing,
+    comparing,
+    connecting,
+    dividing,
+    elementwise,
+    negation,
+    presence,
+)
 from flinkcore.expr.typed import Function
 
 F = Function
@@ -18,13 +27,13 @@ _SHIFT_DOWN = F("minus", evaluate=temporal.shift(-1))
 _DIFFERENCE = F("minus", evaluate=temporal.difference)
 _FLOOR_TO = F("floor", evaluate=temporal.to_unit(True))
 _CEIL_TO = F("ceil", evaluate=temporal.to_unit(False))
-_AND = F("and", "B B* -> B", logic.and_, lazily=logic.and_lazily)
-_OR = F("or", "B B* -> B", logic.or_, lazily=logic.or_lazily)
-_EQUALS = F("equals", signatures.compare(False), logic.equals)
-_LESS = F("lessThan", signatures.compare(True), logic.less)
-_LESS_OR_EQUAL = F("lessThanOrEqual", signatures.compare(True), logic.less_or_equal)
-_GREATER = F("greaterThan", signatures.compare(True), logic.greater)
-_GREATER_OR_EQUAL = F("greaterThanOrEqual", signatures.compare(True), logic.greater_or_equal)
+_AND = F("and", "B B* -> B", logic.and_, lazily=logic.and_lazily, lower=connecting("AND_MASK"))
+_OR = F("or", "B B* -> B", logic.or_, lazily=logic.or_lazily, lower=connecting("OR_MASK"))
+_EQUALS = F("equals", signatures.compare(False), logic.equals, lower=comparing("EQ"))
+_LESS = F("lessThan", signatures.compare(True), logic.less, lower=comparing("LT"))
+_LESS_OR_EQUAL = F("lessThanOrEqual", signatures.compare(True), logic.less_or_equal, lower=comparing("LE"))
+_GREATER = F("greaterThan", signatures.compare(True), logic.greater, lower=comparing("GT"))
+_GREATER_OR_EQUAL = F("greaterThanOrEqual", signatures.compare(True), logic.greater_or_equal, lower=comparing("GE"))
 
 
 def _math(name: str, signature: str = "D -> D") -> Function:
@@ -38,33 +47,37 @@ def _rows(name: str, signature: str, evaluate: object, **more: object) -> Functi
 FUNCTIONS: tuple[Function, ...] = (
     # comparison
     _EQUALS,
-    F("notEquals", signatures.compare(False), logic.not_equals),
+    F("notEquals", signatures.compare(False), logic.not_equals, lower=comparing("NE")),
     _LESS, _LESS_OR_EQUAL, _GREATER, _GREATER_OR_EQUAL,
     F("between", signatures.between(_GREATER_OR_EQUAL, _LESS_OR_EQUAL, _AND)),
     F("notBetween", signatures.between(_LESS, _GREATER, _OR)),
     F("in", "C C* -> B", logic.in_),
     # logic
     _AND, _OR,
-    F("not", "B -> B", logic.not_),
+    F("not", "B -> B", logic.not_, lower=negation),
     F("isTrue", "B -> B", logic.is_true, nullable="never"),
     F("isFalse", "B -> B", logic.is_false, nullable="never"),
     F("isNotTrue", "B -> B", logic.is_not_true, nullable="never"),
     F("isNotFalse", "B -> B", logic.is_not_false, nullable="never"),
-    F("isNull", "A -> B", logic.is_null, nullable="never"),
-    F("isNotNull", "A -> B", logic.is_not_null, nullable="never"),
-    F("ifThenElse", signatures.choose, logic.if_then_else, names=("?", "then"), lazily=logic.if_lazily),
+    F("isNull", "A -> B", logic.is_null, nullable="never", lower=presence(False)),
+    F("isNotNull", "A -> B", logic.is_not_null, nullable="never", lower=presence(True)),
+    F("ifThenElse", signatures.choose, logic.if_then_else, names=("?", "then"), lazily=logic.if_lazily,
+      lower=choosing),
     F("coalesce", signatures.first_present, logic.coalesce, lazily=logic.coalesce_lazily),
     F("ifNull", signatures.first_present, logic.coalesce, lazily=logic.coalesce_lazily),
     F("greatest", "C C* -> C", logic.greatest),
     F("least", "C C* -> C", logic.least),
     # arithmetic
-    F("plus", signatures.plus(_CONCAT, _SHIFT_UP), arithmetic.plus),
-    F("minus", signatures.minus(_SHIFT_DOWN, _DIFFERENCE), arithmetic.minus),
-    F("times", signatures.times, arithmetic.times),
-    F("divide", signatures.divide, arithmetic.divide, names=("dividedBy",), may_fail=True),
-    F("mod", signatures.modulo, arithmetic.modulo, may_fail=True),
-    F("minusPrefix", signatures.negate, arithmetic.negate, names=("negative",)),
-    F("abs", "N -> 0", arithmetic.absolute),
+    F("plus", signatures.plus(_CONCAT, _SHIFT_UP), arithmetic.plus, lower=elementwise(i64="ADD", f64="ADD_F64")),
+    F("minus", signatures.minus(_SHIFT_DOWN, _DIFFERENCE), arithmetic.minus,
+      lower=elementwise(i64="SUB", f64="SUB_F64")),
+    F("times", signatures.times, arithmetic.times, lower=elementwise(i64="MUL", f64="MUL_F64")),
+    F("divide", signatures.divide, arithmetic.divide, names=("dividedBy",), may_fail=True,
+      lower=dividing("DIV")),
+    F("mod", signatures.modulo, arithmetic.modulo, may_fail=True, lower=dividing("REM")),
+    F("minusPrefix", signatures.negate, arithmetic.negate, names=("negative",),
+      lower=elementwise(i64="NEG", f64="NEG_F64")),
+    F("abs", "N -> 0", arithmetic.absolute, lower=elementwise(i64="ABS", f64="ABS_F64")),
     F("sign", "N -> 0", arithmetic.sign),
     F("floor", signatures.rounds(_FLOOR_TO), arithmetic.floor),
     F("ceil", signatures.rounds(_CEIL_TO), arithmetic.ceil),

@@ -18,9 +18,14 @@ import pyarrow as pa
 from flinkcore.errors import ExpressionError
 from flinkcore.expr import cast, logical
 from flinkcore.expr.logical import t
+from flinkcore.expr.lowering import casting
 from flinkcore.expr.typed import Constant, Function, Typed, invoke, wrong_arguments
 
-CAST = Function("cast", evaluate=lambda args, type, rows: cast.cast_vector(args[0], type, False, rows.length))
+CAST = Function(
+    "cast",
+    evaluate=lambda args, type, rows: cast.cast_vector(args[0], type, False, rows.length),
+    lower=casting,
+)
 PARSE = Function(
     "cast",
     may_fail=True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +46,8 @@ class Function:
     lazily : evaluates arguments on the rows that need them, where one of them may fail
     per_row : runs Python per row; shown by explain()
     nullable : whether the result can be null: "args" when an argument can, "always", "never"
+    lower : makes it part of a program of one pass, as lowering.py says; None where it cannot be
+    moves : its value is its one argument, in the same type
     """
 
     name: str
@@ -56,6 +58,8 @@ class Function:
     lazily: EvaluateLazily | None = None
     per_row: bool = False
     nullable: str = "args"
+    lower: Callable[..., Any] | None = None
+    moves: bool = False
 
     def __hash__(self) -> int:
         return hash(self.name)

@@ -21,6 +21,7 @@ from typing import Protocol
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
+from flinkcore.expr.stages import Stage
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.state.manager import StateManager
 from flinkcore.time.clock import Clock
@@ -141,6 +142,10 @@ class Operator:
 
     def side_schema(self, tag: str) -> Schema | None:
         """The schema of a side output; None when this operator has none of that name."""
+        return None
+
+    def stage(self) -> Stage | None:
+        """What the operator does to each batch, once it is open; None where it cannot be part of a pass."""
         return None
 
     def describe(self) -> OperatorDescription:

@@ -13,6 +13,8 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.errors import FlinkcoreError, SchemaError, UserFunctionError
 from flinkcore.expr.evaluate import compile, compile_predicate, projected_schema
 from flinkcore.expr.nodes import Expr
+from flinkcore.expr.stages import Stage
+from flinkcore.expr.typed import InputColumn
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 
 
@@ -32,6 +34,9 @@ class Filter(Operator):
         kept = batch.filter(self._filter_mask(batch))
         if kept.num_rows:
             self.out.batch(kept)
+
+    def stage(self) -> Stage:
+        return Stage(self.schema, condition=self.compiled.expressions[0])
 
     def output_schema(self) -> Schema:
         return self.schema
@@ -60,6 +65,9 @@ class Project(Operator):
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         self.out.batch(batch.with_columns(self.schema_out, self._project(batch)))
 
+    def stage(self) -> Stage:
+        return Stage(self.schema_out, columns=self.compiled.expressions)
+
     def output_schema(self) -> Schema:
         return self.schema_out
 
@@ -79,6 +87,13 @@ class PickColumns(Operator):
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         self.out.batch(batch.with_columns(self.schema_out, [batch.column(i) for i in self.indices]))
+
+    def stage(self) -> Stage | None:
+        types = [self.schema.types[i] for i in self.indices]
+        if None in types:
+            return None
+        columns = [InputColumn(i, self.schema.names[i], type) for i, type in zip(self.indices, types)]
+        return Stage(self.schema_out, columns=tuple(columns))
 
     def output_schema(self) -> Schema:
         return self.schema_out

@@ -14,6 +14,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, row_kinds_of, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import FlinkcoreError, UserFunctionError
+from flinkcore.expr.stages import Stage
 from flinkcore.expr.translate import Translation, translate_condition, translate_record
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.functions import (
@@ -158,6 +159,12 @@ class MapRows(TranslatedRows):
             )
         )
 
+    def stage(self) -> Stage | None:
+        translation = self._translated.translation
+        if translation is None:
+            return None
+        return Stage(self.schema_out, columns=translation.fields, ready=self._translated.ready)
+
 
 class FilterRows(TranslatedRows):
     """Keeps the records for which the function says true; their columns are not touched."""
@@ -179,6 +186,12 @@ class FilterRows(TranslatedRows):
         batch = batch.filter(mask)
         if batch.num_rows:
             self.out.batch(batch)
+
+    def stage(self) -> Stage | None:
+        translation = self._translated.translation
+        if translation is None:
+            return None
+        return Stage(self.schema, condition=translation.fields[0], ready=self._translated.ready)
 
     def _mask_by_rows(self, batch: Batch) -> np.ndarray:
         rows, ids, call = to_rows(batch), self._ids(batch), self._call

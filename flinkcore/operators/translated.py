@@ -47,6 +47,10 @@ class Translated:
             return OperatorDescription(False, name, f"{name} is called for each record: {self.reason}")
         return OperatorDescription(True, f"{self.translation.text}, as columns")
 
+    def ready(self, batch: Batch) -> bool:
+        """Whether a batch may be part of a pass."""
+        return batch.num_rows >= ROWS_MIN and self.translation is not None and self.translation.ready(batch)
+
     def ask(self, batch: Batch, metrics: OperatorMetrics, answer: Callable[[Translation, Batch], T]) -> T | None:
         """The answer for a batch; None when Python has to be asked, which is counted as rows_by_python."""
         if self.translation is None:

@@ -19,6 +19,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.errors import FlinkcoreError, JobCancelledError, UserFunctionError
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.runtime.channel import Channel, ElementKind, InputGate
+from flinkcore.runtime.fused import FusedRun
 from flinkcore.runtime.routing import OperatorOutput
 from flinkcore.runtime.source_driver import SourceDriver
 from flinkcore.state.part import FrozenState, RestoredState
@@ -113,6 +114,7 @@ class OperatorRunner:
         self.out = out
         self.restored: RestoredState | None = None  # what it goes on from
         self._watermark_ms = MIN_TIMESTAMP  # the last one that the operator was given
+        self.fused: FusedRun | None = None  # what takes batches for the operator, and for those behind it
         self._rows_at_once: int | None = None if operator.describe().native else ROWS_FIRST
 
     def register(self, timestamp_ms: int) -> None:
@@ -135,7 +137,8 @@ class OperatorRunner:
         self.metrics.rows_in += batch.num_rows
         previous = self.task.enter(self)
         if self._rows_at_once is None:
-            self.operator.process_batch(batch, input_index)
+            if self.fused is None or not self.fused.take(batch):
+                self.operator.process_batch(batch, input_index)
         else:
             self._in_slices(batch, input_index)
         if self.context.state.memory is not None:

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flinkcore.expr.lowering import choosing
+from flinkcore.expr.translate import lowering
 from flinkcore.expr.translate.exact import (
     BOOL,
     FLOAT,
@@ -69,7 +71,7 @@ def _is_present(vector: Vector) -> Any:
     return True if valid is None else valid
 
 
-COMPARISONS = {name: fallible(name, _comparison(name)) for name in COMPARE}
+COMPARISONS = {name: fallible(name, _comparison(name), lowering.comparing(name)) for name in COMPARE}
 
 
 def _is_none(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
@@ -80,7 +82,7 @@ def _is_none(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return Vector(BOOL, np.zeros(rows.length, bool) if valid is None else ~valid)
 
 
-IS_NONE = Function("is None", evaluate=_is_none, nullable="never")
+IS_NONE = Function("is None", evaluate=_is_none, nullable="never", lower=lowering.is_none)
 
 
 def _truth(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
@@ -97,14 +99,14 @@ def _truth(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return Vector(BOOL, values if valid is None else values & valid)
 
 
-TRUTH = Function("bool", evaluate=_truth, nullable="never")
+TRUTH = Function("bool", evaluate=_truth, nullable="never", lower=lowering.truth)
 
 
 def _not(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return Vector(BOOL, np.logical_not(args[0].values()), constant=args[0].constant)
 
 
-NOT = Function("not", evaluate=_not, nullable="never")
+NOT = Function("not", evaluate=_not, nullable="never", lower=lowering.of_masks("NOT_MASK"))
 
 
 def _is_in(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
@@ -112,7 +114,8 @@ def _is_in(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return Vector.of_arrow(found, BOOL)
 
 
-IS_IN = Function("in", evaluate=_is_in, nullable="never")  # of integers and strings in constants of their type
+# Of integers and strings in constants of their type.
+IS_IN = Function("in", evaluate=_is_in, nullable="never", lower=lowering.contained)
 
 
 # -- choice --------------------------------------------------------------------------------------------------
@@ -165,5 +168,5 @@ def _first(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return args[0]
 
 
-CHOOSE = Function("if", evaluate=_first)  # condition, then, other: the program knows how
-AFTER = Function("after", evaluate=_first)  # its first argument, when all of them can be computed
+CHOOSE = Function("if", evaluate=_first, lower=choosing)  # condition, then, other: the program knows how
+AFTER = Function("after", evaluate=_first, lower=lowering.after)  # its first argument, when all of them can be computed

@@ -9,7 +9,7 @@ that it answers for. Bounds of integers are known for each vector, so that no re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,9 @@ class Unequal(Exception):
     """Columns cannot give what Python would for these rows; says why."""
 
 
-def fallible(name: str, evaluate: Evaluate) -> Function:
+def fallible(name: str, evaluate: Evaluate, lower: Callable[..., Any] | None = None, moves: bool = False) -> Function:
     """A function that never gives None, and may be Unequal."""
-    return Function(name, evaluate=evaluate, may_fail=True, nullable="never")
+    return Function(name, evaluate=evaluate, may_fail=True, nullable="never", lower=lower, moves=moves)
 
 
 def without_none(vector: Vector) -> Vector:

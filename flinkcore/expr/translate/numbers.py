@@ -30,6 +30,16 @@ from flinkcore.expr.translate.exact import (
     within,
     without_none,
 )
+from flinkcore.expr.translate.lowering import (
+    integer_of_bool,
+    of_doubles,
+    of_integers,
+    of_masks,
+    of_sign,
+    same,
+    to_double,
+    true_divide,
+)
 from flinkcore.expr.typed import Evaluate, Rows
 from flinkcore.expr.vector import Vector
 
@@ -118,30 +128,32 @@ def _bool_op(op: Callable[[Values, Values], Values]) -> Evaluate:
 
 
 INT_OPS = {
-    "+": fallible("+", _int_op(np.add, lambda a, b: (a[0] + b[0], a[1] + b[1]))),
-    "-": fallible("-", _int_op(np.subtract, lambda a, b: (a[0] - b[1], a[1] - b[0]))),
-    "*": fallible("*", _int_op(np.multiply, lambda a, b: _corners(a, b, operator.mul))),
-    "//": fallible("//", _int_op(np.floor_divide, lambda a, b: _quotient_bounds(a), divides=True)),
-    "%": fallible("%", _int_op(_modulus, lambda a, b: _modulus_bounds(b), divides=True)),
-    "&": fallible("&", _int_op(np.bitwise_and, _and_bounds)),
-    "|": fallible("|", _int_op(np.bitwise_or, _bits_bounds)),
-    "^": fallible("^", _int_op(np.bitwise_xor, _bits_bounds)),
+    "+": fallible("+", _int_op(np.add, lambda a, b: (a[0] + b[0], a[1] + b[1])), of_integers("ADD_EXACT")),
+    "-": fallible("-", _int_op(np.subtract, lambda a, b: (a[0] - b[1], a[1] - b[0])), of_integers("SUB_EXACT")),
+    "*": fallible("*", _int_op(np.multiply, lambda a, b: _corners(a, b, operator.mul)), of_integers("MUL_EXACT")),
+    "//": fallible(
+        "//", _int_op(np.floor_divide, lambda a, b: _quotient_bounds(a), divides=True), of_integers("FLOORDIV_EXACT")
+    ),
+    "%": fallible("%", _int_op(_modulus, lambda a, b: _modulus_bounds(b), divides=True), of_integers("MOD_EXACT")),
+    "&": fallible("&", _int_op(np.bitwise_and, _and_bounds), of_integers("AND")),
+    "|": fallible("|", _int_op(np.bitwise_or, _bits_bounds), of_integers("OR")),
+    "^": fallible("^", _int_op(np.bitwise_xor, _bits_bounds), of_integers("XOR")),
     "<<": fallible("<<", _int_op(np.left_shift, lambda a, b: _shift_bounds(a, b, operator.lshift))),
     ">>": fallible(">>", _int_op(np.right_shift, lambda a, b: _shift_bounds(a, b, operator.rshift))),
 }
 FLOAT_OPS = {
-    "+": fallible("+", _float_op(np.add)),
-    "-": fallible("-", _float_op(np.subtract)),
-    "*": fallible("*", _float_op(np.multiply)),
+    "+": fallible("+", _float_op(np.add), of_doubles("ADD_F64")),
+    "-": fallible("-", _float_op(np.subtract), of_doubles("SUB_F64")),
+    "*": fallible("*", _float_op(np.multiply), of_doubles("MUL_F64")),
     "//": fallible("//", _float_op(np.floor_divide, divides=True, finite=True)),
     "%": fallible("%", _float_op(np.remainder, divides=True, finite=True)),
 }
 BOOL_OPS = {
-    "&": fallible("&", _bool_op(np.logical_and)),
-    "|": fallible("|", _bool_op(np.logical_or)),
-    "^": fallible("^", _bool_op(np.logical_xor)),
+    "&": fallible("&", _bool_op(np.logical_and), of_masks("AND_MASK")),
+    "|": fallible("|", _bool_op(np.logical_or), of_masks("OR_MASK")),
+    "^": fallible("^", _bool_op(np.logical_xor), of_masks("XOR_MASK")),
 }
-TRUE_DIVIDE = fallible("/", _true_divide)
+TRUE_DIVIDE = fallible("/", _true_divide, true_divide)
 
 
 def _sign_op(op: Callable[[Values], Values], limits: Callable[[int, int], Bounds]) -> Evaluate:
@@ -156,9 +168,13 @@ def _sign_op(op: Callable[[Values], Values], limits: Callable[[int, int], Bounds
     return evaluate
 
 
-NEGATE = fallible("-", _sign_op(np.negative, lambda low, high: (-high, -low)))
-ABSOLUTE = fallible("abs", _sign_op(np.abs, lambda low, high: (0, max(abs(low), abs(high)))))
-INVERT = fallible("~", _sign_op(np.invert, lambda low, high: (~high, ~low)))
+NEGATE = fallible("-", _sign_op(np.negative, lambda low, high: (-high, -low)), of_sign("NEG_EXACT", "NEG_F64"))
+ABSOLUTE = fallible(
+    "abs",
+    _sign_op(np.abs, lambda low, high: (0, max(abs(low), abs(high)))),
+    of_sign("ABS_EXACT", "ABS_F64"),
+)
+INVERT = fallible("~", _sign_op(np.invert, lambda low, high: (~high, ~low)), of_integers("NOT"))
 
 
 # -- conversion -----------------------------------------------------------------------------------------------
@@ -186,21 +202,21 @@ TRUNCATE, FLOOR, CEIL, ROUND = (
 )
 
 
-SAME = fallible("", lambda args, type, rows: without_none(args[0]))  # of any type
+SAME = fallible("", lambda args, type, rows: without_none(args[0]), same, moves=True)  # of any type
 
 
 def _int_of_bool(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return Vector(INT, present(args[0]).astype(np.int64), constant=args[0].constant, bounds=(0, 1))
 
 
-INT_OF_BOOL = fallible("int", _int_of_bool)
+INT_OF_BOOL = fallible("int", _int_of_bool, integer_of_bool)
 
 
 def _to_double(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:
     return Vector(FLOAT, double(args[0]), constant=args[0].constant)
 
 
-TO_DOUBLE = fallible("float", _to_double)
+TO_DOUBLE = fallible("float", _to_double, to_double)
 
 
 def _square_root(args: Sequence[Vector], type: pa.DataType, rows: Rows) -> Vector:

@@ -13,6 +13,7 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.expr.translate.builder import Builder
 from flinkcore.expr.translate.choice import CHOOSE
 from flinkcore.expr.translate.exact import BOOL, INT, NONE, NUMBERS, STR, Unequal, bounds
+from flinkcore.expr.translate.lowering import converting
 from flinkcore.expr.translate.numbers import SAME
 from flinkcore.expr.translate.values import Choice, NotTranslated, Record, Value, name_of
 from flinkcore.expr.typed import Function, InputColumn, Rows, Typed
@@ -71,6 +72,10 @@ _NUMBERS = (
 )  # fmt: skip
 
 
+# What is of these already is moved; others are converted or looked at.
+_AS_IT_IS = (pa.int64(), pa.float64(), BOOL, STR)
+
+
 def _fits(value: Typed, type: pa.DataType) -> bool:
     """Whether a value of Python's may be one of a declared type."""
     if value.type == NONE:
@@ -104,7 +109,7 @@ def _conversion(type: pa.DataType) -> Function:
             _check_bounds(arg, *_years_of_python(type))
         return arg
 
-    return Function(f"as {type}", evaluate=evaluate, may_fail=True)
+    return Function(f"as {type}", evaluate=evaluate, may_fail=True, lower=converting(type), moves=type in _AS_IT_IS)
 
 
 def _check_bounds(arg: Vector, low: int, high: int) -> None:
