@@ -3,8 +3,8 @@
  * Growable memory, aligned to a cache line: the only allocator in csrc.
  *
  * A zeroed struct is an empty buffer. `data` moves when the buffer grows; whoever keeps a pointer into it
- * keeps an offset instead. A call that fails leaves the buffer as it was. From 4 MB on a buffer lies in large
- * pages, where the system has some. */
+ * keeps an offset instead. A call that fails leaves the buffer as it was. From 2 MB on a buffer lies in large
+ * pages, where the system has some, and up to 96 MB of such memory stay when buffers are freed, for the next ones. */
 #ifndef FC_BUFFER_H
 #define FC_BUFFER_H
 
