@@ -47,6 +47,35 @@ def test_the_api_imports_no_compiler_and_no_data_frames(module: str) -> None:
     assert set(heavy_after(f"import {module}")) <= {"numpy", "pyarrow"}
 
 
+WORD_COUNT = """
+from pyflink.common import Types
+from pyflink.datastream import StreamExecutionEnvironment
+
+env = StreamExecutionEnvironment.get_execution_environment()
+env.set_parallelism(1)
+env.from_collection(["to be", "or not", "to be"], Types.STRING()) \\
+    .flat_map(lambda line: line.split(), Types.STRING()) \\
+    .map(lambda word: (word, 1), Types.TUPLE([Types.STRING(), Types.INT()])) \\
+    .key_by(lambda pair: pair[0]) \\
+    .reduce(lambda left, right: (left[0], left[1] + right[1])) \\
+    .print()
+env.execute()
+"""
+
+
+def test_a_job_over_strings_and_numbers_imports_no_compiler_and_no_data_frames(tmp_path: Path) -> None:
+    # Where pandas is installed, pyarrow imports it in pa.array, pa.scalar and to_numpy: a third of the whole time.
+    (tmp_path / "job.py").write_text(WORD_COUNT)
+    code = f"from flinkcore.cli import main\nassert main(['run', '--quiet', {str(tmp_path / 'job.py')!r}]) == 0"
+    done = python(code + "\nimport sys; print(*sys.modules)")
+    assert done.returncode == 0, done.stderr
+    *results, modules = done.stdout.splitlines()
+    assert sorted(results)[-2:] == ["(to,1)", "(to,2)"]
+    imported = set(modules.split())
+    assert {"numpy", "pyarrow"} <= imported
+    assert not imported & {"pandas", "polars", "numba", "pyarrow.fs", "pyarrow.dataset", "pyarrow.parquet", "ssl"}
+
+
 def test_pyflink_is_flinkcore_under_a_second_name() -> None:
     done = python(
         "import flinkcore.as_pyflink\n"

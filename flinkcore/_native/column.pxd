@@ -47,6 +47,7 @@ cdef class Column:
     cdef object arrow            # the pyarrow.Array of logical type, once it is known
     cdef list objects            # the values when kind is OBJECT
     cdef object as_physical_arrow(self)
+    cdef list texts(self)
     cdef object unpack(self, const uint8_t *bits)
 
 

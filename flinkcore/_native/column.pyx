@@ -13,9 +13,16 @@ start of their buffer, so that one offset serves values and bitmaps alike.
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from libc.stdint cimport uintptr_t
+cimport cython
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Check, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeUTF8
+from libc.stdint cimport INT32_MAX, uintptr_t
+from libc.string cimport memcpy
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 I64 = 1
 F64 = 2
@@ -83,6 +90,19 @@ cdef Column column_of(int kind, int64_t length, const void *values, const int32_
     column.view.offsets = offsets
     column.view.validity = validity if null_count else NULL
     return column
+
+
+cdef inline const char *bytes_of(object value, Py_ssize_t *size) except NULL:
+    """Where the UTF-8 of a str, or the bytes of a bytes or bytearray, are; owned by the value."""
+    if PyUnicode_Check(value):
+        return PyUnicode_AsUTF8AndSize(value, size)
+    if PyBytes_Check(value):
+        size[0] = PyBytes_GET_SIZE(value)
+        return PyBytes_AS_STRING(value)
+    if PyByteArray_Check(value):
+        size[0] = PyByteArray_GET_SIZE(value)
+        return PyByteArray_AS_STRING(value)
+    raise TypeError(f"expected str, bytes or None, got {type(value).__name__}")
 
 
 cdef uintptr_t address_of(object buffer):
@@ -255,6 +275,56 @@ cdef class Column:
         return column
 
     @staticmethod
+    @cython.boundscheck(False)
+    def from_texts(list values not None, type, bytes prefix not None=b""):
+        """A column of strings or bytes, without the pandas that pa.array imports where it is installed.
+
+        values : str (kept as UTF-8), bytes or bytearray, or None;  type : pyarrow.string() or pyarrow.binary(), as
+            the caller knows the values to be;  prefix : what each value begins with besides
+        UnicodeEncodeError : a lone surrogate;  OverflowError : more than 2^31 - 1 bytes
+        """
+        cdef int64_t i, n = len(values), total = 0, null_count = 0, extra = len(prefix)
+        cdef const char *text
+        cdef const char *head = prefix
+        cdef Py_ssize_t size = 0
+        out_offsets = np.empty(n + 1, np.int32)
+        cdef int32_t[::1] offsets = out_offsets
+        cdef uint8_t[::1] present
+        valid = bits = None
+        offsets[0] = 0
+        for i in range(n):
+            value = values[i]
+            if value is None:
+                if valid is None:
+                    valid = np.ones(n, np.uint8)
+                    present = valid
+                present[i] = 0
+                null_count += 1
+            else:
+                bytes_of(value, &size)
+                total += extra + size
+                if total > INT32_MAX:
+                    raise OverflowError("a column of one batch holds more than 2^31 bytes of strings; use smaller batches")
+            offsets[i + 1] = <int32_t>total
+        data = np.empty(max(1, total), np.uint8)
+        cdef uint8_t[::1] out = data
+        for i in range(n):
+            value = values[i]
+            if value is not None:
+                text = bytes_of(value, &size)
+                if extra:
+                    memcpy(&out[offsets[i]], head, extra)
+                if size:
+                    memcpy(&out[offsets[i] + extra], text, size)
+        cdef const uint8_t *validity = NULL
+        cdef uint8_t[::1] bitmap
+        if null_count:
+            bits = np.packbits(valid, bitorder="little")
+            bitmap = bits
+            validity = &bitmap[0]
+        return column_of(BYTES, n, &out[0], &offsets[0], validity, null_count, (data, out_offsets, bits), type)
+
+    @staticmethod
     def from_objects(list values):
         """A column of Python objects; the list becomes the column's and must not change any more."""
         cdef Column column = Column.__new__(Column)
@@ -318,7 +388,27 @@ cdef class Column:
                 return self.to_numpy().tolist()
             if self.kind == F64 and pa.types.is_float64(self.type) or self.kind == BOOL:
                 return self.to_numpy().tolist()
+        if self.kind == BYTES:
+            return self.texts()
         return self.to_arrow().to_pylist()
+
+    cdef list texts(self):
+        """The values of a column of strings or bytes, None where null."""
+        cdef int64_t i, n = self.view.length, bit
+        cdef const int32_t *offsets = self.view.offsets
+        cdef const char *data = <const char *>self.view.values
+        cdef const uint8_t *validity = self.view.validity
+        cdef bint is_text = self.type == pa.string()
+        cdef list values = [None] * n
+        for i in range(n):
+            bit = self.view.bit_offset + i
+            if validity != NULL and not validity[bit >> 3] >> (bit & 7) & 1:
+                continue
+            if is_text:
+                values[i] = PyUnicode_DecodeUTF8(data + offsets[i], offsets[i + 1] - offsets[i], NULL)
+            else:
+                values[i] = PyBytes_FromStringAndSize(data + offsets[i], offsets[i + 1] - offsets[i])
+        return values
 
     def to_numpy(self):
         """The physical values: int64[n] or float64[n] without a copy, bool[n] unpacked. Null places hold any

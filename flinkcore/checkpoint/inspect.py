@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-
-import pyarrow.fs as pafs
+from typing import TYPE_CHECKING
 
 from flinkcore.checkpoint.layout import (
     LOCK,
@@ -30,6 +29,9 @@ from flinkcore.checkpoint.segment import SegmentRef, faults_of_segment
 from flinkcore.checkpoint.store import Store
 from flinkcore.errors import CheckpointStorageError, FlinkcoreError
 from flinkcore.state.part import MODES
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
 
 _NAMED_MAX = 5  # of the checkpoints in a folder, in an error
 

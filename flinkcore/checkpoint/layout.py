@@ -15,13 +15,15 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-
-import pyarrow.fs as pafs
+from typing import TYPE_CHECKING
 
 from flinkcore.checkpoint.location import open_store
 from flinkcore.checkpoint.manifest import Manifest, read_manifest
 from flinkcore.checkpoint.store import Lock, Store
 from flinkcore.errors import CheckpointStorageError, NewerFormatError, StateFormatError
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
 
 METADATA = "_metadata"
 SHARED = "shared"

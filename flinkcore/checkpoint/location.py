@@ -21,18 +21,28 @@ def open_store(location: str | os.PathLike[str], filesystem: pafs.FileSystem | N
         store in memory; with `filesystem` the path of a folder in it
     CheckpointStorageError : the URI cannot be used
     """
+    text = os.fspath(location)
+    if text == "memory:":
+        from flinkcore.checkpoint.memory_store import MemoryStore
+
+        return MemoryStore()
+    if filesystem is None and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://?", text):
+        from flinkcore.checkpoint.local_store import LocalStore
+
+        return LocalStore(os.path.expanduser(text))
+    return _store_of(text, filesystem)
+
+
+def _store_of(text: str, filesystem: pafs.FileSystem | None) -> Store:
+    """The store of a URI, or of a path in a file system. pyarrow.fs is imported here: 15 ms that few programs need."""
     import pyarrow as pa
     import pyarrow.fs as pafs
 
     from flinkcore.checkpoint.arrow_store import ArrowStore
     from flinkcore.checkpoint.local_store import LocalStore
-    from flinkcore.checkpoint.memory_store import MemoryStore
 
-    text = os.fspath(location)
-    if text == "memory:":
-        return MemoryStore()
     path = text
-    if filesystem is None and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://?", text):
+    if filesystem is None:
         try:
             filesystem, path = pafs.FileSystem.from_uri(text)
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -41,7 +51,7 @@ def open_store(location: str | os.PathLike[str], filesystem: pafs.FileSystem | N
                                          ) from error
     while isinstance(filesystem, pafs.SubTreeFileSystem) and isinstance(filesystem.base_fs, pafs.LocalFileSystem):
         filesystem, path = filesystem.base_fs, filesystem.base_path + path
-    if filesystem is None or isinstance(filesystem, pafs.LocalFileSystem):
-        return LocalStore(os.path.expanduser(path) if filesystem is None else path)
+    if isinstance(filesystem, pafs.LocalFileSystem):
+        return LocalStore(path)
     # Keys may stand in front of the host or in the query; they are nothing for messages.
     return ArrowStore(filesystem, path, re.sub(r"//[^/@]*@", "//", text.partition("?")[0]))

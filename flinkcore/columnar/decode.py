@@ -27,10 +27,8 @@ def to_pylist(column: Column) -> list[Any]:
     Zoned timestamps are Instants, structs Rows or tuples (arrow_types.is_tuple_type), maps dicts.
     ValueError for dates and timestamps outside Python's years 1 to 9999.
     """
-    if column.kind == OBJECT:
+    if column.kind in (OBJECT, BYTES):
         return column.to_pylist()
-    if column.kind == BYTES:
-        return column.to_arrow().to_numpy(zero_copy_only=False).tolist()
     if column.kind in (F64, BOOL):
         return _with_nulls(column.to_numpy().tolist(), column.valid_mask())
     if column.kind == I64:

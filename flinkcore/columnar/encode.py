@@ -110,11 +110,13 @@ def _codec(type: pa.DataType) -> _Codec:
     if t.is_floating(type):
         return _Codec(type, (float,), _number, lambda values, has_none: _floats(values, has_none, type))
     if t.is_boolean(type):
-        return _Codec(type, (bool, np.bool_), _boolean)
+        return _Codec(type, (bool, np.bool_), _boolean, lambda values, has_none: _booleans(values, has_none, type))
     if t.is_string(type):
-        return _Codec(type, (str,), _string)
+        return _Codec(type, (str,), _string, lambda values, has_none: Column.from_texts(values, type))
     if t.is_binary(type):
-        return _Codec(type, (bytes, bytearray), _binary)
+        return _Codec(
+            type, (bytes, bytearray), _binary, lambda values, has_none: Column.from_texts(values, type)
+        )
     if t.is_date(type):
         return _Codec(type, (datetime.date,), _date)
     if t.is_time(type):
@@ -169,25 +171,36 @@ def _integer_codec(type: pa.DataType) -> _Codec:
         return number
 
     def build(values: list[Any], has_none: bool) -> Column:
-        if has_none:
-            return Column.from_arrow(pa.array(values, type))
-        numbers = np.array(values, np.int64)
+        present, valid = _present(values, has_none, 0)
+        numbers = np.array(present, np.int64)
         if type.bit_width < 64 and len(numbers) and (numbers.min() < low or numbers.max() > high):
             raise OverflowError
-        return Column.from_numpy(numbers, type)
+        return Column.from_numpy(numbers, type, valid)
 
     return _Codec(type, (int,), convert, build)
 
 
+def _present(values: list[Any], has_none: bool, instead: Any) -> tuple[list[Any], np.ndarray | None]:
+    """The values with something in place of None, and bool[n], True where there was none; None when all are."""
+    if not has_none:
+        return values, None
+    valid = np.fromiter((value is not None for value in values), bool, len(values))
+    return [instead if value is None else value for value in values], valid
+
+
 def _floats(values: list[Any], has_none: bool, type: pa.DataType) -> Column:
     # Too large for 32 bits becomes infinite, as Java's cast does.
-    if has_none:
-        return Column.from_arrow(pa.array(values, pa.float64()).cast(type, safe=False))
-    numbers = np.array(values, np.float64)
+    present, valid = _present(values, has_none, 0.0)
+    numbers = np.array(present, np.float64)
     if type.bit_width < 64:
         with np.errstate(over="ignore"):
             numbers = numbers.astype(np.float32 if type.bit_width == 32 else np.float16)
-    return Column.from_numpy(numbers, type)
+    return Column.from_numpy(numbers, type, valid)
+
+
+def _booleans(values: list[Any], has_none: bool, type: pa.DataType) -> Column:
+    present, valid = _present(values, has_none, False)
+    return Column.from_numpy(np.array(present, bool), type, valid)
 
 
 def _number(value: Any) -> float:

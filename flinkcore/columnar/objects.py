@@ -22,12 +22,12 @@ import io
 import pickle
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flinkcore._native.column import ARROW, OBJECT, Column
 from flinkcore.columnar.instant import Instant
@@ -48,15 +48,11 @@ def encode_keys(keys: list[Any]) -> Column:
     """The canonical bytes of many keys, as a binary column without nulls."""
     kinds = set(map(type, keys))
     if kinds == {str}:
-        try:
-            text = pa.array(keys, pa.string())
-        except UnicodeEncodeError:
-            text = None  # a lone surrogate somewhere
-        if isinstance(text, pa.StringArray):
-            return Column.from_arrow(pc.binary_join_element_wise(b"s", text.view(pa.binary()), b""))
+        with suppress(UnicodeEncodeError):  # a lone surrogate somewhere
+            return Column.from_texts(keys, pa.binary(), b"s")
     if len(kinds) == 1 and (encoder := _ENCODERS.get(next(iter(kinds)))) is not None:
-        return Column.from_arrow(pa.array(list(map(encoder, keys)), pa.binary()))
-    return Column.from_arrow(pa.array(list(map(encode_key, keys)), pa.binary()))
+        return Column.from_texts(list(map(encoder, keys)), pa.binary())
+    return Column.from_texts(list(map(encode_key, keys)), pa.binary())
 
 
 def decode_key(data: bytes, allow_pickle: bool = False) -> Any:

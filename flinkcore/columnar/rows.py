@@ -41,7 +41,7 @@ def _values(batch: Batch, index: int) -> list[Any]:
     except (pa.ArrowException, ValueError) as error:
         column = batch.column(index)
         text = str(error)
-        if column.kind == BYTES and not isinstance(error, ValueError):
+        if isinstance(error, UnicodeDecodeError):
             text = f"a {column.type} is not UTF-8; declare the column as binary"
         raise DataError(f"column '{batch.schema.names[index]}': {text}") from error
 

@@ -18,6 +18,16 @@ from flinkcore._native.column import BOOL, F64, I64, Column, physical_kind
 from flinkcore.expr import logical
 
 _EPOCH = datetime.datetime(1970, 1, 1)
+_NUMBERS = {(int, pa.int64()), (float, pa.float64()), (bool, pa.bool_())}
+
+
+def _scalar(value: object, type: pa.DataType) -> pa.Scalar:
+    """As pa.scalar, which imports pandas where it is installed: 0.1 s that most programs need not wait for."""
+    if value.__class__ is str and type == pa.string():
+        return Column.from_texts([value], type).to_arrow()[0]
+    if (value.__class__, type) in _NUMBERS:
+        return Column.from_numpy(np.array([value]), type).to_arrow()[0]
+    return pa.scalar(value, type)
 
 
 class Vector:
@@ -67,7 +77,7 @@ class Vector:
             return Vector(type, None if value is None else np.int64(str(value)), constant=True)
         if isinstance(value, int) and logical.t.is_duration(type):
             value = datetime.timedelta(milliseconds=value)
-        return Vector(type, arrow=pa.scalar(value, type), constant=True)
+        return Vector(type, arrow=_scalar(value, type), constant=True)
 
     @property
     def native(self) -> bool:
@@ -81,7 +91,7 @@ class Vector:
         return self._values is None if self._arrow is None else not self._arrow.is_valid
 
     def _convert(self) -> None:
-        array = pa.array([self._arrow.as_py()], self.type) if self.constant else self._arrow
+        array = pa.repeat(self._arrow, 1) if self.constant else self._arrow
         column = Column.from_arrow(array)
         values = column.to_numpy()
         if self.constant:

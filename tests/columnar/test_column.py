@@ -66,6 +66,36 @@ def test_column_keeps_the_values_of_an_array(name, offset):
             tail.to_arrow().validate(full=True)
 
 
+@pytest.mark.parametrize(
+    ("values", "type"),
+    [
+        (["a", None, "", "ccc", "\x00", "中文", None], pa.string()),
+        ([b"\x00\xff", None, b"", bytearray(b"abc")], pa.binary()),
+        (["é" * 300, *map(str, range(100))], pa.string()),
+        ([None, None], pa.string()),
+        ([], pa.binary()),
+    ],
+)
+def test_texts_become_the_column_that_arrow_makes_of_them(values, type):
+    column = Column.from_texts(values, type)
+    column.to_arrow().validate(full=True)
+    assert column.to_arrow().equals(pa.array(values, type))
+    assert column.to_pylist() == pa.array(values, type).to_pylist()
+    assert column.null_count == values.count(None)
+    for cut in range(min(9, len(values))):
+        assert column.slice(cut, len(values) - cut).to_pylist() == values[cut:]
+    raw = [value.encode() if isinstance(value, str) else value for value in values]
+    prefixed = Column.from_texts(values, pa.binary(), b"s:")
+    assert prefixed.to_pylist() == [None if value is None else b"s:" + value for value in raw]
+
+
+def test_texts_that_no_column_holds_are_refused():
+    with pytest.raises(UnicodeEncodeError):
+        Column.from_texts(["a", "\ud800"], pa.string())
+    with pytest.raises(TypeError, match="expected str, bytes or None, got int"):
+        Column.from_texts(["a", 1], pa.string())
+
+
 def test_narrow_integers_wrap_when_they_leave_the_engine():
     assert Column.from_numpy(np.array([2**31, -1]), pa.int32()).to_pylist() == [-(2**31), -1]
 

@@ -184,6 +184,24 @@ def test_float_is_rounded_to_32_bits_and_overflows_to_infinity():
     ]
 
 
+@pytest.mark.parametrize(
+    ("type", "values"),
+    [
+        (pa.int64(), [1, None, -(2**63), 2**63 - 1]),
+        (pa.int8(), [None, -128, 127]),
+        (pa.uint16(), [0, None, 65535]),
+        (pa.float64(), [1.5, None, float("inf")]),
+        (pa.float32(), [1.5, None, -0.25]),
+        (pa.bool_(), [True, None, False]),
+        (pa.string(), ["a", None, ""]),
+        (pa.binary(), [b"a", None, b""]),
+    ],
+)
+def test_values_and_none_become_the_array_that_arrow_makes_of_them(type, values):
+    for some in (values, values[:1], [None], []):
+        assert from_pylist(some, type).to_arrow().equals(pa.array(some, type))
+
+
 def test_numbers_of_numpy_and_bool_are_numbers():
     assert round_trip([np.int16(3), True, np.uint64(7)], Types.LONG()) == [3, 1, 7]
     assert round_trip([np.float64(3), 2**60 + 1, True], Types.DOUBLE()) == [3.0, float(2**60), 1.0]
