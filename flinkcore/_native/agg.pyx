@@ -9,11 +9,12 @@ import pyarrow as pa
 
 cimport cython
 from cpython.ref cimport Py_DECREF, PyObject
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport INT64_MAX, uintptr_t
 from libc.string cimport memset
 
 from flinkcore._native.buffer cimport fc_buffer_fail_nth
 from flinkcore._native.column cimport Column, FC_BOOL, FC_BYTES, FC_ERR_CAPACITY, FC_ERR_IO, FC_F64, FC_I64, FC_OK, column_of
+from flinkcore._native.gil cimport PyThreadState, release_gil, take_gil
 from flinkcore._native.memory cimport FC_POOL_PAGE_BYTES, MemoryShare, fc_share_reserve
 from flinkcore._native.status cimport check
 
@@ -115,6 +116,11 @@ cdef Outputs outputs_of(const fc_agg_layout *layout, int64_t n):
             outputs.outputs[k].values = <void *>address_of(values)
         outputs.owners.append((values, validity))
     return outputs
+
+
+cdef inline PyThreadState *let_go(Accumulators accumulators, int64_t n):
+    """release_gil(n); always where the kernel may wait for a page that another thread holds."""
+    return release_gil(n if accumulators.share is None else INT64_MAX)
 
 
 cdef list taken_of(list columns, object rows):
@@ -410,8 +416,9 @@ cdef class Accumulators:
                     self.update_there(ids, keep, np.asarray(there[:n - out_count]))
                 self.put_off(np.asarray(ids), keep, np.asarray(out[:out_count]))
                 return
-        with nogil:
-            status = fc_agg_update(&self.agg, &rows[0], n, columns)
+        cdef PyThreadState *released = let_go(self, n)
+        status = fc_agg_update(&self.agg, &rows[0], n, columns)
+        take_gil(released)
         self.checked(status, "update: ids are 0 or more")
 
     cdef int update_there(self, object ids, list columns, object chosen) except -1:
@@ -494,8 +501,9 @@ cdef class Accumulators:
         cdef Outputs after = outputs_of(&self.agg.layout, n)
         was_new = np.empty(n, np.bool_)
         cdef uint8_t *new_rows = <uint8_t *>address_of(was_new)
-        with nogil:
-            status = fc_agg_update_running(&self.agg, &rows[0], n, columns, before.outputs, after.outputs, new_rows)
+        cdef PyThreadState *released = let_go(self, n)
+        status = fc_agg_update_running(&self.agg, &rows[0], n, columns, before.outputs, after.outputs, new_rows)
+        take_gil(released)
         self.checked(status, "update_running: ids are 0 or more, results of a batch hold at most 2^31 bytes")
         return before.columns(), after.columns(), was_new
 
@@ -563,8 +571,9 @@ cdef class Accumulators:
         cdef fc_status status
         cdef Outputs outputs = outputs_of(&self.agg.layout, n)
         self.settle()
-        with nogil:
-            status = fc_agg_results(&self.agg, &rows[0], n, outputs.outputs)
+        cdef PyThreadState *released = let_go(self, n)
+        status = fc_agg_results(&self.agg, &rows[0], n, outputs.outputs)
+        take_gil(released)
         self.checked(status, "results: ids are 0 or more, a result holds at most 2^31 bytes")
         return outputs.columns()
 

@@ -21,6 +21,8 @@ from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeUTF8
 from libc.stdint cimport INT32_MAX, uintptr_t
 from libc.string cimport memcpy
 
+from flinkcore._native.gil cimport PyThreadState, release_gil, take_gil
+
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
@@ -449,9 +451,10 @@ cdef class Column:
         cdef fc_status status = FC_OK
         cdef bint inside = True
         n = index.shape[0]
-        with nogil:
-            for i in range(n):
-                inside &= <uint64_t>index[i] < <uint64_t>length
+        cdef PyThreadState *released = release_gil(n)
+        for i in range(n):
+            inside &= <uint64_t>index[i] < <uint64_t>length
+        take_gil(released)
         if not inside:
             raise IndexError(f"a position is outside the {length} rows of the column")
         if self.kind == OBJECT:
@@ -472,30 +475,35 @@ cdef class Column:
             bits = np.zeros((n + 7) // 8, np.uint8)
             valid_bits = bits
             validity = &valid_bits[0]
-            with nogil:
-                valid_count = fc_take_bits(self.view.validity, self.view.bit_offset, &index[0], n, &valid_bits[0])
+            released = release_gil(n)
+            valid_count = fc_take_bits(self.view.validity, self.view.bit_offset, &index[0], n, &valid_bits[0])
+            take_gil(released)
         if self.kind == BYTES:
             out_offsets = np.empty(n + 1, np.int32)
             offsets = out_offsets
-            with nogil:
-                status = fc_take_offsets(self.view.offsets, &index[0], n, &offsets[0])
+            released = release_gil(n)
+            status = fc_take_offsets(self.view.offsets, &index[0], n, &offsets[0])
+            take_gil(released)
             if status != FC_OK:
                 raise OverflowError("the taken strings hold more than 2^31 bytes; use smaller batches")
             out = np.empty(max(1, int(offsets[n])), np.uint8)
             data = out
-            with nogil:
-                fc_take_bytes(self.view.offsets, <const uint8_t *>self.view.values, &index[0], n, &offsets[0], &data[0])
+            released = release_gil(n)
+            fc_take_bytes(self.view.offsets, <const uint8_t *>self.view.values, &index[0], n, &offsets[0], &data[0])
+            take_gil(released)
             return column_of(BYTES, n, &data[0], &offsets[0], validity, n - valid_count, (out, out_offsets, bits), self.type)
         if self.kind == BOOL:
             out = np.zeros((n + 7) // 8, np.uint8)
             data = out
-            with nogil:
-                fc_take_bits(<const uint8_t *>self.view.values, self.view.bit_offset, &index[0], n, &data[0])
+            released = release_gil(n)
+            fc_take_bits(<const uint8_t *>self.view.values, self.view.bit_offset, &index[0], n, &data[0])
+            take_gil(released)
             return column_of(BOOL, n, &data[0], NULL, validity, n - valid_count, (out, bits), self.type)
         out = np.empty(n, np.uint64)
         words = out
-        with nogil:
-            fc_take_words(<const uint64_t *>self.view.values, &index[0], n, &words[0])
+        released = release_gil(n)
+        fc_take_words(<const uint64_t *>self.view.values, &index[0], n, &words[0])
+        take_gil(released)
         return column_of(self.kind, n, &words[0], NULL, validity, n - valid_count, (out, bits), self.type)
 
     def slice(self, int64_t offset, int64_t length):

@@ -9,6 +9,7 @@ from libc.stdlib cimport free, malloc
 from flinkcore._native.buffer cimport fc_buffer_fail_nth
 from flinkcore._native.column cimport Column, FC_OK, column_of, fc_column, fc_kind, fc_status
 from flinkcore._native.column import BOOL, BYTES, normal_type, physical_kind
+from flinkcore._native.gil cimport PyThreadState, release_gil, take_gil
 from flinkcore._native.hash cimport key_views
 from flinkcore._native.hash import KIND_NAMES
 from flinkcore._native.status cimport check
@@ -120,6 +121,7 @@ cdef class GroupIndex:
         cdef int64_t n = hashes.shape[0]
         cdef int32_t[::1] ids
         cdef fc_status status
+        cdef PyThreadState *released
         cdef fc_column *views = key_views(columns, what)
         try:
             if len(columns) != len(self.kinds):
@@ -135,11 +137,12 @@ cdef class GroupIndex:
                 return result
             ids = result
             self.enter()
-            with nogil:
-                if insert:
-                    status = fc_group_intern(&self.group, views, &hashes[0], n, &ids[0])
-                else:
-                    status = fc_group_find(&self.group, views, &hashes[0], n, &ids[0])
+            released = release_gil(n)
+            if insert:
+                status = fc_group_intern(&self.group, views, &hashes[0], n, &ids[0])
+            else:
+                status = fc_group_find(&self.group, views, &hashes[0], n, &ids[0])
+            take_gil(released)
             self.busy = False
         finally:
             free(views)
@@ -150,10 +153,12 @@ cdef class GroupIndex:
         """Enter, and leave again with a ValueError when an id has no key."""
         cdef int64_t n = ids.shape[0], i
         cdef fc_status status = FC_OK
+        cdef PyThreadState *released
         self.enter()
         if n:
-            with nogil:
-                status = fc_group_check(&self.group, &ids[0], n)
+            released = release_gil(n)
+            status = fc_group_check(&self.group, &ids[0], n)
+            take_gil(released)
         if status != FC_OK:
             self.busy = False
             for i in range(n):

@@ -7,6 +7,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from flinkcore._native.column cimport Column, fc_column, fc_status
+from flinkcore._native.gil cimport PyThreadState, release_gil, take_gil
 from flinkcore._native.status cimport check
 
 KIND_NAMES = {
@@ -54,13 +55,15 @@ def hash_columns(columns):
     cdef int64_t n = views[0].length
     cdef fc_status status
     cdef uint64_t[::1] hashes
+    cdef PyThreadState *released
     try:
         result = np.empty(n, np.uint64)
         if n == 0:
             return result
         hashes = result
-        with nogil:
-            status = fc_hash_columns(views, count, n, &hashes[0])
+        released = release_gil(n)
+        status = fc_hash_columns(views, count, n, &hashes[0])
+        take_gil(released)
     finally:
         free(views)
     check(status, "hash_columns")

@@ -6,6 +6,7 @@ import numpy as np
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from flinkcore._native.column cimport fc_status
+from flinkcore._native.gil cimport PyThreadState, release_gil, take_gil
 from flinkcore._native.status cimport check
 
 
@@ -25,8 +26,9 @@ def key_groups(const uint64_t[::1] hashes, int32_t max_parallelism):
     if n == 0:
         return result
     groups = result
-    with nogil:
-        status = fc_key_groups(&hashes[0], n, max_parallelism, &groups[0])
+    cdef PyThreadState *released = release_gil(n)
+    status = fc_key_groups(&hashes[0], n, max_parallelism, &groups[0])
+    take_gil(released)
     check(status, "key_groups")
     return result
 
@@ -49,8 +51,9 @@ def subtasks(const uint64_t[::1] hashes, int32_t max_parallelism, int32_t parall
     if n == 0:
         return result
     owners = result
-    with nogil:
-        status = fc_subtasks(&hashes[0], n, max_parallelism, parallelism, &owners[0])
+    cdef PyThreadState *released = release_gil(n)
+    status = fc_subtasks(&hashes[0], n, max_parallelism, parallelism, &owners[0])
+    take_gil(released)
     check(status, "subtasks")
     return result
 
@@ -71,7 +74,8 @@ def partition(const int32_t[::1] targets, int32_t count):
         return np.empty(0, np.int64), np.zeros(count + 1, np.int64)
     order_array, bounds_array = np.empty(n, np.int64), np.empty(count + 1, np.int64)
     order, bounds = order_array, bounds_array
-    with nogil:
-        status = fc_partition(&targets[0], n, count, &order[0], &bounds[0])
+    cdef PyThreadState *released = release_gil(n)
+    status = fc_partition(&targets[0], n, count, &order[0], &bounds[0])
+    take_gil(released)
     check(status, f"partition: a target is outside [0, {count})")
     return order_array, bounds_array

@@ -26,17 +26,29 @@ class ElementKind(enum.IntEnum):
 
 Element = tuple[ElementKind, Any]
 
+# A batch of fewer rows than this lets no other wait behind it: a consumer that is behind shall have more rows at once,
+# not more batches. With 8 in each channel, a keyed exchange of 100,000 records/s took 13 ms at p99 instead of 3.
+SMALL_ROWS = 1024
+
 
 def _nobody() -> None:
     pass
 
 
 class Channel:
-    """Single producer, single consumer. `capacity` bounds the batches that wait; control elements always fit,
-    so that a watermark is never what blocks. A put may overshoot the bound: the producer looks at `has_room`
-    before it takes new work, not in the middle of it."""
+    """Single producer, single consumer. `capacity` bounds the batches that wait, and behind a small one there is no
+    room for another; control elements always fit, so that a watermark is never what blocks. A put may overshoot the
+    bound: the producer looks at `has_room` before it takes new work, not in the middle of it."""
 
-    __slots__ = ("_batches_put", "_batches_taken", "_elements", "capacity", "wake_consumer", "wake_producer")
+    __slots__ = (
+        "_batches_put",
+        "_batches_taken",
+        "_elements",
+        "_room",
+        "capacity",
+        "wake_consumer",
+        "wake_producer",
+    )
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -45,14 +57,16 @@ class Channel:
         self._elements: deque[Element] = deque()
         self._batches_put = 0  # written by the producer only
         self._batches_taken = 0  # written by the consumer only
+        self._room = capacity  # how many may wait now; written by the producer only
 
     @property
     def has_room(self) -> bool:
-        return self._batches_put - self._batches_taken < self.capacity
+        return self._batches_put - self._batches_taken < self._room
 
     def put(self, kind: ElementKind, payload: Any = None) -> None:
         if kind is ElementKind.BATCH:
             self._batches_put += 1
+            self._room = self.capacity if payload.num_rows >= SMALL_ROWS else 1
         self._elements.append((kind, payload))
         self.wake_consumer()
 
@@ -62,9 +76,9 @@ class Channel:
             return None
         element = self._elements.popleft()
         if element[0] is ElementKind.BATCH:
-            was_full = not self.has_room
+            # Counted before it is looked at: whoever puts one in between sees it, or is seen.
             self._batches_taken += 1
-            if was_full:
+            if self._batches_put - self._batches_taken >= self._room - 1:
                 self.wake_producer()
         return element
 

@@ -11,6 +11,7 @@ from flinkcore.errors import ConfigurationError, JobCancelledError
 from flinkcore.graph.job_graph import JobGraph
 from flinkcore.runtime.coordinator import Job
 from flinkcore.runtime.deploy import deploy
+from flinkcore.runtime.garbage import older_objects_left_alone
 from flinkcore.runtime.job import JobRun
 from flinkcore.runtime.recovery import Recovery
 from flinkcore.runtime.restart import RestartStrategy, restart_strategy
@@ -49,6 +50,11 @@ def execute(graph: JobGraph, clock: Clock | None = None) -> JobRun:
 
 def _supervise(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attempt: _Attempt) -> None:
     """Runs the tasks, again and again if need be, and says how the job ended."""
+    with older_objects_left_alone():
+        _supervised(job, recovery, strategy, attempt)
+
+
+def _supervised(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attempt: _Attempt) -> None:
     try:
         while True:
             attempt.run()

@@ -8,7 +8,7 @@ import pytest
 
 from flinkcore.columnar.batch import Batch
 from flinkcore.graph.transformation import Partitioning
-from flinkcore.runtime.channel import Channel, ElementKind, InputGate
+from flinkcore.runtime.channel import SMALL_ROWS, Channel, ElementKind, InputGate
 from flinkcore.runtime.routing import channel_target, reachable_subtasks
 from flinkcore.time import MAX_WATERMARK
 
@@ -25,9 +25,9 @@ def gate_of(count):
 def test_only_batches_fill_a_channel():
     channel = Channel(2)
     channel.put(ElementKind.WATERMARK, 1)
-    channel.put(ElementKind.BATCH, batch(1))
+    channel.put(ElementKind.BATCH, batch(*range(SMALL_ROWS)))
     assert channel.has_room
-    channel.put(ElementKind.BATCH, batch(2))
+    channel.put(ElementKind.BATCH, batch(*range(SMALL_ROWS)))
     assert not channel.has_room
     woken = []
     channel.wake_producer = lambda: woken.append(True)
@@ -37,14 +37,28 @@ def test_only_batches_fill_a_channel():
     assert channel.has_room and woken == [True]
 
 
+def test_nothing_waits_behind_a_small_batch():
+    channel = Channel(8)
+    woken = []
+    channel.wake_producer = lambda: woken.append(True)
+    channel.put(ElementKind.BATCH, batch(*range(SMALL_ROWS)))
+    assert channel.has_room
+    channel.put(ElementKind.BATCH, batch(1))
+    assert not channel.has_room
+    channel.take()
+    assert not channel.has_room
+    channel.take()
+    assert channel.has_room and woken
+
+
 def test_a_gate_takes_channels_in_turn_and_watermarks_by_minimum():
     (left, right), gate = gate_of(2)
     left.put(ElementKind.WATERMARK, 10)
-    left.put(ElementKind.BATCH, "a")
+    left.put(ElementKind.BATCH, some := batch(1))
     right.put(ElementKind.WATERMARK, 5)
     assert gate.poll() == (ElementKind.WATERMARK, None, 0)
     assert gate.poll() == (ElementKind.WATERMARK, 5, 0)
-    assert gate.poll() == (ElementKind.BATCH, "a", 0)
+    assert gate.poll() == (ElementKind.BATCH, some, 0)
     assert gate.poll() is None
 
 
