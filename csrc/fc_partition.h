@@ -23,4 +23,9 @@ fc_status fc_subtasks(const uint64_t *hashes, int64_t n, int32_t max_parallelism
  * [0, count). A counting sort: O(n + count), no allocation. */
 fc_status fc_partition(const int32_t *targets, int64_t n, int32_t count, int64_t *order, int64_t *bounds);
 
+/* The same the other way round, for targets hashes[i] % count: row i goes to places[i], the places
+ * [bounds[t], bounds[t + 1]) are target t's. FC_ERR_INVALID if count < 1, FC_ERR_CAPACITY for more than 2^31 - 1
+ * rows. */
+fc_status fc_hash_places(const uint64_t *hashes, int64_t n, int32_t count, int32_t *places, int64_t *bounds);
+
 #endif

@@ -9,3 +9,6 @@ def subtasks(
 def partition(
     targets: npt.NDArray[np.int32], count: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
+def hash_places(
+    hashes: npt.NDArray[np.uint64], count: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]: ...

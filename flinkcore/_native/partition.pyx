@@ -79,3 +79,26 @@ def partition(const int32_t[::1] targets, int32_t count):
     take_gil(released)
     check(status, f"partition: a target is outside [0, {count})")
     return order_array, bounds_array
+
+
+def hash_places(const uint64_t[::1] hashes, int32_t count):
+    """Where each row goes when the rows of each target, hash % count, stand together in their old order.
+
+    hashes : uint64[n];  count : how many targets, >= 1
+    -> (places int32[n], bounds int64[count + 1]): row i goes to places[i], target t has [bounds[t], bounds[t + 1])
+    ValueError : count < 1;  OverflowError : more than 2^31 - 1 rows
+    """
+    cdef int64_t n = hashes.shape[0]
+    cdef int32_t[::1] places
+    cdef int64_t[::1] bounds
+    cdef fc_status status
+    if count < 1:
+        raise ValueError(f"hash_places: count is {count}, expected at least 1")
+    if n == 0:
+        return np.empty(0, np.int32), np.zeros(count + 1, np.int64)
+    places_array, bounds_array = np.empty(n, np.int32), np.empty(count + 1, np.int64)
+    places, bounds = places_array, bounds_array
+    with nogil:
+        status = fc_hash_places(&hashes[0], n, count, &places[0], &bounds[0])
+    check(status, f"hash_places of {n} rows")
+    return places_array, bounds_array

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fc_scatter.h"
+
+#include <string.h>
+
+#include "fc_column.h"
+
+/* Widths that are one load and one store. Arrow's buffers are aligned only by recommendation, hence memcpy. */
+#define SCATTER_WIDTH(width)                                                              \
+    case width:                                                                           \
+        for (int64_t i = 0; i < n; i++)                                                   \
+            memcpy(out + (int64_t)places[i] * (width), values + i * (width), (width));    \
+        return;
+
+void fc_scatter_fixed(const uint8_t *values, int64_t width, const int32_t *places, int64_t n, uint8_t *out) {
+    switch (width) {
+        SCATTER_WIDTH(1)
+        SCATTER_WIDTH(2)
+        SCATTER_WIDTH(4)
+        SCATTER_WIDTH(8)
+        SCATTER_WIDTH(16)
+    }
+    for (int64_t i = 0; i < n; i++) memcpy(out + places[i] * width, values + i * width, (size_t)width);
+}
+
+void fc_scatter_bits(const uint8_t *bits, int64_t bit_offset, const int32_t *places, int64_t n, uint8_t *out) {
+    for (int64_t i = 0; i < n; i++)
+        out[places[i] >> 3] |= (uint8_t)(fc_bit(bits, bit_offset + i) << (places[i] & 7));
+}
+
+#define SCATTER_BYTES(suffix, offset_t)                                                                         \
+    void fc_scatter_offsets_##suffix(const offset_t *offsets, const int32_t *places, int64_t n, offset_t *out) { \
+        out[0] = 0;                                                                                             \
+        for (int64_t i = 0; i < n; i++) out[places[i] + 1] = offsets[i + 1] - offsets[i];                       \
+        for (int64_t i = 0; i < n; i++) out[i + 1] += out[i];                                                   \
+    }                                                                                                           \
+    void fc_scatter_bytes_##suffix(const offset_t *offsets, const uint8_t *data, const int32_t *places,         \
+                                   int64_t n, const offset_t *out_offsets, uint8_t *out) {                      \
+        for (int64_t i = 0; i < n; i++)                                                                         \
+            memcpy(out + out_offsets[places[i]], data + offsets[i], (size_t)(offsets[i + 1] - offsets[i]));     \
+    }
+
+SCATTER_BYTES(i32, int32_t)
+SCATTER_BYTES(i64, int64_t)
+
+void fc_scatter_order(const int32_t *places, int64_t n, int64_t *order) {
+    for (int64_t i = 0; i < n; i++) order[places[i]] = i;
+}
