@@ -4,11 +4,9 @@
     pip install 'flinkcore[examples]'        # Ray 2.60: what is replaced is an internal function
     python examples/ray_partition.py [--rows 1000000] [--partitions 64]
 
-Each map task of a hash shuffle (repartition by keys, joins, aggregations) splits its blocks with
-`hash_partition(table, hash_cols=, num_partitions=)`. `hash_partition` below has the same arguments and the same kind of
-result, and is put in its place by `install()`, in a worker's setup hook
-(`ray.init(runtime_env={"worker_process_setup_hook": install})`): all map tasks of a shuffle have to use the same one,
-as each gives a key its own partition.
+Each map task of a repartition by keys or of a join splits its block with `hash_partition(table, hash_cols=,
+num_partitions=)`. `hash_partition` below has the same arguments and the same kind of result. `install()` puts it in its
+place: call it in the program that makes the datasets, which sends it to the workers with each task.
 
 Prints the time of both on one block and their ratio, having checked that partitions have whole keys and the same rows.
 Starts no cluster.
@@ -38,12 +36,11 @@ def hash_partition(table: pa.Table, *, hash_cols: list[str], num_partitions: int
 
 
 def install() -> None:
-    """Have this process's map tasks use it."""
-    from ray.data._internal.execution.operators import hash_shuffle, hash_shuffle_v2
+    """Have the map tasks of datasets that this process makes use it."""
+    from ray.data._internal.execution.operators import hash_shuffle_v2
 
-    for module in (hash_shuffle, hash_shuffle_v2):
-        assert callable(module.hash_partition), "this Ray splits its blocks elsewhere"
-        module.hash_partition = hash_partition
+    assert callable(hash_shuffle_v2.hash_partition), "this Ray splits its blocks elsewhere"
+    hash_shuffle_v2.hash_partition = hash_partition
 
 
 def some_table(rows: int) -> pa.Table:
