@@ -31,16 +31,37 @@ static inline uint64_t divide(divider by, uint64_t x, uint64_t *remainder) {
 
 static bool is_power_of_two(int32_t x) { return (x & (x - 1)) == 0; }
 
-/* A mask where it will do: the usual counts are powers of two, and 0.1 ns is less than 0.9. */
+/* A mask where it will do, as the usual counts are powers of two: 0.1 ns per row; small_remainders takes 0.4. */
 FC_SIMD_CLONES
 static void mask(const uint64_t *hashes, int64_t n, uint32_t bits, int32_t *out) {
     for (int64_t i = 0; i < n; i++) out[i] = (int32_t)((uint32_t)hashes[i] & bits);
+}
+
+#define SMALL_DIVISOR_MAX (1 << 20)
+
+/* The remainder by a small divisor, in numbers that doubles hold exactly, so that it vectorises: 2^32 * high + low is
+ * congruent to (2^32 mod divisor) * high + low < 2^53, whose quotient by a multiplication is off by one at most. */
+FC_SIMD_CLONES
+static void small_remainders(const uint64_t *hashes, int64_t n, int32_t divisor, int32_t *out) {
+    double reciprocal = 1.0 / divisor;
+    int64_t step = (INT64_C(1) << 32) % divisor;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t x = (int64_t)(hashes[i] >> 32) * step + (int64_t)(hashes[i] & UINT32_MAX);
+        int64_t rest = x - (int64_t)((double)x * reciprocal) * divisor;
+        rest += divisor & -(int64_t)(rest < 0);
+        rest -= divisor & -(int64_t)(rest >= divisor);
+        out[i] = (int32_t)rest;
+    }
 }
 
 fc_status fc_key_groups(const uint64_t *hashes, int64_t n, int32_t max_parallelism, int32_t *key_groups) {
     if (max_parallelism < 1) return FC_ERR_INVALID;
     if (is_power_of_two(max_parallelism)) {
         mask(hashes, n, (uint32_t)max_parallelism - 1, key_groups);
+        return FC_OK;
+    }
+    if (max_parallelism <= SMALL_DIVISOR_MAX) {
+        small_remainders(hashes, n, max_parallelism, key_groups);
         return FC_OK;
     }
     divider by = divider_of(max_parallelism);
@@ -94,13 +115,21 @@ static fc_status partition_in_two(const int32_t *targets, int64_t n, int64_t *or
 }
 
 /* With few targets, the counter of one is loaded right after it was stored, and the loop waits for it: 4 to 5 cycles
- * a row. Rows of four stripes in turn have four counters. */
+ * a row. Rows of four stripes in turn have four counters. Stripes must not lie a multiple of 4 KB apart, where all
+ * share one set of the first cache: 0.85 instead of 1.15 ns per row in batches of 65,536 (8 stripes: 1.05, or 6). */
 #define STRIPES 4
 #define STRIPED_TARGETS_MAX 1024
+#define SET_ROWS 1024    /* 4 KB of int32 */
+#define APART 16         /* the same for their counters: a cache line more */
+
+static int64_t stripe_rows(int64_t n) {
+    int64_t rows = n / STRIPES, apart = rows % SET_ROWS;
+    return rows > SET_ROWS && (apart < 64 || apart > SET_ROWS - 64) ? rows - 144 : rows;
+}
 
 static void striped_places(int32_t *targets, int64_t n, int32_t count, int64_t *bounds) {
-    int32_t next[STRIPES][STRIPED_TARGETS_MAX];
-    int64_t rows = n / STRIPES;
+    int32_t next[STRIPES][STRIPED_TARGETS_MAX + APART];
+    int64_t rows = stripe_rows(n);
     for (int s = 0; s < STRIPES; s++) memset(next[s], 0, (size_t)count * sizeof next[s][0]);
     for (int64_t i = 0; i < rows; i++)
         for (int s = 0; s < STRIPES; s++) next[s][targets[s * rows + i]]++;
@@ -109,9 +138,9 @@ static void striped_places(int32_t *targets, int64_t n, int32_t count, int64_t *
     for (int32_t t = 0; t < count; t++) {
         bounds[t] = start;
         for (int s = 0; s < STRIPES; s++) {    /* counts become starts */
-            int32_t stripe_rows = next[s][t];
+            int32_t counted = next[s][t];
             next[s][t] = start;
-            start += stripe_rows;
+            start += counted;
         }
     }
     bounds[count] = n;

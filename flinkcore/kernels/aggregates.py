@@ -272,4 +272,7 @@ class Accumulators:
         return [tuple(next(rest) for _ in planned.takes) for planned in self._planned]
 
     def _arrow(self, columns: Sequence[Column]) -> list[pa.Array]:
-        return [column.with_type(type).to_arrow() for column, type in zip(columns, self.types)]
+        return [
+            (column if column.type == type else column.with_type(type)).to_arrow()
+            for column, type in zip(columns, self.types)
+        ]

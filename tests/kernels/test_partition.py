@@ -13,10 +13,13 @@ def hashes_of(n, seed=0):
     return np.concatenate([EDGES, np.random.default_rng(seed).integers(0, 2**64, n, dtype=np.uint64)])
 
 
-@pytest.mark.parametrize("max_parallelism", [1, 2, 3, 7, 127, 128, 32767, 32768, 2**31 - 1])
+@pytest.mark.parametrize("max_parallelism", [
+    1, 2, 3, 7, 100, 127, 128, 32767, 32768, 2**20 - 1, 2**20, 2**20 + 1, 2**31 - 1,
+])
 def test_key_group_is_the_hash_modulo_max_parallelism(max_parallelism):
     hashes = hashes_of(2000)
-    hashes = np.concatenate([hashes, hashes // np.uint64(max_parallelism) * np.uint64(max_parallelism)])
+    multiples = hashes // np.uint64(max_parallelism) * np.uint64(max_parallelism)
+    hashes = np.concatenate([hashes, multiples, multiples - np.uint64(1)])       # where a quotient may be off by one
     groups = key_groups(hashes, max_parallelism)
     assert groups.dtype == np.int32
     assert groups.tolist() == [h % max_parallelism for h in hashes.tolist()]
