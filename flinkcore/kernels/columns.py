@@ -85,6 +85,8 @@ def column_of(values: ColumnLike) -> Column:
         return Column.from_arrow(pa.chunked_array(values))
     if hasattr(values, "__arrow_c_array__"):
         return Column.from_arrow(pa.array(values))
+    if not isinstance(getattr(values, "dtype", np.dtype(np.int64)), np.dtype):
+        return Column.from_arrow(pa.array(values))  # pandas' own types before 3.0, whose nulls NumPy would lose
     return Column.from_numpy(values)
 
 

@@ -230,6 +230,21 @@ def test_a_column_of_a_data_frame_keeps_its_nulls():
     assert kernels.hash_columns(pd.Series([1, None], dtype="Int64")).tolist() == plain.tolist()
 
 
+def test_types_that_numpy_has_not_keep_their_nulls():
+    class Extension:
+        dtype = "Int64"
+
+        def __arrow_array__(self, type=None):
+            return pa.array([1, None], type)
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array([1.0, np.nan])
+
+    plain = kernels.hash_columns(pa.array([1, None])).tolist()
+    assert kernels.hash_columns(Extension()).tolist() == plain
+    assert kernels.hash_columns(pd.array([1, None], dtype="Int64")).tolist() == plain
+
+
 @pytest.mark.parametrize("count", [0, -1, 2**40])
 def test_the_count_of_partitions_fits_32_bits(count):
     with pytest.raises(ValueError, match="count is from 1"):
