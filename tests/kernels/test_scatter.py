@@ -33,6 +33,18 @@ def test_places_are_those_of_a_stable_sort(n, count):
     assert [places[row] for row in order] == list(range(n))
 
 
+@pytest.mark.parametrize("n", [4096, 4100, 4227, 8192, 8195, 16_384 - 4, 65_536, 70_000])
+@pytest.mark.parametrize("count", [2, 100, 128, 1024, 3000])
+def test_places_of_large_batches_are_those_of_a_stable_sort(n, count):
+    """Stripes of rows, and those that are moved apart from each other."""
+    hashes = np.random.default_rng(n + count).integers(0, 2**64, n, dtype=np.uint64)
+    places, bounds = hash_places(hashes, count)
+    targets = hashes % np.uint64(count)
+    order = np.argsort(targets, kind="stable")
+    np.testing.assert_array_equal(order_of(places), order)
+    np.testing.assert_array_equal(bounds, np.searchsorted(targets[order], np.arange(count + 1)))
+
+
 def test_places_of_one_target_only():
     for count in (2, 16, 2000):
         hashes = np.full(1003, 2**64 - count, np.uint64)
