@@ -42,7 +42,7 @@ def test_the_command_line_imports_nothing_heavy_before_it_runs_a_program(argumen
     assert heavy_after(code) == []
 
 
-@pytest.mark.parametrize("module", ["flinkcore.datastream", "flinkcore.table", "flinkcore.common"])
+@pytest.mark.parametrize("module", ["flinkcore.datastream", "flinkcore.table", "flinkcore.common", "flinkcore.kernels"])
 def test_the_api_imports_no_compiler_and_no_data_frames(module: str) -> None:
     assert set(heavy_after(f"import {module}")) <= {"numpy", "pyarrow"}
 
