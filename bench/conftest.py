@@ -17,7 +17,15 @@ class Size(Protocol):
 
 
 class Timed(Protocol):
-    def __call__(self, run: Callable[..., Any], *args: Any, rows: int, bytes: int) -> Any: ...
+    def __call__(
+        self,
+        run: Callable[..., Any],
+        *args: Any,
+        rows: int,
+        bytes: int,
+        limit: str | None = "read",
+        threads: int = 1,
+    ) -> Any: ...
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,8 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--full"):
         config.option.benchmark_enable = True  # the project's options disable timing for ordinary test runs
-        config.option.benchmark_columns = ["min", "median", "max", "rounds"]
         config.option.timeout = 0
+    if config.option.benchmark_enable:
+        config.option.benchmark_columns = ["min", "median", "max", "rounds"]
     config.stash[RATES] = []
     config.stash[NOTES] = []
 
@@ -63,15 +72,23 @@ def size(is_full: bool) -> Size:
 
 
 @pytest.fixture
-def timed(benchmark: Any, is_full: bool, request: pytest.FixtureRequest) -> Timed:
+def timed(benchmark: Any, request: pytest.FixtureRequest) -> Timed:
     """timed(run, *args, rows=, bytes=) -> run(*args), three times after a warm-up when it makes numbers.
 
-    The report gets rows and bytes, and a list of rates at the median.
+    The report gets rows and bytes, and a list of rates at the median. `limit` names the bare kernel that bounds it
+    (bench.limits.kernels.work): by default the reading of its bytes; None when there is none.
     """
 
-    def time(run: Callable[..., Any], *args: Any, rows: int, bytes: int) -> Any:
-        benchmark.extra_info.update(rows=rows, bytes=bytes)
-        if not is_full:
+    def time(
+        run: Callable[..., Any],
+        *args: Any,
+        rows: int,
+        bytes: int,
+        limit: str | None = "read",
+        threads: int = 1,
+    ) -> Any:
+        benchmark.extra_info.update(rows=rows, bytes=bytes, limit=limit, threads=threads)
+        if not request.config.option.benchmark_enable:
             return benchmark.pedantic(run, args)
         result = benchmark.pedantic(run, args, rounds=3, warmup_rounds=1)
         seconds = benchmark.stats.stats.median

@@ -30,7 +30,7 @@ class Workload:
     name: str
     title: str
     rows_full: int
-    columns: tuple[str, ...]  # of the answer; the first one is the key
+    columns: tuple[str, ...]  # of the answer; of a changelog the first one is the key
     table: Callable[[int], pa.Table]
     answer: Callable[[pa.Table], pa.Table]
 
@@ -135,6 +135,37 @@ def discounted(value: int) -> int:
     return value - value // 10 if value >= VALUE_MIN else value * 3 + 1
 
 
+WEIGHTS = 7  # a value counts 1 to 7 times, by its remainder
+Weighted = tuple[int, int, int]  # the accumulator of WA: weights, weighted sum, highest value
+
+
+def add_weighted(accumulator: Weighted, value: int) -> Weighted:
+    weights, total, top = accumulator
+    weight = value % WEIGHTS + 1
+    return weights + weight, total + weight * value, max(top, value)
+
+
+def merge_weighted(a: Weighted, b: Weighted) -> Weighted:
+    return a[0] + b[0], a[1] + b[1], max(a[2], b[2])
+
+
+def weighted_result(accumulator: Weighted) -> tuple[int, int]:
+    """The weighted average, rounded down, and the highest value."""
+    weights, total, top = accumulator
+    return total // weights, top
+
+
+def weighted(table: pa.Table) -> pa.Table:
+    value = table["value"].to_numpy()
+    weight = value % WEIGHTS + 1
+    starts = milliseconds(table["date_time"]) // WINDOW_MS
+    columns = {"key": table["key"], "start": starts, "weight": weight, "total": weight * value, "top": value}
+    grouped = pa.table(columns).group_by(["key", "start"])
+    found = grouped.aggregate([("weight", "sum"), ("total", "sum"), ("top", "max")])
+    average = pc.divide(found["total_sum"], found["weight_sum"])
+    return pa.table({"average": average, "top": found["top_max"]})
+
+
 def mapped(table: pa.Table) -> pa.Table:
     value = table["value"].to_numpy()
     amount = np.where(value >= VALUE_MIN, value - value // 10, value * 3 + 1)
@@ -193,6 +224,8 @@ WORKLOADS = {
          ("url", "count"), urls_of(1_000_000), url_count),
         ("W9", "a Python function for each record: arithmetic and a conditional", 10_000_000,
          ("key", "amount"), events_of(100_000), mapped),
+        ("WA", "a custom accumulator in Python in keyed 10 s tumbling windows; 1e5 keys", 2_000_000,
+         ("average", "top"), events_of(100_000), weighted),
     ]
 }  # fmt: skip
 

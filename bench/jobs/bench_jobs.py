@@ -9,6 +9,7 @@ import pytest
 
 from bench.jobs.collect import result_table, run
 from bench.jobs.pipelines import PIPELINES
+from bench.limits.measure import OF_JOB
 from bench.workloads import WORKLOADS, base, checksum
 
 
@@ -19,5 +20,15 @@ def bench_job(timed, size, job, parallelism):
     rows = size(smoke=20_000, full=workload.rows_full)
     table = workload.table(rows)
     build = PIPELINES[job]
-    made = timed(run, job, build, table, parallelism, rows=rows, bytes=table.nbytes)
+    made = timed(
+        run,
+        job,
+        build,
+        table,
+        parallelism,
+        rows=rows,
+        bytes=table.nbytes,
+        limit=OF_JOB.get(base(job)),
+        threads=parallelism,
+    )
     assert checksum(result_table(job, made, build, table)) == checksum(workload.answer(table))

@@ -15,9 +15,18 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bench.workloads import OUT_OF_ORDERNESS_MS, SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, discounted
+from bench.workloads import (
+    OUT_OF_ORDERNESS_MS,
+    SESSION_GAP_MS,
+    SLIDE_MS,
+    VALUE_MIN,
+    WEIGHTS,
+    WINDOW_MS,
+    discounted,
+)
 from flinkcore.common import Duration, Row, Time, Types, WatermarkStrategy
 from flinkcore.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
+from flinkcore.datastream.functions import AggregateFunction
 from flinkcore.datastream.window import (
     EventTimeSessionWindows,
     SlidingEventTimeWindows,
@@ -105,6 +114,36 @@ def mapped_by_rows(env: StreamExecutionEnvironment, table: pa.Table) -> DataStre
     return mapped(env, table)
 
 
+class WeightedAverage(AggregateFunction):
+    """Of values that count 1 to 7 times: the average, rounded down, and the highest."""
+
+    def create_accumulator(self) -> tuple[int, int, int]:
+        return 0, 0, 0
+
+    def add(self, value: Row, accumulator: tuple[int, int, int]) -> tuple[int, int, int]:
+        weight = value.value % WEIGHTS + 1
+        return (
+            accumulator[0] + weight,
+            accumulator[1] + weight * value.value,
+            max(accumulator[2], value.value),
+        )
+
+    def get_result(self, accumulator: tuple[int, int, int]) -> Row:
+        return Row(average=accumulator[1] // accumulator[0], top=accumulator[2])
+
+    def merge(self, a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+        return a[0] + b[0], a[1] + b[1], max(a[2], b[2])
+
+
+def weighted(env: StreamExecutionEnvironment, table: pa.Table) -> DataStream:
+    windows = keyed_with_time(env, table).window(TumblingEventTimeWindows.of(Time.milliseconds(WINDOW_MS)))
+    return windows.aggregate(
+        WeightedAverage(),
+        accumulator_type=Types.TUPLE([Types.LONG(), Types.LONG(), Types.LONG()]),
+        output_type=Types.ROW_NAMED(["average", "top"], [Types.LONG(), Types.LONG()]),
+    )
+
+
 PIPELINES: dict[str, Job] = {
     "W1": tumbling,
     "W2": sliding,
@@ -119,4 +158,5 @@ PIPELINES: dict[str, Job] = {
     "W8.batch": url_count("batch"),
     "W9": mapped,
     "W9.rows": mapped_by_rows,
+    "WA": weighted,
 }

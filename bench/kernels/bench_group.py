@@ -26,7 +26,8 @@ def bench_intern_i64(timed, size, keys, distribution):
     columns = [Column.from_numpy(data.sparse(positions))]
     batches = batches_of(columns)
     hashes = [hash_columns(batch) for batch in batches]
-    index, ids = timed(intern_all, [I64], batches, hashes, rows=rows, bytes=bytes_of(columns))
+    limit = f"group_by:{keys}:{distribution}"
+    index, ids = timed(intern_all, [I64], batches, hashes, rows=rows, bytes=bytes_of(columns), limit=limit)
     check(positions, np.concatenate(ids), index)
 
 
@@ -37,7 +38,8 @@ def bench_intern_url(timed, size, distribution):
     columns = [Column.from_arrow(table["url"])]
     batches = batches_of(columns)
     hashes = [hash_columns(batch) for batch in batches]
-    index, ids = timed(intern_all, [BYTES], batches, hashes, rows=rows, bytes=bytes_of(columns))
+    limit = f"texts:{keys}:{distribution}"
+    index, ids = timed(intern_all, [BYTES], batches, hashes, rows=rows, bytes=bytes_of(columns), limit=limit)
     check(data.key_positions(rows, keys, distribution), np.concatenate(ids), index)
 
 

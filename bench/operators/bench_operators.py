@@ -65,8 +65,10 @@ COUNT = [lit(1).count.alias("count")]
 COUNT_SUM_MAX = [*COUNT, col("value").sum.alias("sum"), col("value").max.alias("max")]
 
 
-def measure(timed, make: Callable[[], Operator], batches: list[Batch], table: pa.Table) -> pa.Table:
-    made = timed(lambda: feed(make(), batches), rows=table.num_rows, bytes=table.nbytes)
+def measure(
+    timed, make: Callable[[], Operator], batches: list[Batch], table: pa.Table, limit: str | None = None
+) -> pa.Table:
+    made = timed(lambda: feed(make(), batches), rows=table.num_rows, bytes=table.nbytes, limit=limit)
     return pa.Table.from_batches([batch.to_arrow() for batch in made])
 
 
@@ -79,7 +81,7 @@ def bench_filter(timed, size):
     table = data.events(size(**ROWS), 1_000)
     batches = batches_of(table)
     condition = to_node(col("value") >= workloads.VALUE_MIN)
-    found = measure(timed, lambda: Filter(batches[0].schema, condition), batches, table)
+    found = measure(timed, lambda: Filter(batches[0].schema, condition), batches, table, "filter")
     assert found.num_rows == np.count_nonzero(table["value"].to_numpy() >= workloads.VALUE_MIN)
 
 
@@ -87,7 +89,7 @@ def bench_project(timed, size):
     table = data.events(size(**ROWS), 1_000)
     batches = batches_of(table)
     nodes = [to_node(col("key")), to_node((col("value") * 3 + 1).alias("amount"))]
-    found = measure(timed, lambda: Project(batches[0].schema, nodes), batches, table)
+    found = measure(timed, lambda: Project(batches[0].schema, nodes), batches, table, "map")
     np.testing.assert_array_equal(found["amount"].to_numpy(), table["value"].to_numpy() * 3 + 1)
 
 
@@ -105,7 +107,8 @@ def bench_group_aggregate(timed, size, keys, emit):
     batches = keyed(batches_of(table))
     aggregates, names = calls(col("value").sum.alias("sum"), *COUNT)
     operator = lambda: GroupAggregate(batches[0].schema, KEY, aggregates, names, emit)  # noqa: E731
-    made = timed(lambda: feed(operator(), batches), rows=table.num_rows, bytes=table.nbytes)
+    run = lambda: feed(operator(), batches)  # noqa: E731
+    made = timed(run, rows=table.num_rows, bytes=table.nbytes, limit=f"group_by:{keys}")
     signs = np.concatenate([np.where(np.isin(batch.kinds(), (0, 2)), 1, -1) for batch in made])
     sums = np.concatenate([batch.column("sum").to_numpy() for batch in made])
     counts = np.concatenate([batch.column("count").to_numpy() for batch in made])
@@ -123,7 +126,7 @@ def bench_tumbling_window(timed, size, keys):
     def make() -> Operator:
         return PaneWindow(batches[0].schema, KEY, aggregates, names, workloads.WINDOW_MS)
 
-    assert_answer(measure(timed, make, batches, table), "W1", table)
+    assert_answer(measure(timed, make, batches, table, f"tumbling:{keys}"), "W1", table)
 
 
 @pytest.mark.parametrize("keys", [1_000, 100_000])

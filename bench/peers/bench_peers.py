@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every installed engine gives the right answer to every job. Speeds are for python -m bench.peers."""
+"""Every engine that this Python has gives the right answer to every job. Speeds are for python -m bench peers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from importlib.util import find_spec
 
 import pytest
 
-from bench.peers.__main__ import ENGINES, cores, judge
 from bench.peers.child import measure
+from bench.peers.command import judge
+from bench.peers.engines import ENGINES
+from bench.results import cores
 from bench.workloads import WORKLOADS, checksum
 
 
 @pytest.mark.parametrize("job", list(WORKLOADS))
 @pytest.mark.parametrize("engine", list(ENGINES))
 def bench_peer_answers(engine, job):
-    if find_spec(ENGINES[engine]) is None:
-        pytest.skip(f"{ENGINES[engine]} is not installed")
+    if not ENGINES[engine].has(job):
+        pytest.skip(f"{engine} has no {job}")
+    if find_spec(ENGINES[engine].package) is None:
+        pytest.skip(f"{ENGINES[engine].package} is not installed")
     workload = WORKLOADS[job]
     run = measure(engine, job, rows=2_000, threads=cores(), warmups=0)
     assert judge(run, checksum(workload.answer(workload.table(2_000)))) is None

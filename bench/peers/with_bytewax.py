@@ -35,8 +35,11 @@ from bench.workloads import (
     SLIDE_MS,
     VALUE_MIN,
     WINDOW_MS,
+    add_weighted,
     base,
     discounted,
+    merge_weighted,
+    weighted_result,
 )
 
 BATCH_ROWS = 1_000
@@ -151,6 +154,12 @@ def mapped(rows: KeyedStream) -> KeyedStream:
     return op.map("map", rows, lambda item: (item[0], discounted(item[1])))
 
 
+def weighted(keyed: KeyedStream) -> KeyedStream:
+    windower = TumblingWindower(align_to=EPOCH, length=timedelta(milliseconds=WINDOW_MS))
+    add = lambda accumulator, item: add_weighted(accumulator, item[0])  # noqa: E731
+    return windowed(keyed, windower, lambda: (0, 0, 0), add, merge_weighted)
+
+
 FLOWS = {
     "W1": tumbling,
     "W2": sliding,
@@ -160,8 +169,9 @@ FLOWS = {
     "W6": sessions,
     "W8": url_count,
     "W9": mapped,
+    "WA": weighted,
 }
-KEYED = {"W1", "W2", "W3", "W6"}
+KEYED = {"W1", "W2", "W3", "W6", "WA"}
 
 
 def items_of(job: str, table: pa.Table) -> Items:
@@ -232,6 +242,11 @@ def count_columns(name: str) -> Callable[[Items], dict[str, list]]:
     return lambda results: {name: [key for key, _ in results], "count": [count for _, count in results]}
 
 
+def weighted_columns(results: Items) -> dict[str, list]:
+    averages, tops = zip(*(weighted_result(accumulator) for _, (_, accumulator) in results))
+    return {"average": list(averages), "top": list(tops)}
+
+
 COLUMNS = {
     "W1": tumbling_columns,
     "W2": sliding_columns,
@@ -240,5 +255,6 @@ COLUMNS = {
     "W5": filtered_columns,
     "W6": session_columns,
     "W8": count_columns("url"),
+    "WA": weighted_columns,
     "W9": lambda results: dict(zip(("key", "amount"), map(list, zip(*results)))),
 }

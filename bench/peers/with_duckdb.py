@@ -9,7 +9,16 @@ from collections.abc import Callable
 import duckdb
 import pyarrow as pa
 
-from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base, discounted
+from bench.workloads import (
+    SESSION_GAP_MS,
+    SLIDE_MS,
+    VALUE_MIN,
+    WINDOW_MS,
+    add_weighted,
+    base,
+    discounted,
+    weighted_result,
+)
 
 # DuckDB 2.0.1 cannot give epoch_ms of a TIMESTAMP_MS back ("cast INT64 -> INT64"), so it is cast first.
 QUERIES = {
@@ -33,7 +42,19 @@ QUERIES = {
               FROM numbered GROUP BY key, n""",
     "W8": "SELECT url, count(*) AS count FROM input GROUP BY url",
     "W9": "SELECT key, discounted(value) AS amount FROM input",
+    "WA": f"""WITH folded AS (SELECT folded(list(value)) AS f FROM input
+                              GROUP BY key, epoch_ms(date_time::TIMESTAMP) // {WINDOW_MS})
+              SELECT f.average AS average, f.top AS top FROM folded""",
 }
+
+
+def folded(values: list[int]) -> dict[str, int]:
+    """DuckDB has no aggregates in Python: a function of the list of a window's values."""
+    accumulator = (0, 0, 0)
+    for value in values:
+        accumulator = add_weighted(accumulator, value)
+    average, top = weighted_result(accumulator)
+    return {"average": average, "top": top}
 
 
 def version() -> str:
@@ -46,6 +67,8 @@ def prepare(
     connection = duckdb.connect(config={"threads": threads, "preserve_insertion_order": False})
     if base(job) == "W9":
         connection.create_function("discounted", discounted, ["BIGINT"], "BIGINT")
+    if base(job) == "WA":
+        connection.create_function("folded", folded, ["BIGINT[]"], "STRUCT(average BIGINT, top BIGINT)")
     connection.register("arrow_input" if not on_arrow else "input", table)
     if not on_arrow:
         connection.execute("CREATE TABLE input AS SELECT * FROM arrow_input")

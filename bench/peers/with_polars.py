@@ -9,7 +9,16 @@ from collections.abc import Callable
 import polars as pl
 import pyarrow as pa
 
-from bench.workloads import SESSION_GAP_MS, SLIDE_MS, VALUE_MIN, WINDOW_MS, base, discounted
+from bench.workloads import (
+    SESSION_GAP_MS,
+    SLIDE_MS,
+    VALUE_MIN,
+    WINDOW_MS,
+    add_weighted,
+    base,
+    discounted,
+    weighted_result,
+)
 
 ENGINE = "in-memory"  # with_polars_streaming runs the same queries on the other one
 
@@ -69,7 +78,25 @@ def url_count(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def mapped(frame: pl.LazyFrame) -> pl.LazyFrame:
-    return frame.select("key", pl.col("value").map_elements(discounted, return_dtype=pl.Int64).alias("amount"))
+    return frame.select(
+        "key", pl.col("value").map_elements(discounted, return_dtype=pl.Int64).alias("amount")
+    )
+
+
+def folded(values: pl.Series) -> dict[str, int]:
+    accumulator = (0, 0, 0)
+    for value in values:
+        accumulator = add_weighted(accumulator, value)
+    average, top = weighted_result(accumulator)
+    return {"average": average, "top": top}
+
+
+def weighted(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """The values of each window as a list, which a Python function folds."""
+    start = (pl.col("date_time").to_physical() // WINDOW_MS).alias("window_start")
+    result = pl.Struct({"average": pl.Int64, "top": pl.Int64})
+    listed = frame.group_by("key", start).agg("value")
+    return listed.select(pl.col("value").map_elements(folded, return_dtype=result)).unnest("value")
 
 
 QUERIES = {
@@ -81,6 +108,7 @@ QUERIES = {
     "W6": sessions,
     "W8": url_count,
     "W9": mapped,
+    "WA": weighted,
 }
 
 
