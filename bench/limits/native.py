@@ -1,25 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bare.c, compiled for this very processor when it is first needed, and kept in the data folder."""
+"""bare.c as Python calls it, and memory of its kind."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
-import os
-import platform
-import shlex
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from bench import data
+from bench import compiled
 
-SOURCE = Path(__file__).with_name("bare.c")
-FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
 POINTER, INT64, INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "bare_memory": (POINTER, [INT64]),
@@ -48,24 +41,8 @@ SIGNATURES: dict[str, tuple[object, list[object]]] = {
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The bare kernels. RuntimeError when there is no C compiler (CC, else cc) or it refuses."""
-    compiler = shlex.split(os.environ.get("CC", "cc"))
-    built_of = SOURCE.read_bytes() + repr((compiler, FLAGS, platform.node(), platform.machine())).encode()
-    path = data.folder() / f"bare-{hashlib.sha256(built_of).hexdigest()[:16]}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        command = [*compiler, *FLAGS, str(SOURCE), "-o", str(partial)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True)
-        except FileNotFoundError as error:
-            raise RuntimeError(
-                f"no C compiler '{compiler[0]}' to build {SOURCE.name} with; set CC"
-            ) from error
-        if done.returncode != 0:
-            raise RuntimeError(f"{shlex.join(command)} failed:\n{done.stderr}")
-        partial.rename(path)
-    found = ctypes.CDLL(str(path))
+    """The bare kernels, compiled when they are first needed."""
+    found = compiled.library(Path(__file__).with_name("bare.c"))
     for name, (result, arguments) in SIGNATURES.items():
         function = getattr(found, name)
         function.restype, function.argtypes = result, arguments
