@@ -109,7 +109,7 @@ def table(section: Section) -> tuple[list[str], list[list[str]]]:
     shows_limits = any(line.limit for line in section.lines)
     heads = ["", "median", "worst - best", *fact_names]
     if shows_limits:
-        heads.append("of the machine's limit")
+        heads.append("of the limit")
     return heads, [cells(line, fact_names, shows_limits) for line in section.lines]
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.workloads import WORKLOADS, base, words_of
+from flinkcore._native.column import BYTES
 from flinkcore.columnar.batch import DELETE, UPDATE_BEFORE, Batch
 from flinkcore.connectors.base import Sink, SinkContext, SinkWriter
 from flinkcore.datastream import StreamExecutionEnvironment
@@ -66,6 +67,37 @@ class FoldingWriter(SinkWriter):
         for name in self.totals:
             values = signs if name == "rows" else batch.column(name).to_numpy() * signs
             self.totals[name] += int(values.sum())
+
+
+class FoldedTotals(Sink):
+    """What a stream comes to: its rows, the sum of each column of numbers or times, the bytes of each of text. Reads
+    every column, and lets go of it."""
+
+    takes_batches = True
+
+    def __init__(self) -> None:
+        self.by_subtask: list[dict[str, float]] = []
+
+    def create_writer(self, context: SinkContext) -> SinkWriter:
+        self.by_subtask.append({"rows": 0, **dict.fromkeys(context.schema.names, 0)})
+        return TotallingWriter(self.by_subtask[-1])
+
+    def totals(self) -> dict[str, float]:
+        return {name: sum(part[name] for part in self.by_subtask) for name in self.by_subtask[0]}
+
+
+class TotallingWriter(SinkWriter):
+    def __init__(self, totals: dict[str, float]) -> None:
+        self.totals = totals
+
+    def write_batch(self, batch: Batch) -> None:
+        self.totals["rows"] += batch.num_rows
+        for name in batch.schema.names:
+            column = batch.column(name)
+            if column.kind == BYTES:
+                self.totals[name] += pc.sum(pc.binary_length(column.to_arrow())).as_py() or 0
+            else:
+                self.totals[name] += column.to_numpy().sum().item()
 
 
 def run_into(sink: Sink, build, table: pa.Table, parallelism: int) -> None:

@@ -1,54 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nexmark queries as whole jobs: the generator runs inside the job, as in the published benchmark.
 
-Rows are events of all kinds, as there; 46 of 50 are bids. Rates per core compare with its throughput/cores.
+Rows are events of all kinds, as there; 46 of 50 are bids. Speeds are for python -m bench nexmark.
 """
 
 from __future__ import annotations
 
-import os
-
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
-from bench.jobs.collect import KeptBatches
-from bench.nexmark import answers
+from bench import __main__ as command
+from bench.nexmark.answers import ANSWERS, problem_of
 from bench.nexmark.queries import QUERIES
-from flinkcore.datastream import StreamExecutionEnvironment
+from bench.nexmark.with_flinkcore import run
+from bench.results import cores
 
-EVENT_BYTES = {"q0": 100, "q1": 100, "q2": 16, "q5": 16, "q7": 16, "q11": 16, "q12": 8}  # of the columns read
-
-
-def run(query: str, events: int, parallelism: int) -> KeptBatches:
-    env = StreamExecutionEnvironment.get_execution_environment()
-    env.set_parallelism(parallelism)
-    sink = KeptBatches()
-    QUERIES[query](env, events).sink_to(sink)
-    env.execute(f"nexmark-{query}")
-    return sink
+EVENTS = 200_000
 
 
-def totals(table: pa.Table, names: set[str]) -> dict[str, int]:
-    found = {"rows": table.num_rows}
-    for name in names & set(table.column_names):
-        column = table[name].combine_chunks()
-        if pa.types.is_timestamp(column.type):
-            column = column.view(pa.int64())
-        found[name] = pc.sum(column).as_py()
-    return {name: found[name] for name in names}
-
-
-@pytest.mark.parametrize("parallelism", sorted({1, min(2, os.cpu_count() or 1)}))
+@pytest.mark.parametrize("parallelism", sorted({1, min(2, cores())}))
 @pytest.mark.parametrize("query", list(QUERIES))
-def bench_query(timed, size, query, parallelism):
-    events = size(smoke=200_000, full=10_000_000)
-    kept = timed(run, query, events, parallelism, rows=events, bytes=events * EVENT_BYTES[query])
-    if query == "q12":  # what is counted depends on the clock; what is still open at the end is not counted
-        counted = sum(int(batch.column("bid_count").to_numpy().sum()) for batch in kept.batches())
-        assert counted <= events * 46 // 50
-        return
-    expected = getattr(answers, "q0" if query == "q1" else query)(events)
-    if query == "q1":
-        expected["price"] = pytest.approx(expected["price"] * 0.908)
-    assert totals(kept.table(), set(expected)) == expected
+def bench_query(query, parallelism):
+    assert problem_of(query, EVENTS, run(query, EVENTS, parallelism).totals) is None
+
+
+@pytest.mark.parametrize("query", list(ANSWERS))
+def bench_a_wrong_total_is_seen(query):
+    right = ANSWERS[query](5_000)
+    assert problem_of(query, 5_000, right) is None
+    for name in right:
+        found = problem_of(query, 5_000, {**right, name: right[name] + max(1, right[name] / 10**9)})
+        assert found is not None and found.startswith(f"WRONG RESULT: {name} is")
+
+
+def bench_nexmark_command(capsys):
+    arguments = [
+        "nexmark",
+        "q2",
+        "q5",
+        "--events",
+        "20000",
+        "--threads",
+        "1",
+        "--repetitions",
+        "2",
+        "--warmups",
+        "0",
+    ]
+    assert command.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "q5 flinkcore, 1 thread" in printed
+    assert command.main(["nexmark", "q99"]) == 2

@@ -90,18 +90,19 @@ class WeightedAverage(AggregateFunction):
         return merge_weighted(a, b)
 
 
-def environment(job: str, threads: int, folder: Path) -> StreamTableEnvironment:
+# As Nexmark's own configuration sets it.
+MINI_BATCHES = {
+    "table.exec.mini-batch.enabled": "true",
+    "table.exec.mini-batch.allow-latency": "2 s",
+    "table.exec.mini-batch.size": "50000",
+}
+
+
+def environment(threads: int, has_mini_batches: bool = True) -> StreamTableEnvironment:
     settings = Configuration()
-    # As Nexmark's own configuration sets it. Where a table becomes a stream the watermarks of mini-batches would come
-    # along, which are of processing time: every record would be late.
-    batches = {
-        "table.exec.mini-batch.enabled": "true",
-        "table.exec.mini-batch.allow-latency": "2 s",
-        "table.exec.mini-batch.size": "50000",
-    }
     for name, value in {
+        **(MINI_BATCHES if has_mini_batches else {}),
         "table.local-time-zone": "UTC",
-        **({} if job == "WA" else batches),
         "pipeline.object-reuse": "true",
         "taskmanager.memory.managed.size": "1g",
         "taskmanager.numberOfTaskSlots": str(threads),
@@ -111,7 +112,14 @@ def environment(job: str, threads: int, folder: Path) -> StreamTableEnvironment:
         settings.set_string(name, value)
     env = StreamExecutionEnvironment.get_execution_environment(settings)
     env.set_parallelism(threads)
-    tables = StreamTableEnvironment.create(env)
+    return StreamTableEnvironment.create(env)
+
+
+def with_events(job: str, threads: int, folder: Path) -> StreamTableEnvironment:
+    """An environment with the table `events` of files in a folder."""
+    # Where a table becomes a stream the watermarks of mini-batches would come along, which are of processing time:
+    # every record would be late.
+    tables = environment(threads, has_mini_batches=job != "WA")
     tables.create_temporary_system_function("discounted", udf(discounted, result_type=DataTypes.BIGINT()))
     tables.execute_sql(f"""
         CREATE TABLE events (
@@ -119,6 +127,35 @@ def environment(job: str, threads: int, folder: Path) -> StreamTableEnvironment:
             WATERMARK FOR rowtime AS rowtime - {seconds(OUT_OF_ORDERNESS_MS)}
         ) WITH ('connector' = 'filesystem', 'path' = '{folder.as_uri()}', 'format' = 'csv')""")
     return tables
+
+
+def create_sink(tables: StreamTableEnvironment, columns: str, options: str) -> None:
+    tables.execute_sql(f"CREATE TABLE results ({columns}) WITH ({options})")
+
+
+def run_insert(result: Table) -> float:
+    """Runs a query into the table `results`. -> seconds, Flink's net run time"""
+    inserted = result.execute_insert("results")
+    inserted.wait()
+    return inserted.get_job_client().get_job_execution_result().result().get_net_runtime() / 1000
+
+
+def read_results(folder: Path, columns: str) -> pa.Table:
+    """What a run wrote to CSV files; columns : as in CREATE TABLE"""
+    named = {
+        "BIGINT": pa.int64(), "DOUBLE": pa.float64(), "STRING": pa.string(), "TIMESTAMP(3)": pa.timestamp("ms")
+    }  # fmt: skip
+    types = {
+        name.strip("`"): named[type] for name, type in (column.split() for column in columns.split(", "))
+    }
+    reading = pyarrow.csv.ReadOptions(column_names=list(types))
+    converting = pyarrow.csv.ConvertOptions(column_types=types)
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
+    if not paths:
+        raise ValueError("Flink wrote no results")
+    return pa.concat_tables(
+        pyarrow.csv.read_csv(path, read_options=reading, convert_options=converting) for path in paths
+    )
 
 
 def result_of(job: str, tables: StreamTableEnvironment) -> Table:
@@ -138,39 +175,24 @@ def result_of(job: str, tables: StreamTableEnvironment) -> Table:
 
 def insert(job: str, threads: int, source: Path, options: str) -> float:
     """Runs a job into a sink. -> seconds"""
-    tables = environment(job, threads, source)
-    tables.execute_sql(f"CREATE TABLE results ({COLUMNS[job]}) WITH ({options})")
-    inserted = result_of(job, tables).execute_insert("results")
-    inserted.wait()
-    return inserted.get_job_client().get_job_execution_result().result().get_net_runtime() / 1000
+    tables = with_events(job, threads, source)
+    create_sink(tables, COLUMNS[job], options)
+    return run_insert(result_of(job, tables))
 
 
 def kept(job: str, threads: int, source: Path) -> pa.Table:
     """The result, from a run that keeps it."""
     if job == "W3":  # a changelog: files take none
         last = {}
-        with environment(job, threads, source).sql_query(QUERIES[job]).execute().collect() as rows:
+        with with_events(job, threads, source).sql_query(QUERIES[job]).execute().collect() as rows:
             for row in rows:
                 last[row[0]] = (row[1], row[2])
         sums, counts = zip(*last.values())
         return pa.table({"key": list(last), "sum": sums, "count": counts})
     with tempfile.TemporaryDirectory() as folder:
-        insert(
-            job,
-            threads,
-            source,
-            f"'connector' = 'filesystem', 'path' = '{Path(folder).as_uri()}', 'format' = 'csv'",
-        )
-        names = [column.split()[0].strip("`") for column in COLUMNS[job].split(", ")]
-        types = {name: pa.timestamp("ms") if name.startswith("window") else pa.int64() for name in names}
-        reading = pyarrow.csv.ReadOptions(column_names=names)
-        converting = pyarrow.csv.ConvertOptions(column_types=types)
-        parts = [
-            pyarrow.csv.read_csv(path, read_options=reading, convert_options=converting)
-            for path in sorted(Path(folder).rglob("*"))
-            if path.is_file() and path.stat().st_size
-        ]
-        return pa.concat_tables(parts)
+        options = f"'connector' = 'filesystem', 'path' = '{Path(folder).as_uri()}', 'format' = 'csv'"
+        insert(job, threads, source, options)
+        return read_results(Path(folder), COLUMNS[job])
 
 
 def prepare(job: str, table: pa.Table, threads: int) -> tuple[Callable[[], Ran], Callable[[Ran], pa.Table]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -42,7 +43,7 @@ def bench_look_counts_rows_and_time_by_operator(job):
     operators = found["operators"]
     rows = 4_600 if job == "q2" else 5_000
     assert operators[0]["rows_out"] == rows and operators[-1]["rows_out"] == 0
-    for before, after in zip(operators, operators[1:]):
+    for before, after in pairwise(operators):
         assert after["rows_in"] == before["rows_out"]
     assert sum(each["busy_ns"] for each in operators) > 0
     assert len(found["runs"]) >= 1 and found["seconds"] in found["runs"] and found["held"] is None
