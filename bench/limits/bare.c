@@ -278,26 +278,25 @@ int64_t bare_tumbling(windows *w, const int64_t *keys, const int64_t *values, co
 
 /* -- strings ---------------------------------------------------------------------------------------------------- */
 
-typedef struct { uint64_t hash; int64_t at; int64_t length; int64_t count; } text_row;
+typedef struct { int64_t count; int32_t length; char text[]; } record;
 
-/* As `table`, with entries of 8 bytes (32 bits of the hash above the row's number + 1), and the texts one after the
- * other. A text is the same when its bytes are. */
+/* As `table`, with entries of 8 bytes: 32 bits of the hash above the place of a record, in words of 8 bytes, + 1. A
+ * record that fits into a cache line lies in one. A text is the same when its bytes are. */
 typedef struct {
     uint64_t *entries;
-    text_row *rows;
-    char *texts;
+    char *records;
     uint64_t mask;
     int shift;
-    int64_t used, texts_used;
+    int64_t bytes_used;
 } text_table;
 
 void bare_texts_free(text_table *t) {
     free(t->entries);
-    free(t->rows);
-    free(t->texts);
+    free(t->records);
     free(t);
 }
 
+/* For keys_max texts of bytes_max together. */
 text_table *bare_texts(int64_t keys_max, int64_t bytes_max) {
     text_table *t = calloc(1, sizeof *t);
     if (t == NULL) return NULL;
@@ -306,18 +305,34 @@ text_table *bare_texts(int64_t keys_max, int64_t bytes_max) {
     t->mask = (UINT64_C(1) << bits) - 1;
     t->shift = 64 - bits;
     t->entries = in_use(sizeof(uint64_t) << bits);
-    t->rows = in_use(sizeof(text_row) * (size_t)(keys_max + 1));
-    t->texts = in_use((size_t)bytes_max + 8);
-    if (t->entries == NULL || t->rows == NULL || t->texts == NULL) {
+    t->records = in_use((size_t)(bytes_max + 128 * (keys_max + 1))); /* and the gaps before lines */
+    if (t->entries == NULL || t->records == NULL) {
         bare_texts_free(t);
         return NULL;
     }
     return t;
 }
 
-text_row *bare_texts_rows(const text_table *t) { return t->rows; }
-const char *bare_texts_bytes(const text_table *t) { return t->texts; }
-int64_t bare_texts_used(const text_table *t) { return t->used; }
+const uint64_t *bare_texts_entries(const text_table *t) { return t->entries; }
+int64_t bare_texts_capacity(const text_table *t) { return (int64_t)t->mask + 1; }
+const char *bare_texts_records(const text_table *t) { return t->records; }
+
+static inline record *record_of(const text_table *t, uint64_t entry) {
+    return (record *)(t->records + 8 * ((uint64_t)(uint32_t)entry - 1));
+}
+
+/* A new record for a text. -> its place */
+static inline uint64_t append(text_table *t, const char *text, int64_t length) {
+    int64_t size = ((int64_t)sizeof(record) - 4 + length + 7) / 8 * 8; /* the struct ends with 4 bytes to spare */
+    if (size <= 64 && t->bytes_used % 64 + size > 64) t->bytes_used = (t->bytes_used + 63) / 64 * 64;
+    record *made = (record *)(t->records + t->bytes_used);
+    made->count = 1;
+    made->length = (int32_t)length;
+    memcpy(made->text, text, (size_t)length);
+    uint64_t place = (uint64_t)t->bytes_used / 8 + 1;
+    t->bytes_used += size;
+    return place;
+}
 
 static inline uint64_t word_at(const char *text) {
     uint64_t word;
@@ -344,22 +359,17 @@ static inline uint64_t hash_text(const char *text, int64_t length) {
     return folded(hash ^ a, MIX ^ b) * MIX;
 }
 
-static inline uint64_t text_tag(uint64_t hash) { return hash << 32; } /* its low bits; the place has the high ones */
-
 static inline void count_text(text_table *t, const char *text, int64_t length, uint64_t hash) {
-    const uint64_t tag = text_tag(hash);
+    const uint64_t tag = hash << 32; /* its low bits; its place has the high ones */
     for (uint64_t at = hash >> t->shift;; at = (at + 1) & t->mask) {
         uint64_t entry = t->entries[at];
         if (entry == 0) {
-            t->entries[at] = tag | (uint64_t)(t->used + 1);
-            t->rows[t->used++] = (text_row){hash, t->texts_used, length, 1};
-            memcpy(t->texts + t->texts_used, text, (size_t)length);
-            t->texts_used += length;
+            t->entries[at] = tag | append(t, text, length);
             return;
         }
         if ((entry & UINT64_C(0xFFFFFFFF00000000)) != tag) continue;
-        text_row *found = t->rows + (uint32_t)entry - 1;
-        if (found->hash == hash && found->length == length && !memcmp(t->texts + found->at, text, (size_t)length)) {
+        record *found = record_of(t, entry);
+        if (found->length == length && !memcmp(found->text, text, (size_t)length)) {
             found->count++;
             return;
         }
@@ -378,16 +388,8 @@ void bare_count_texts(text_table *t, const int32_t *offsets, const char *texts, 
         }
         if (staged) {
             for (int64_t i = 0; i < count; i++) {
-                uint32_t number = (uint32_t)t->entries[hashes[i] >> t->shift];
-                if (number != 0) __builtin_prefetch(t->rows + number - 1, 1);
-            }
-            for (int64_t i = 0; i < count; i++) {
-                uint32_t number = (uint32_t)t->entries[hashes[i] >> t->shift];
-                if (number != 0) {
-                    const char *kept = t->texts + t->rows[number - 1].at;
-                    __builtin_prefetch(kept);
-                    __builtin_prefetch(kept + 40); /* a url of 43 bytes may lie across two lines */
-                }
+                uint64_t entry = t->entries[hashes[i] >> t->shift];
+                if (entry != 0) __builtin_prefetch(record_of(t, entry), 1);
             }
         }
         for (int64_t i = 0; i < count; i++) {

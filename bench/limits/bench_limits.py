@@ -25,7 +25,7 @@ ROWS = 20_011  # no multiple of a block
 @pytest.mark.parametrize("keys", [1, 7, 5_000])
 def bench_bare_group_by(keys, staged, threads):
     parts = kernels.events_by_key(ROWS, keys, "uniform", threads)
-    with kernels.grouping(parts, staged) as calls:
+    with kernels.grouping(parts, kernels.distinct_keys(parts), staged) as calls:
         together(calls)
         found = np.concatenate([rows_of(call) for call in calls])
     table = data.events(ROWS, keys)
@@ -73,7 +73,8 @@ def bench_bare_tumbling_says_when_too_many_windows_are_open():
 def bench_bare_count_of_texts(staged, threads):
     words = ["", "a", "b", "ab", "x" * 8, "x" * 9, "x" * 15 + "y", "x" * 16, "x" * 17, "x" * 100, "é"]
     texts = pa.array([words[i * i % len(words)] + str(i % 50 or "") for i in range(ROWS)])
-    with kernels.counting(kernels.texts_by_key(texts, threads), staged) as calls:
+    parts = kernels.texts_by_key(texts, threads)
+    with kernels.counting(parts, kernels.distinct_texts(parts), staged) as calls:
         together(calls)
         found = {text: count for call in calls for text, count in counts_of(call).items()}
     answer = pa.table({"text": texts}).group_by("text").aggregate([([], "count_all")])
@@ -82,11 +83,12 @@ def bench_bare_count_of_texts(staged, threads):
 
 def counts_of(call) -> dict[bytes, int]:
     table = call.__defaults__[0]
-    start = library().bare_texts_bytes(table)
-    return {
-        ctypes.string_at(start + at, length): count
-        for _, at, length, count in kernels.text_rows(table).tolist()
-    }
+    start = library().bare_texts_records(table)
+    found = {}
+    for place, count in zip(kernels.text_places(table).tolist(), kernels.text_counts(table).tolist()):
+        length = ctypes.c_int32.from_address(start + 8 * place + 8).value
+        found[ctypes.string_at(start + 8 * place + 12, length)] = count
+    return found
 
 
 @pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 1_001])

@@ -83,8 +83,8 @@ def events_by_key(
 
 
 @contextmanager
-def grouping(parts: list[list[np.ndarray]], staged: bool) -> Iterator[Calls]:
-    distinct = [len(np.unique(key)) for key, _, _ in parts]
+def grouping(parts: list[list[np.ndarray]], distinct: list[int], staged: bool) -> Iterator[Calls]:
+    """distinct : how many keys each part has"""
     tables = [made(library().bare_table(count), "table") for count in distinct]
     try:
         yield [
@@ -145,6 +145,15 @@ def texts_by_key(texts: pa.Array, threads: int) -> list[pa.Array]:
     return [texts.filter(pa.array(codes % threads == i)) for i in range(threads)]
 
 
+def distinct_keys(parts: list[list[np.ndarray]]) -> list[int]:
+    return [len(np.unique(key)) for key, _, _ in parts]
+
+
+def distinct_texts(parts: list[pa.Array]) -> list[tuple[int, int]]:
+    found = [part.unique() for part in parts]
+    return [(len(texts), pc.sum(pc.binary_length(texts)).as_py() or 0) for texts in found]
+
+
 def parts_of_texts(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """(int32 offsets, bytes) of strings."""
     if texts.type != pa.string():
@@ -154,13 +163,10 @@ def parts_of_texts(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 @contextmanager
-def counting(parts: list[pa.Array], staged: bool) -> Iterator[Calls]:
+def counting(parts: list[pa.Array], distinct: list[tuple[int, int]], staged: bool) -> Iterator[Calls]:
+    """distinct : how many texts each part has, and their bytes"""
     cut = [parts_of_texts(part) for part in parts]
-    distinct = [part.unique() for part in parts]
-    tables = [
-        made(library().bare_texts(len(part), pc.sum(pc.binary_length(part)).as_py() or 0), "texts")
-        for part in distinct
-    ]
+    tables = [made(library().bare_texts(*sizes), "texts") for sizes in distinct]
     try:
         yield [
             lambda table=table, offsets=offsets, text=text: library().bare_count_texts(
@@ -168,18 +174,25 @@ def counting(parts: list[pa.Array], staged: bool) -> Iterator[Calls]:
             )
             for table, (offsets, text) in zip(tables, cut)
         ]
-        for table, part, texts in zip(tables, parts, distinct):
-            rows = text_rows(table)
-            checked(len(rows) == len(texts) and int(rows[:, 3].sum()) == len(part), "texts")
+        for table, part, (count, _) in zip(tables, parts, distinct):
+            counts = text_counts(table)
+            checked(len(counts) == count and int(counts.sum()) == len(part), "texts")
     finally:
         for table in tables:
             library().bare_texts_free(table)
 
 
-def text_rows(table: int) -> np.ndarray:
-    """int64[texts, 4]: hash, start among the bytes, length, count."""
-    used = library().bare_texts_used(table)
-    return at_address(library().bare_texts_rows(table), 4 * used).reshape(used, 4)
+def text_places(table: int) -> np.ndarray:
+    """Where each text's record begins, in words of 8 bytes."""
+    entries = at_address(library().bare_texts_entries(table), library().bare_texts_capacity(table))
+    return (entries[entries != 0] & 0xFFFFFFFF) - 1
+
+
+def text_counts(table: int) -> np.ndarray:
+    """int64: the count of each text, the first word of its record."""
+    places = text_places(table)
+    last = int(places.max()) if len(places) else -1
+    return at_address(library().bare_texts_records(table), last + 1)[places]
 
 
 @contextmanager
@@ -241,17 +254,16 @@ def work(name: str, rows: int, threads: int) -> Work:
             return Work(count, "lines/s", lambda staged: touching(RANDOM_BITS, count, threads), False)
         case "group_by":
             parts = events_by_key(rows, keys, spread, threads)
-            return Work(rows, "rows/s", lambda staged: grouping(parts, staged), True)
+            distinct = distinct_keys(parts)
+            return Work(rows, "rows/s", lambda staged: grouping(parts, distinct, staged), True)
         case "tumbling":
             parts = events_by_key(rows, keys, spread, threads)
             return Work(rows, "rows/s", lambda staged: tumbling(parts, keys, staged), True)
         case "texts":
-            texts = texts_by_key(data.urls(rows, keys, spread)["url"].combine_chunks(), threads)
-            return Work(rows, "rows/s", lambda staged: counting(texts, staged), True)
+            return text_work(rows, data.urls(rows, keys, spread)["url"].combine_chunks(), threads)
         case "words":  # rows are lines; they come split
             lines = data.lines(rows)["line"].combine_chunks()
-            split = texts_by_key(pc.list_flatten(pc.split_pattern(lines, " ")), threads)
-            return Work(rows, "rows/s", lambda staged: counting(split, staged), True)
+            return text_work(rows, pc.list_flatten(pc.split_pattern(lines, " ")), threads)
         case "filter":
             return Work(rows, "rows/s", lambda staged: filtering(rows, threads), False)
         case "map":
@@ -260,3 +272,9 @@ def work(name: str, rows: int, threads: int) -> Work:
         f"{name!r} is no limit; there are read, copy, random, group_by:KEYS, tumbling:KEYS, "
         "texts:KEYS (each also with :zipf), words, filter and map"
     )
+
+
+def text_work(rows: int, texts: pa.Array, threads: int) -> Work:
+    parts = texts_by_key(texts, threads)
+    distinct = distinct_texts(parts)
+    return Work(rows, "rows/s", lambda staged: counting(parts, distinct, staged), True)

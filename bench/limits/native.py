@@ -32,9 +32,9 @@ SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "bare_tumbling": (INT64, [POINTER, POINTER, POINTER, POINTER, INT64, INT64, INT, POINTER]),
     "bare_texts": (POINTER, [INT64, INT64]),
     "bare_texts_free": (None, [POINTER]),
-    "bare_texts_rows": (POINTER, [POINTER]),
-    "bare_texts_bytes": (POINTER, [POINTER]),
-    "bare_texts_used": (INT64, [POINTER]),
+    "bare_texts_entries": (POINTER, [POINTER]),
+    "bare_texts_capacity": (INT64, [POINTER]),
+    "bare_texts_records": (POINTER, [POINTER]),
     "bare_count_texts": (None, [POINTER, POINTER, POINTER, INT64, INT]),
 }
 
