@@ -30,6 +30,7 @@ MEASURES = {
     "memory": ("bench.service.memory", "memory per key of keyed state, against twice its bare size"),
     "latency": ("bench.service.latency", "from source to sink: one record at a time, and at a steady rate"),
     "start": ("bench.service.start", "the whole process of `flinkcore run` of a small job"),
+    "all": ("bench.everything", "every command above, with its defaults: takes hours"),
 }
 PLAIN = {
     "profile": (
@@ -82,8 +83,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(f"bench {options.command}: {error}", file=sys.stderr)
         return 2
-    for section in made.sections:
-        results.show(section)
+    if options.command != "all":  # which has shown them on the way
+        for section in made.sections:
+            results.show(section)
     if options.json:
         results.save(made, options.json)
     if earlier is not None:

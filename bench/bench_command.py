@@ -9,6 +9,7 @@ import pytest
 
 from bench import __main__ as command
 from bench.compare import compare
+from bench.everything import COMMANDS
 from bench.results import Line, Run, Section, load, save, scaled, share
 
 
@@ -127,3 +128,28 @@ def bench_peers_command(capsys):
 def bench_peers_command_knows_its_names(capsys):
     assert command.main(["peers", "--engines", "flonk"]) == 2
     assert "'flonk' is not one of flinkcore" in capsys.readouterr().err
+
+
+def bench_all_commands_are_there():
+    assert {
+        name: where for name, (where, _) in command.MEASURES.items() if name not in ("all", "jobs")
+    } == COMMANDS
+    for name in [*command.MEASURES, *command.PLAIN]:
+        _, module = command.parser_of([name])
+        assert hasattr(module, "add_arguments")
+        assert hasattr(module, "main" if name in command.PLAIN else "run")
+
+
+def bench_report_command(tmp_path, capsys):
+    lines = [Line("a|b", "rows/s", [24e6, 25e6], limit=77e6, limit_name="tumbling", facts={"rows": "10"})]
+    first = run_of(*lines, Line("c", "rows/s", [], problem="failed: no"))
+    second = run_of(Line("d", "s", [0.1]))
+    for name, run in (("1.json", first), ("2.json", second)):
+        save(run, tmp_path / name)
+    assert command.main(["report", str(tmp_path / "1.json"), str(tmp_path / "2.json")]) == 0
+    text = capsys.readouterr().out
+    assert "python -m bench report 1.json 2.json > docs/benchmarks.md" in text
+    assert "| a\\|b | 24.5 M rows/s | 24.0 M - 25.0 M | 10 | 32% of 77.0 M rows/s (tumbling) |" in text
+    assert "| c | failed: no |  |  |  |" in text
+    assert text.count("## Run of") == 1 and "| d | 100 ms | one run |" in text
+    assert command.main(["report", str(tmp_path / "missing.json")]) == 2
