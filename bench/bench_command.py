@@ -79,6 +79,8 @@ def bench_a_change_counts_when_it_is_beyond_the_noise(old, new, more_is_better, 
 
 
 def bench_what_does_not_compare_is_said():
+    sizes = [run_of(Line("a", "s", [1.0], facts={"rows": rows})) for rows in ("10", "20")]
+    assert compare(*sizes) == ([], ["W1, a: the two ran at different sizes"])
     old = run_of(Line("a", "s", [1.0]), Line("b", "s", [], problem="broke"), Line("c", "s", [1.0]))
     new = run_of(Line("b", "s", [1.0]), Line("c", "B", [1.0]), Line("d", "s", [1.0]))
     new.machine = {**new.machine, "cores": 4}

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.results import Line, Run, aligned, load, scaled
 
 NOISE_MIN = 0.05
+SIZES = ("rows", "events")  # facts of a line: of other sizes nothing compares
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def compare(old: Run, new: Run, noise_min: float = NOISE_MIN) -> tuple[list[Chan
         ]
         if broken:
             remarks.append(f"{name}: {'; '.join(broken)}")
+        elif any(earlier.facts.get(size) != line.facts.get(size) for size in SIZES):
+            remarks.append(f"{name}: the two ran at different sizes")
         elif earlier.unit != line.unit or not earlier.value or not line.value:
             remarks.append(f"{name}: {earlier.unit} and {line.unit} of 0 or of two kinds do not compare")
         else:

@@ -27,18 +27,18 @@ def rows_of(name: str, rows: int) -> int:
     return rows // 5 if name == "words" else rows  # lines, of a dozen words each
 
 
-def line(limit: Limit) -> Line:
+def line(limit: Limit, rows: int) -> Line:
     name = f"{limit.name}, {limit.threads} thread{'s' * (limit.threads > 1)}"
-    return Line(name, limit.unit, list(limit.rates), facts={"form": limit.form})
+    return Line(name, limit.unit, list(limit.rates), facts={"rows": f"{rows:,}", "form": limit.form})
 
 
 def run(options: argparse.Namespace) -> list[Section]:
     names = options.names or NAMES
-    lines = [
-        line(measure(name, rows_of(name, options.rows), threads, options.repetitions))
-        for threads in options.threads
-        for name in names
-    ]
+    lines = []
+    for threads in options.threads:
+        for name in names:
+            rows = rows_of(name, options.rows)
+            lines.append(line(measure(name, rows, threads, options.repetitions), rows))
     notes = [
         "read, copy: bytes read and written; random: one word of a line among 256 MB;",
         "the others: rows through a bare kernel (bench/limits/bare.c), and nothing else",
