@@ -25,9 +25,14 @@ def q0(events: int) -> dict[str, float]:
     columns = bids(events, "auction", "bidder", "price", "date_time")
     return {
         "rows": len(columns["price"]),
-        **{name: int(values.sum()) for name, values in columns.items()},
+        **{name: exact_sum(values) for name, values in columns.items()},
         "extra": extra_bytes(events),
     }
+
+
+def exact_sum(values: np.ndarray) -> int:
+    """The sum of int64 that their own sum would not fit: 10 M times in ms do not."""
+    return (int((values >> 20).sum()) << 20) + int((values & 0xFFFFF).sum())
 
 
 def extra_bytes(events: int) -> int:

@@ -6,10 +6,11 @@ Rows are events of all kinds, as there; 46 of 50 are bids. Speeds are for python
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bench import __main__ as command
-from bench.nexmark.answers import ANSWERS, problem_of
+from bench.nexmark.answers import ANSWERS, exact_sum, problem_of
 from bench.nexmark.queries import QUERIES
 from bench.nexmark.with_flinkcore import run
 from bench.results import cores
@@ -30,6 +31,11 @@ def bench_a_wrong_total_is_seen(query):
     for name in right:
         found = problem_of(query, 5_000, {**right, name: right[name] + max(1, right[name] / 10**9)})
         assert found is not None and found.startswith(f"WRONG RESULT: {name} is")
+
+
+def bench_sums_beyond_int64_are_exact():
+    values = np.array([2**62, 2**62, 2**62, 2**62 + 7, -5])
+    assert exact_sum(values) == 4 * 2**62 + 2
 
 
 def bench_nexmark_command(capsys):

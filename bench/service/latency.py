@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -145,7 +146,7 @@ class PacedReader(Reader):
         self.rate = rate
         self.start_ns = time.perf_counter_ns()
 
-    def due_ns(self, number: int | np.ndarray) -> int | np.ndarray:
+    def due_ns(self, number: Any) -> Any:
         return self.start_ns + number * 1_000_000_000 // self.rate
 
     def read(self, max_rows: int, timeout_ms: int) -> pa.RecordBatch | None:
