@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -83,8 +84,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(f"bench {options.command}: {error}", file=sys.stderr)
         return 2
-    if options.command != "all":  # which has shown them on the way
+    if options.command != "all":  # which has shown them on the way, each with a command of its own
         for section in made.sections:
+            section.command = asked(arguments)
             results.show(section)
     if options.json:
         results.save(made, options.json)
@@ -92,6 +94,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"\nagainst {options.against}: {earlier.date}, commit {earlier.commit or 'unknown'}")
         compare.show_changes(*compare.compare(earlier, made))
     return 1 if any(line.problem for section in made.sections for line in section.lines) else 0
+
+
+def asked(arguments: list[str]) -> str:
+    """The arguments as one would type them, without where to write and what to compare with."""
+    kept, rest = [], iter(arguments)
+    for argument in rest:
+        if argument in ("--json", "--against"):
+            next(rest)
+        elif not argument.startswith(("--json=", "--against=")):
+            kept.append(argument)
+    return shlex.join(kept)
 
 
 def described(run: results.Run) -> str:

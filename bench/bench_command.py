@@ -55,8 +55,9 @@ def bench_a_saved_run_is_read_again(tmp_path):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"format": 1, "sections": [{}]}'])
 def bench_other_files_are_refused(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(ValueError, match=r"run\.json"):
+    with pytest.raises(ValueError) as caught:
         load(tmp_path / "run.json")
+    assert "run.json" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,9 @@ def bench_limits_command(tmp_path, capsys):
     path = tmp_path / "limits.json"
     arguments = ["limits", "map", "group_by:100", "--rows", "2000", "--threads", "1", "--repetitions", "2"]
     assert command.main([*arguments, "--json", str(path)]) == 0
-    assert [line["name"] for line in json.loads(path.read_text())["sections"][0]["lines"]] == [
+    (section,) = json.loads(path.read_text())["sections"]
+    assert section["command"] == " ".join(arguments)
+    assert [line["name"] for line in section["lines"]] == [
         "map, 1 thread",
         "group_by:100, 1 thread",
     ]

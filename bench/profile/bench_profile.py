@@ -33,8 +33,9 @@ def bench_a_long_wait_counts_as_many_visits():
 
 
 def bench_too_short_to_watch():
-    with pytest.raises(ValueError, match="too short"):
+    with pytest.raises(ValueError) as caught:
         Watcher().held()
+    assert "too short" in str(caught.value)
 
 
 @pytest.mark.parametrize("job", ["W1", "W9.rows", "q2"])
