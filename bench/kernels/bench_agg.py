@@ -34,9 +34,7 @@ def bench_update_count_sum_max(timed, size, groups):
             accumulators.update(batch_ids, [(), (batch,), (batch,)])
         return accumulators
 
-    # up to 100,000 rows of 32 bytes stay in the cache; beyond, each record takes a line of memory
-    limit = "read" if groups <= 100_000 else "random"
-    accumulators = timed(run, rows=rows, bytes=12 * rows, limit=limit)
+    accumulators = timed(run, rows=rows, bytes=12 * rows, limit=f"update:{groups}")
     used = accumulators.used_ids()
     counts, sums, tops = (column.to_numpy() for column in accumulators.results(used))
     np.testing.assert_array_equal(counts, np.bincount(ids, minlength=groups)[used])

@@ -26,7 +26,7 @@ def bench_intern_i64(timed, size, keys, distribution):
     columns = [Column.from_numpy(data.sparse(positions))]
     batches = batches_of(columns)
     hashes = [hash_columns(batch) for batch in batches]
-    limit = f"group_by:{keys}:{distribution}"
+    limit = f"intern:{keys}:{distribution}"
     index, ids = timed(intern_all, [I64], batches, hashes, rows=rows, bytes=bytes_of(columns), limit=limit)
     check(positions, np.concatenate(ids), index)
 

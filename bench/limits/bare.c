@@ -201,6 +201,47 @@ void bare_group_by(table *t, const int64_t *keys, const int64_t *values, int64_t
     }
 }
 
+/* count, sum and max of the rows that ids name. */
+void bare_update(row *rows, const int32_t *ids, const int64_t *values, int64_t n) {
+    for (int64_t i = 0; i < n; i++) update(rows + ids[i], values[i]);
+}
+
+/* Keys to dense ids, in the order in which they first come: the table without what belongs to a key. `distinct` gets
+ * the keys, in the order of their ids; a table that was used for nothing else. */
+void bare_intern(table *t, int64_t *distinct, const int64_t *keys, int64_t n, int32_t *ids, int staged) {
+    uint64_t hashes[BLOCK];
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        int64_t count = n - start < BLOCK ? n - start : BLOCK;
+        for (int64_t i = 0; i < count; i++) {
+            hashes[i] = hash_of(keys[start + i]);
+            if (staged) __builtin_prefetch(t->entries + (hashes[i] >> t->shift), 1);
+        }
+        if (staged)
+            for (int64_t i = 0; i < count; i++) {
+                uint32_t entry = t->entries[hashes[i] >> t->shift];
+                if (entry != 0) __builtin_prefetch(distinct + (entry & 0xFFFFFF) - 1);
+            }
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t key = keys[start + i];
+            const uint32_t tag = tag_of(t, hashes[i]);
+            uint64_t at = hashes[i] >> t->shift;
+            for (;; at = (at + 1) & t->mask) {
+                uint32_t entry = t->entries[at], id = (entry & 0xFFFFFF) - 1;
+                if (entry == 0) {
+                    t->entries[at] = tag | (t->used + 1);
+                    distinct[t->used] = key;
+                    ids[start + i] = (int32_t)t->used++;
+                    break;
+                }
+                if ((entry & 0xFF000000) == tag && distinct[id] == key) {
+                    ids[start + i] = (int32_t)id;
+                    break;
+                }
+            }
+        }
+    }
+}
+
 /* -- windows ---------------------------------------------------------------------------------------------------- */
 
 typedef struct { table live[LIVE]; int64_t number[LIVE]; } windows; /* number: start / WINDOW_MS, -1 when free */

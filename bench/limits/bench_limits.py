@@ -39,6 +39,26 @@ def rows_of(call) -> np.ndarray:
     return kernels.table_rows(table).copy()
 
 
+@pytest.mark.parametrize("staged", [False, True])
+@pytest.mark.parametrize("keys", [1, 7, 5_000])
+def bench_bare_intern(keys, staged):
+    parts = kernels.events_by_key(ROWS, keys, "uniform", 1)
+    results: list[np.ndarray] = []
+    with kernels.interning(parts, kernels.distinct_keys(parts), staged, results) as calls:
+        together(calls)
+    seen: dict[int, int] = {}
+    assert results[0].tolist() == [seen.setdefault(key, len(seen)) for key in parts[0][0].tolist()]
+
+
+def bench_bare_update():
+    ids, values = np.arange(100, dtype=np.int32) % 7, np.arange(100)
+    rows = np.zeros((7, 4), np.int64)
+    library().bare_update(rows.ctypes.data, ids.ctypes.data, values.ctypes.data, 100)
+    for i, (_, count, total, top) in enumerate(rows.tolist()):
+        mine = values[ids == i]
+        assert (count, total, top) == (len(mine), mine.sum(), mine.max())
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("staged", [False, True])
 @pytest.mark.parametrize("keys", [3, 5_000])

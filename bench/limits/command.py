@@ -12,7 +12,7 @@ ROWS = 10_000_000
 NAMES = (
     "read", "copy", "random",
     "group_by:1000", "group_by:100000", "group_by:1000000", "group_by:10000000", "group_by:1000000:zipf",
-    "tumbling:100000", "texts:1000000", "words", "filter", "map",
+    "intern:1000000", "update:1000000", "tumbling:100000", "texts:1000000", "words", "filter", "map",
 )  # fmt: skip
 
 

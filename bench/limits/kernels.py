@@ -101,6 +101,48 @@ def grouping(parts: list[list[np.ndarray]], distinct: list[int], staged: bool) -
             library().bare_table_free(table)
 
 
+@contextmanager
+def updating(parts: list[list[np.ndarray]], keys: int) -> Iterator[Calls]:
+    """parts : int32 ids in [0, keys) and values of each thread, which has rows of its own"""
+    with ExitStack() as stack:
+        rows = [stack.enter_context(memory(4 * keys)) for _ in parts]
+        yield [
+            lambda block=block, part=part: library().bare_update(
+                pointer(block), pointer(part[0]), pointer(part[1]), len(part[0])
+            )
+            for block, part in zip(rows, parts)
+        ]
+        for block, (ids, values) in zip(rows, parts):
+            checked(
+                int(block[1::4].sum()) == len(ids) and int(block[2::4].sum()) == int(values.sum()), "update"
+            )
+
+
+@contextmanager
+def interning(
+    parts: list[list[np.ndarray]], distinct: list[int], staged: bool, results: list[np.ndarray] | None = None
+) -> Iterator[Calls]:
+    """`results` gets the ids of each thread's rows."""
+    tables = [made(library().bare_table(count), "table") for count in distinct]
+    try:
+        with ExitStack() as stack:
+            found = [stack.enter_context(memory(count)) for count in distinct]
+            ids = [np.ones(len(key), np.int32) for key, _, _ in parts]
+            yield [
+                lambda table=table, keys=keys, part=part, out=out: library().bare_intern(
+                    table, pointer(keys), pointer(part[0]), len(part[0]), pointer(out), staged
+                )
+                for table, keys, part, out in zip(tables, found, parts, ids)
+            ]
+            for keys, part, out in zip(found, parts, ids):
+                checked(bool((keys[out] == part[0]).all()), "intern")
+            if results is not None:
+                results += ids
+    finally:
+        for table in tables:
+            library().bare_table_free(table)
+
+
 def table_rows(table: int) -> np.ndarray:
     """int64[keys, 4]: key, count, sum, max."""
     used = library().bare_table_used(table)
@@ -256,6 +298,17 @@ def work(name: str, rows: int, threads: int) -> Work:
             parts = events_by_key(rows, keys, spread, threads)
             distinct = distinct_keys(parts)
             return Work(rows, "rows/s", lambda staged: grouping(parts, distinct, staged), True)
+        case "intern":
+            parts = events_by_key(rows, keys, spread, threads)
+            distinct = distinct_keys(parts)
+            return Work(rows, "rows/s", lambda staged: interning(parts, distinct, staged), True)
+        case "update":
+            ids = data.key_positions(rows, keys, spread).astype(np.int32)
+            pairs = [
+                list(pair)
+                for pair in zip(np.array_split(ids, threads), np.array_split(ids.astype(np.int64), threads))
+            ]
+            return Work(rows, "rows/s", lambda staged: updating(pairs, keys), False)
         case "tumbling":
             parts = events_by_key(rows, keys, spread, threads)
             return Work(rows, "rows/s", lambda staged: tumbling(parts, keys, staged), True)
@@ -269,7 +322,7 @@ def work(name: str, rows: int, threads: int) -> Work:
         case "map":
             return Work(rows, "rows/s", lambda staged: mapping(rows, threads), False)
     raise ValueError(
-        f"{name!r} is no limit; there are read, copy, random, group_by:KEYS, tumbling:KEYS, "
+        f"{name!r} is no limit; there are read, copy, random, group_by:KEYS, intern:KEYS, update:KEYS, tumbling:KEYS, "
         "texts:KEYS (each also with :zipf), words, filter and map"
     )
 

@@ -27,6 +27,8 @@ SIGNATURES: dict[str, tuple[object, list[object]]] = {
     "bare_table_rows": (POINTER, [POINTER]),
     "bare_table_used": (INT64, [POINTER]),
     "bare_group_by": (None, [POINTER, POINTER, POINTER, INT64, INT]),
+    "bare_update": (None, [POINTER, POINTER, POINTER, INT64]),
+    "bare_intern": (None, [POINTER, POINTER, POINTER, INT64, POINTER, INT]),
     "bare_windows": (POINTER, [INT64]),
     "bare_windows_free": (None, [POINTER]),
     "bare_tumbling": (INT64, [POINTER, POINTER, POINTER, POINTER, INT64, INT64, INT, POINTER]),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """python -m bench nexmark: Nexmark queries, each run a process of its own, every result checked.
 
-flinkcore makes the events inside the job. Flink gets the same events as CSV files, of which reading is part of its
-time: compare them by what a query costs beyond q0.
+flinkcore makes the events inside the job. Flink gets the same events as CSV files, and reading them is a large part of
+its time.
 """
 
 from __future__ import annotations
