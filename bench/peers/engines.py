@@ -81,7 +81,7 @@ ENGINES = {
         ("apache-flink==2.3.0",),  # pins pyarrow and numpy itself
         frozenset({"W1", "W3", "W6", "W9", "WA"}),
         rows_max=2_000_000,
-        rows_max_of={"W3": 500_000, "W9": 200_000, "WA": 20_000},
+        rows_max_of={"W3": 500_000, "W9": 200_000, "WA": 5_000},
         needs_java=True,
     ),
 }
