@@ -22,6 +22,7 @@ from flinkcore.operators.functions import AggregateFunction
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.pane_window import PaneWindow
 from flinkcore.operators.row_aggregate import expression_windows, has_time_bounds
+from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.operators.session_window import SessionWindow
 from flinkcore.operators.windowed import WINDOW_END, WINDOW_START, WindowedAggregate
@@ -155,10 +156,11 @@ class WindowedStream:
             **functions,
         }
         schema = stream.schema
-        RowWindow(schema, assigner, schema_out, **settings)  # what does not fit is said here
+        make = FoldWindow if FoldWindow.takes(assigner, **settings) else RowWindow
+        make(schema, assigner, schema_out, **settings)  # what does not fit is said here
         return stream._step(
             f"Window({type(assigner).__name__}, {name})",
-            lambda: RowWindow(schema, assigner, schema_out, **settings),
+            lambda: make(schema, assigner, schema_out, **settings),
             schema_out,
             parallelism_max=1 if self._all else None,
         )

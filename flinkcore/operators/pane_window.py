@@ -1,42 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PaneWindow: keyed tumbling and sliding windows over built-in aggregates, on columns.
-
-Time is cut into panes of gcd(size, slide), so that every window is a run of whole panes. A record updates one
-pane, however many windows overlap it; a window that fires combines its panes. All panes share one index of keys.
-Meanings are Flink's (WindowOperator with EventTimeTrigger or ProcessingTimeTrigger): a window fires once when time
-reaches its last millisecond; a record is late when the last of its windows is older than the allowed lateness;
-a record for a window that has fired but is still allowed makes it fire again at once, for that key.
-"""
+"""PaneWindow: keyed tumbling and sliding windows over built-in aggregates, on columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from heapq import heappop, heappush
-from itertools import chain
-from math import gcd
+from collections.abc import Sequence
 
 import numpy as np
 
 from flinkcore._native.agg import Accumulators
-from flinkcore._native.window import pane_index, pane_starts
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
-from flinkcore.errors import ConfigurationError, JobCancelledError
 from flinkcore.expr.aggregate import AggregateCall
 from flinkcore.operators.base import OperatorContext, Output
-from flinkcore.operators.windowed import WindowedAggregate, time_text
-from flinkcore.time import MIN_TIMESTAMP
-
-# Keys that no pane holds any more are swept once they may be as many as those that one does, plus this many.
-SWEEP_KEYS_MIN = 4096
+from flinkcore.operators.panes import Panes
+from flinkcore.operators.windowed import WindowedAggregate
 
 
-class PaneWindow(WindowedAggregate):
-    """Windows [start, start + size) with start = offset mod slide; tumbling when slide equals size.
-
-    size_ms, slide_ms, offset_ms, lateness_ms : durations in milliseconds
-    processing_time : windows are of the clock's time, not of the records'
-    """
+class PaneWindow(WindowedAggregate, Panes):
+    """Windows as of Panes, whose results are those of the calls."""
 
     def __init__(
         self,
@@ -52,63 +33,13 @@ class PaneWindow(WindowedAggregate):
         processing_time: bool = False,
     ) -> None:
         super().__init__(schema, key_schema, calls, names, late_tag)
-        slide_ms = size_ms if slide_ms is None else slide_ms
-        if size_ms <= 0 or slide_ms <= 0 or lateness_ms < 0:
-            raise ConfigurationError(
-                f"a window needs size > 0, slide > 0 and allowed lateness >= 0, in milliseconds; "
-                f"got {size_ms}, {slide_ms}, {lateness_ms}"
-            )
-        self.size_ms = size_ms
-        self.slide_ms = slide_ms
-        self.offset_ms = offset_ms
-        self.lateness_ms = 0 if processing_time else lateness_ms
-        self.processing_time = processing_time
-        self.pane_ms = gcd(size_ms, slide_ms)
-        self.merges = self.pane_ms < size_ms
+        self.cut(size_ms, slide_ms, offset_ms, lateness_ms, processing_time)
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
-        window = "pane" if self.merges else "window"
-        self.shown["bounds"] = [f"{window}_start", f"{window}_end", self.pane_ms]
-        # The watermark, or the time of the clock. It is state: what was late stays late after a restore.
-        self.time_ms: int = context.state.field("time_ms", MIN_TIMESTAMP, lambda: self.time_ms)
-        # [first key group, end, time] of old subtasks: their clocks, unlike watermarks, stood at different times.
-        self._fired: list[list[int]] = []
-        if self.processing_time:
-            self._fired = context.state.field("fired", [], self._fired_by_groups, _joined)
-        # The clock may be behind after a restore: its records would come to windows that have fired.
-        self._now_min_ms = 1 + max((each[2] for each in self._fired), default=MIN_TIMESTAMP)
-        self.panes: dict[int, Accumulators] = {}  # by start
-        self._ends: list[int] = []  # heap of the ends of windows that will fire
-        self._ends_known: set[int] = set()
-        self._expiry: list[tuple[int, int]] = []  # heap of (time at which a pane goes, its start)
-        self._sweep_at = SWEEP_KEYS_MIN
-        for start in sorted(context.state.namespaces("panes")):
-            self._pane(start)
-        if self.processing_time:
-            self._register_timer()
+        self.open_panes()
 
-    # -- records ------------------------------------------------------------------------------------------
-
-    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        if self.processing_time:
-            now_ms = max(self.context.clock.now_ms(), self._now_min_ms, self.time_ms + 1)
-            self._advance(now_ms - 1)  # a window whose last millisecond is now still takes records
-            times = np.full(batch.num_rows, now_ms)
-        else:
-            times = self.event_times(batch)
-        if self.slide_ms > self.size_ms:
-            batch, times = self._skip_gaps(batch, times)
-        if self.time_ms > MIN_TIMESTAMP and batch.num_rows:
-            batch, times = self._split_late(batch, times)
-        if batch.num_rows:
-            self._update(batch, times)
-            if self.processing_time:
-                self._register_timer()
-
-    def _update(self, batch: Batch, times: np.ndarray) -> None:
-        starts, pane_of_row = pane_index(pane_starts(times, self.pane_ms, self.offset_ms))
-        panes = [self._pane(start) for start in starts.tolist()]
+    def add(self, panes: list[Accumulators], pane_of_row: np.ndarray, batch: Batch) -> None:
         ids = self.intern(batch)
         arguments = self.arguments(batch)
         if len(panes) == 1:
@@ -116,179 +47,8 @@ class PaneWindow(WindowedAggregate):
         else:
             Accumulators.update_panes(panes, pane_of_row, ids, arguments)
 
-    def _pane(self, start: int) -> Accumulators:
-        pane = self.panes.get(start)
-        if pane is None:
-            pane = self.panes[start] = self.context.state.part("panes", self.accumulators, start, shown=self.shown)
-            last_start = self._last_window_start(start)
-            heappush(self._expiry, (last_start + self.size_ms - 1 + self.lateness_ms, start))
-            for window_start in range(last_start, start - self.size_ms, -self.slide_ms):
-                end = window_start + self.size_ms
-                if end - 1 > self.time_ms and end not in self._ends_known:
-                    self._ends_known.add(end)
-                    heappush(self._ends, end)
-        return pane
-
-    def _last_window_start(self, time_ms: int) -> int:
-        """Start of the last window that holds `time_ms`."""
-        return time_ms - (time_ms - self.offset_ms) % self.slide_ms
-
-    def _skip_gaps(self, batch: Batch, times: np.ndarray) -> tuple[Batch, np.ndarray]:
-        """Records between windows belong to none, when windows are further apart than they are long."""
-        inside = (times - self.offset_ms) % self.slide_ms < self.size_ms
-        if inside.all():
-            return batch, times
-        skipped = np.flatnonzero(~inside)
-        late = skipped[times[skipped] + self.lateness_ms <= self.time_ms]
-        if len(late):  # Flink: WindowOperator.isElementLate
-            self.drop_late(batch.take(late))
-        kept = np.flatnonzero(inside)
-        return batch.take(kept), times[kept]
-
-    def _split_late(self, batch: Batch, times: np.ndarray) -> tuple[Batch, np.ndarray]:
-        """Takes out the records whose windows have all gone, and those that make a window fire again."""
-        gone_before = self.time_ms - self.lateness_ms - self.size_ms + 1  # last window start <= this: gone
-        fired_before = self.time_ms - self.size_ms + 1  # first window start <= this: fired
-        lowest = int(times.min())
-        if lowest > self.time_ms:
-            return batch, times  # all windows end after now
-        last_starts = pane_starts(times, self.slide_ms, self.offset_ms)
-        late = last_starts <= gone_before
-        if late.any():
-            self.drop_late(batch.take(np.flatnonzero(late)))
-            kept = np.flatnonzero(~late)
-            batch, times, last_starts = batch.take(kept), times[kept], last_starts[kept]
-        if self.lateness_ms and len(times):
-            # The earliest window of a record: the first start above time - size.
-            first_starts = (
-                last_starts - (last_starts - times + self.size_ms - 1) // self.slide_ms * self.slide_ms
-            )
-            again = first_starts <= fired_before
-            # ... which only fires again if it has not gone.
-            start = 0
-            for row in np.flatnonzero(again).tolist():
-                if start < row:
-                    self._update(batch.slice(start, row - start), times[start:row])
-                self._update_and_fire_again(batch.slice(row, 1), times[row : row + 1])
-                start = row + 1
-            if start:
-                return batch.slice(start, batch.num_rows - start), times[start:]
-        return batch, times
-
-    def _update_and_fire_again(self, record: Batch, times: np.ndarray) -> None:
-        """One record for windows that have fired: each fires again for its key, the last window first."""
-        self._update(record, times)
-        time_ms = int(times[0])
-        ids = self.intern(record)
-        for start in range(self._last_window_start(time_ms), time_ms - self.size_ms, -self.slide_ms):
-            last_ms = start + self.size_ms - 1
-            if last_ms <= self.time_ms < last_ms + self.lateness_ms:
-                self.emit(self._combined(start, ids), ids, ids, start, start + self.size_ms)
-
-    # -- time ---------------------------------------------------------------------------------------------
-
-    def process_watermark(self, watermark_ms: int) -> None:
-        if not self.processing_time:
-            self._advance(watermark_ms)
-        self.out.watermark(watermark_ms)
-
-    def process_timer(self, now_ms: int) -> None:
-        self._advance(max(now_ms - 1, self.time_ms))  # all records of a window's last millisecond come before it fires
-        self._register_timer()
-
-    def _register_timer(self) -> None:
-        if self._ends:
-            self.context.timers.register(self._ends[0])
-
-    def _advance(self, time_ms: int) -> None:
-        """Fires every window whose last millisecond has come, the earliest first, and lets panes go."""
-        self.time_ms = time_ms
-        while self._ends and self._ends[0] - 1 <= time_ms:
-            if self.context.interrupted():
-                raise JobCancelledError(f"operator '{self.context.name}' was stopped while windows fired")
-            end = heappop(self._ends)
-            self._ends_known.discard(end)
-            self._fire(end - self.size_ms, end)
-            self._expire(min(time_ms, end - 1))
-        self._expire(time_ms)
-
-    def _fire(self, start: int, end: int) -> None:
-        combined = self._combined(start)
-        ids = self._unfired_ids(combined.used_ids(), end - 1)
-        self.emit(combined, ids, ids, start, end)
-
-    def _fired_by_groups(self) -> list[list[int]]:
-        """Up to what time the windows of which key groups have fired."""
-        own = self.context.state.key_groups
-        return [[own.start, own.stop, self.time_ms], *(each for each in self._fired if each[2] > self.time_ms)]
-
-    def _unfired_ids(self, ids: np.ndarray, last_ms: int) -> np.ndarray:
-        """The ids whose window up to `last_ms` has not fired, before the job was rescaled, in another subtask."""
-        self._fired = [each for each in self._fired if each[2] >= last_ms]
-        if self._fired:
-            groups = self.index.hashes(ids) % np.uint64(self.context.state.max_parallelism)
-            for first, end, _ in self._fired:
-                outside = (groups < first) | (groups >= end)
-                ids, groups = ids[outside], groups[outside]
-        return ids
-
-    def _combined(self, start: int, ids: np.ndarray | None = None) -> Accumulators:
-        """The accumulators of the window at `start`, of all ids or of some."""
-        if self.pane_ms == self.size_ms:
-            return self.panes[start]
-        starts: Iterable[int] = range(start, start + self.size_ms, self.pane_ms)
-        if len(self.panes) < self.size_ms // self.pane_ms:  # most of a long window may be empty
-            starts = sorted(each for each in self.panes if start <= each < start + self.size_ms)
-        panes = [pane for each in starts if (pane := self.panes.get(each)) is not None]
-        if len(panes) == 1:
-            return panes[0]
-        combined = self.context.state.budgeted(self.accumulators())
-        for pane in panes:
-            if ids is None:
-                combined.merge_all(pane)
-            else:
-                held = np.intersect1d(ids, pane.used_ids()).astype(np.int32)
-                combined.merge(pane, held, held)
-        self.count_overflows(combined)
-        return combined
-
-    def _expire(self, time_ms: int) -> None:
-        expired = False
-        while self._expiry and self._expiry[0][0] <= time_ms:
-            start = heappop(self._expiry)[1]
-            self.count_overflows(self.panes.pop(start))
-            self.context.state.drop("panes", start)
-            expired = True
-        if expired and len(self.index) >= self._sweep_at:
-            self._sweep()
-
-    def _sweep(self) -> None:
-        """Releases the keys that no pane holds, so that the index does not grow with keys of the past."""
-        used = np.zeros(self.index.id_bound, bool)
-        for pane in self.panes.values():
-            used[pane.used_ids()] = True
-        live = self.index.live_ids()
-        self.index.release(live[~used[live]])
-        self._sweep_at = 2 * len(self.index) + SWEEP_KEYS_MIN
-
-    # -- words --------------------------------------------------------------------------------------------
-
-    @property
-    def waits_for_watermarks(self) -> bool:
-        return not self.processing_time
-
-    def unfired(self) -> str | None:
-        if not self._ends:
-            return None
-        kind = "processing time" if self.processing_time else "the watermark"
-        return f"{len(self._ends)} windows wait for {kind}; the first ends at {time_text(self._ends[0])}"
-
     def window_text(self) -> str:
         kind = "processing-time" if self.processing_time else "event-time"
         if self.slide_ms == self.size_ms:
             return f"tumbling {kind} windows of {self.size_ms} ms"
         return f"sliding {kind} windows of {self.size_ms} ms every {self.slide_ms} ms"
-
-
-def _joined(fired: Iterable[list[list[int]]]) -> list[list[int]]:
-    return list(chain.from_iterable(fired))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from flinkcore import options
+from flinkcore._native.agg import Accumulators
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
@@ -24,6 +25,7 @@ from flinkcore.errors import (
     UserFunctionError,
 )
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
+from flinkcore.operators.folded import FOLDED, FoldedFields, only
 from flinkcore.operators.functions import AggregateFunction, as_reduce_function, function_name, own_copy
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.output_tag import OutputTag
@@ -46,6 +48,7 @@ from flinkcore.time.assigners import MergingWindowAssigner, WindowAssigner
 from flinkcore.time.evictors import Evictor, TimestampedValue
 from flinkcore.time.merging import MergingWindowSet
 from flinkcore.time.triggers import EventTimeTrigger, Trigger, TriggerResult
+from flinkcore.time.windows import TimeWindow
 from flinkcore.time.window_codec import TimestampedValues, window_codec
 
 
@@ -161,6 +164,9 @@ class RowWindow(Operator):
         for function in self._functions:
             if hasattr(function, "open"):
                 self._guard(function_name(function) + ".open", function.open, runtime)
+        if self._folds():
+            self._stored = context.state.field("fold", None, self.description, only)
+        self._restore_contents()
 
     def close(self) -> None:
         for function in getattr(self, "_functions", ()):
@@ -192,6 +198,41 @@ class RowWindow(Operator):
             f"{len(self._timers.event)} event-time timers of windows, the first for watermark {next_ms}; "
             f"the watermark is {self._timers.watermark_ms}"
         )
+
+    # -- state of FoldWindow ------------------------------------------------------------------------------
+
+    def _folds(self) -> bool:
+        """Whether there are, or may be, accumulators that FoldWindow keeps in columns."""
+        return bool(self.context.state.namespaces(FOLDED))
+
+    def description(self) -> dict[str, Any] | None:
+        """How accumulators lie in columns, in values of JSON; None when there are none."""
+        return None
+
+    def _restore_contents(self) -> None:
+        """Takes over what was kept in columns, when the operator opens."""
+        state = self.context.state
+        fields: FoldedFields | None = None
+        for start in state.namespaces(FOLDED):
+            stored = state.unclaimed_part(FOLDED, start)
+            if stored is not None:
+                fields = fields or FoldedFields.of_description(self._stored)
+                fields.check(stored)
+                self._to_rows(start, self._stored["size_ms"], stored, fields)
+                state.drop(FOLDED, start)
+
+    def _to_rows(self, start: int, size_ms: int, pane: Accumulators, fields: FoldedFields) -> None:
+        """Puts the accumulators of a window into the table, with the timers that end it."""
+        window, state, timers = TimeWindow(start, start + size_ms), self.state, self._timers
+        cleanup_ms, last_ms = self._cleanup_ms(window), window.max_timestamp()
+        ids = pane.used_ids()
+        for state.current, value in zip(ids.tolist(), fields.objects(pane, ids)):
+            self._contents.table.put(window, state.current, value)
+            if cleanup_ms < MAX_WATERMARK:
+                timers.register_event(cleanup_ms, window)
+            if last_ms > timers.watermark_ms:
+                timers.register_event(last_ms, window)
+        state.current = state.no_key
 
     # -- input --------------------------------------------------------------------------------------------
 

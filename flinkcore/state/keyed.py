@@ -118,17 +118,23 @@ class KeyedState(KeyedStateStore):
 
     def intern_array(self, keys: Sequence[Column], hashes: np.ndarray) -> np.ndarray:
         """The same, int32[n]."""
+        before = 0 if self.keys is None else len(self.keys)
+        ids = self.intern_kept(keys, hashes)
+        assert self.keys is not None
+        if len(self.keys) != before:
+            holds = self._holds
+            self._unused.update(group_id for group_id in ids.tolist() if group_id not in holds)
+        return ids
+
+    def intern_kept(self, keys: Sequence[Column], hashes: np.ndarray) -> np.ndarray:
+        """The same, int32[n]; for operators that say themselves which ids they need, in release_others."""
         if not self._claimed:
             self.keys = self.manager.part(KEYS, lambda: KeyIndex.of_keys(keys, self._key_schema))
             self._claimed = True
         assert self.keys is not None
-        before = len(self.keys)
         ids = self.keys.intern(keys, hashes)
         for cleanup in self._cleanups:
             cleanup.run(len(ids))
-        if len(self.keys) != before:
-            holds = self._holds
-            self._unused.update(group_id for group_id in ids.tolist() if group_id not in holds)
         return ids
 
     def current_key(self) -> Any:
@@ -152,16 +158,30 @@ class KeyedState(KeyedStateStore):
 
     def release_unused(self) -> None:
         """Gives back the ids that nothing needs; none of them may be in use by the caller any more."""
-        if self._kept and not self.manager.has_unclaimed:
-            kept, self._kept = self._kept, []
-            for group_id in kept:
-                self.let_go(group_id)
+        self._let_kept_go()
         if self._unused:
             unused = [group_id for group_id in self._unused if group_id not in self._holds]
             self._unused.clear()
             if unused and self.keys is not None:
                 self.keys.release(np.array(unused, np.int32))
         self.current = self.no_key
+
+    def release_others(self, used: np.ndarray) -> None:
+        """Gives back the ids that nothing needs but those in use. used : bool[id bound]"""
+        assert self.keys is not None
+        self._let_kept_go()
+        self._unused.clear()
+        live = self.keys.live_ids()
+        others = live[~used[live]]
+        if self._holds:
+            others = np.array([group_id for group_id in others.tolist() if group_id not in self._holds], np.int32)
+        self.keys.release(others)
+
+    def _let_kept_go(self) -> None:
+        if self._kept and not self.manager.has_unclaimed:
+            kept, self._kept = self._kept, []
+            for group_id in kept:
+                self.let_go(group_id)
 
     # -- states -------------------------------------------------------------------------------------------
 

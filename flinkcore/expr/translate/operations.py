@@ -15,7 +15,7 @@ from flinkcore.expr.translate.builder import Builder
 from flinkcore.expr.translate.choice import COMPARISONS, IS_IN, IS_NONE
 from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, NONE, NUMBERS, STR
 from flinkcore.expr.translate.values import Known, NotTranslated, Record, Value, name_of
-from flinkcore.expr.typed import Constant, Function, Typed
+from flinkcore.expr.typed import Constant, Function, InputColumn, Typed
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "//": operator.floordiv, "%": operator.mod,
@@ -116,6 +116,8 @@ class Operations:
                 return Constant(False, BOOL)
             if isinstance(value, Constant):
                 return Constant(value.value is None, BOOL)
+            if isinstance(value, InputColumn) and not value.nullable:
+                return Constant(False, BOOL)
             return self.build.invoke(IS_NONE, [value], BOOL)
 
         return self.build.spread(value, of_one)

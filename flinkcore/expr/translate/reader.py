@@ -54,11 +54,13 @@ class _Scope:
 class Reader:
     """Reads functions into values.
 
+    stores : whether a function may change a list that it is given
     fixed : the names outside that they use
     """
 
-    def __init__(self, build: Builder) -> None:
+    def __init__(self, build: Builder, stores: bool = False) -> None:
         self.build = build
+        self.stores = stores
         self.operations = Operations(build)
         self.fixed: list[Fixed] = []
         self._depth = 0
@@ -112,6 +114,9 @@ class Reader:
                     | ast.AnnAssign(target=target, value=ast.expr() as value)
                 ):
                     scope = self._assign(target, self.read(value, scope), scope)
+                case ast.AugAssign(target=ast.Subscript() as target, op=op, value=value) if type(op) in _BINARY:
+                    left, right = self.read(target, scope), self.read(value, scope)
+                    scope = self._assign(target, self.operations.binary(_BINARY[type(op)], left, right), scope)
                 case ast.AugAssign(target=ast.Name(id=name), op=op, value=value) if type(op) in _BINARY:
                     left, right = self._name(name, scope), self.read(value, scope)
                     if isinstance(left, Record):
@@ -136,7 +141,28 @@ class Reader:
             for element, field in zip(target.elts, value.fields):
                 scope = self._assign(element, field, scope)
             return scope
+        if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+            return self._store(target.value.id, self.read(target.slice, scope), value, scope)
         raise NotTranslated(f"an assignment to `{ast.unparse(target)}`")
+
+    def _store(self, name: str, place: Value, value: Value, scope: _Scope) -> _Scope:
+        """name[place] = value: of a list that nothing else refers to, so that nobody sees it change."""
+        changed = scope.names.get(name)
+        if (
+            self.stores
+            and self._depth == 1
+            and isinstance(changed, Record)
+            and changed.kind == "list"
+            and isinstance(place, Constant)
+            and type(place.value) is int
+            and -len(changed.fields) <= place.value < len(changed.fields)
+            and not any(_refers(other, changed) for known, other in scope.names.items() if known != name)
+            and not _refers(value, changed)
+        ):
+            fields = list(changed.fields)
+            fields[place.value] = value
+            return scope.having(name, Record("list", tuple(fields)))
+        raise NotTranslated(f"an assignment to an item of {name}")
 
     # -- expressions -------------------------------------------------------------------------------------
 
@@ -298,3 +324,10 @@ class Reader:
             case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
                 return self.operations.formatted(self.read(value, scope))
         raise NotTranslated(f"`{ast.unparse(part)}` in a formatted string")
+
+
+def _refers(value: Value, record: Record) -> bool:
+    """Whether a value is this very record or holds it."""
+    if isinstance(value, Choice):
+        return _refers(value.then, record) or _refers(value.other, record)
+    return value is record or (isinstance(value, Record) and any(_refers(field, record) for field in value.fields))

@@ -85,10 +85,10 @@ def _run(program: Program, batch: Batch) -> list[Column]:
 
 
 def _rows(batch: Batch) -> BatchRows:
-    return BatchRows(lambda index: _vector(batch.column(index)), batch.num_rows, 0)
+    return BatchRows(lambda index: as_python(batch.column(index)), batch.num_rows, 0)
 
 
-def _vector(column: Column) -> Vector:
+def as_python(column: Column) -> Vector:
     """A column as Python's types see it."""
     vector = Vector.of_column(column)
     vector.type = _python_type(vector.type)
@@ -135,28 +135,50 @@ def _translate(
     results: Callable[[Builder, Value], list[Typed]],
     *more: Value,
 ) -> Translation:
-    record = _record(schema)
+    body = method_of(function, method)
+    return _reading(body, results, [record_of(schema), *more])
+
+
+def translate_method(body: FunctionType | MethodType, value: Value, schema_out: Schema) -> Translation:
+    """A function from a value that columns stand for to one of a declared type. NotTranslated: says why"""
+    return _reading(body, lambda build, found: outputs(build, found, schema_out), [value])
+
+
+def method_of(function: Any, method: str) -> FunctionType | MethodType:
+    """The Python code of a function object's method, or of a plain function. NotTranslated: there is none"""
     body = getattr(function, method, function)
-    plain = body.__func__ if isinstance(body, MethodType) else body
-    if not isinstance(plain, FunctionType):
+    if not isinstance(body.__func__ if isinstance(body, MethodType) else body, FunctionType):
         raise NotTranslated(f"{name_of(Known(body))} is no Python function")
+    return body  # type: ignore[no-any-return]
+
+
+def text_of(body: FunctionType | MethodType) -> str:
+    """A lambda in full, others by their name. NotTranslated: there is no source"""
+    plain = body.__func__ if isinstance(body, MethodType) else body
+    assert isinstance(plain, FunctionType)
+    try:
+        node = syntax_of(plain)
+    except NoSourceError as error:
+        raise NotTranslated(f"it {error}") from None
+    return ast.unparse(node) if isinstance(node, ast.Lambda) else plain.__qualname__.rpartition("<locals>.")[2]
+
+
+def _reading(
+    body: FunctionType | MethodType, results: Callable[[Builder, Value], list[Typed]], args: Sequence[Value]
+) -> Translation:
     build = Builder()
     reader = Reader(build)
     try:
         with build.made_here() as made:
-            found = results(build, reader.call(body, [record, *more]))
+            found = results(build, reader.call(body, args))
         if not found:
             raise NotTranslated("it returns records without fields")
-        node = syntax_of(plain)
-        text = ast.unparse(node) if isinstance(node, ast.Lambda) else plain.__qualname__.rpartition("<locals>.")[2]
-        return Translation(text, build.after(found, made), reader.fixed)
-    except NoSourceError as error:
-        raise NotTranslated(f"it {error}") from None
+        return Translation(text_of(body), build.after(found, made), reader.fixed)
     except RecursionError:
         raise NotTranslated("it is nested too deep") from None
 
 
-def _record(schema: Schema) -> Value:
+def record_of(schema: Schema) -> Value:
     """What a function sees of a batch's rows."""
     fields: list[InputColumn] = []
     for i, (name, type) in enumerate(zip(schema.names, schema.types)):

@@ -1,0 +1,554 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions that fold records into an accumulator: AggregateFunction.add and ReduceFunction, read like any other.
+
+A fold is a function of (fields of a record, fields of an accumulator) -> fields of the next accumulator. Where each
+field is a sum, a minimum and so on of something that only records say, the field has an Update, and kernels that know
+nothing of the function do the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flinkcore._native.column import Column
+from flinkcore.columnar import typeinfo as ti
+from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.row import Row, make_row
+from flinkcore.columnar.schema import Schema
+from flinkcore.columnar.typeinfo import BasicType
+from flinkcore.expr.translate.builder import Builder
+from flinkcore.expr.translate.choice import CHOOSE, COMPARISONS
+from flinkcore.expr.translate.exact import BOOL, EXACT, FLOAT, INT, STR, Unequal, bounds, fallible
+from flinkcore.expr.translate.numbers import FLOAT_OPS, INT_OF_BOOL, INT_OPS, NEGATE, SAME, TO_DOUBLE
+from flinkcore.expr.translate.reader import Reader
+from flinkcore.expr.translate.translation import (
+    Translation,
+    as_python,
+    method_of,
+    record_of,
+    text_of,
+    translate_method,
+)
+from flinkcore.expr.translate.values import Choice, Known, NotTranslated, Record, Value, name_of
+from flinkcore.expr.typed import Constant, Function, InputColumn, Invocation, Rows, Typed
+from flinkcore.expr.vector import Vector
+
+Convert = Callable[[Builder, Value], Value]
+_PYTHON: dict[pa.DataType, type] = {INT: int, FLOAT: float, BOOL: bool, STR: str}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How an accumulator looks in Python.
+
+    kind : "value", of one field, "tuple", "list" or "row";  names : of a Row's fields
+    types : of the fields, as the translation knows them
+    """
+
+    kind: str
+    types: tuple[pa.DataType, ...]
+    names: tuple[str, ...] | None = None
+
+    def objects(self, columns: Sequence[Column]) -> list[Any]:
+        """Accumulators, of their fields."""
+        fields = [column.to_pylist() for column in columns]
+        if self.kind == "value":
+            return fields[0]
+        if self.kind == "tuple":
+            return list(zip(*fields))
+        if self.kind == "list":
+            return [list(values) for values in zip(*fields)]
+        names = None if self.names is None else list(self.names)
+        return [make_row(names, list(values)) for values in zip(*fields)]
+
+    def columns(self, objects: Sequence[Any]) -> list[Column]:
+        """The fields of accumulators. Unequal: one of them is no such accumulator"""
+        fields = [self._fields(value) for value in objects]
+        found = []
+        for i, type in enumerate(self.types):
+            values = [each[i] for each in fields]
+            wanted = _PYTHON.get(type)
+            if wanted is not None and any(value.__class__ is not wanted for value in values):
+                raise Unequal(f"a field of an accumulator that is no {wanted.__name__}")
+            try:
+                found.append(Column.from_arrow(pa.array(values, type)))
+            except (pa.ArrowException, OverflowError, TypeError, ValueError):
+                raise Unequal("an accumulator of values that columns do not hold") from None
+        return found
+
+    def _fields(self, value: Any) -> Sequence[Any]:
+        if self.kind == "value":
+            return (value,)
+        kinds: dict[str, type] = {"tuple": tuple, "list": list, "row": Row}
+        if value.__class__ is not kinds[self.kind] or len(value) != len(self.types):
+            raise Unequal(f"an accumulator that is no {self.kind} of {len(self.types)} fields")
+        if self.kind == "row":
+            names = getattr(value, "_fields", None)
+            if (None if not names else tuple(names)) != self.names:
+                raise Unequal("an accumulator with other names")
+        return list(value)
+
+
+@dataclass(frozen=True)
+class Update:
+    """What records do to one field of an accumulator, if it is the same whatever the accumulator holds.
+
+    op : "sum", "min", "max", "first", "last" of `value`; "keep" for what no record changes
+    value : of each record; None of it: the record changes nothing
+    start : the field of a new accumulator, (value,); None when the first record makes it, with its value
+    limits : of a sum of integers
+    """
+
+    op: str
+    value: Typed | None
+    start: tuple[Any] | None
+    limits: tuple[int, int]
+
+
+class Fold(Translation):
+    """A fold on the columns of batches.
+
+    shape : of accumulators;  initial : the fields of a new one, None when the first record makes it
+    updates : of its fields, when all of them have one
+    """
+
+    def __init__(
+        self,
+        text: str,
+        shape: Shape,
+        initial: tuple[Any, ...] | None,
+        step: Sequence[Typed],
+        first: Sequence[Typed],
+        updates: Sequence[Update] | None,
+        fixed: Any,
+    ) -> None:
+        values = [update.value for update in updates or () if update.value is not None]
+        super().__init__(text, values, fixed)
+        self.shape = shape
+        self.initial = initial
+        self.step = tuple(step)
+        self.first = tuple(first)
+        self.updates = None if updates is None else tuple(updates)
+
+
+def translate_aggregate(function: Any, schema: Schema, accumulator_type: Any = None) -> Fold:
+    """add and create_accumulator of an AggregateFunction.
+
+    accumulator_type : type information that accumulators are converted to; None for none
+    NotTranslated : says why
+    """
+
+    def read(build: Builder, reader: Reader, record: Value) -> Fold:
+        convert = _conversion_to(accumulator_type)
+        created = reader.call(method_of(function, "create_accumulator"), [])
+        initial = _constants(created)
+        first, shape = _read_fields(build, lambda: convert(build, reader.call(add, [record, created])))
+        state = _state(shape, len(schema.names))
+        step, again = _read_fields(build, lambda: convert(build, reader.call(add, [record, _as_value(shape, state)])))
+        _same_shape(shape, again)
+        starts: list[tuple[Any] | None] = [None] * len(state)
+        if len(initial) == len(state):
+            starts = [_start(value, type) for value, type in zip(initial, shape.types)]
+        updates = _updates(build, step, first, state, starts)
+        return Fold(text_of(add), shape, initial, step, first, updates, reader.fixed)
+
+    add = method_of(function, "add")
+    return _reading(schema, read)
+
+
+def translate_reduce(reduce: Any, schema: Schema) -> Fold:
+    """A function of what records are reduced to so far and another record, to one that looks like a record.
+
+    NotTranslated : says why
+    """
+
+    def read(build: Builder, reader: Reader, record: Value) -> Fold:
+        first, shape = _fields(build, record)
+        state = _state(shape, len(schema.names))
+        step, again = _read_fields(build, lambda: reader.call(reduce, [_as_value(shape, state), record]))
+        _same_shape(shape, again)
+        step = [_within(build, field, type) for field, type in zip(step, schema.types)]
+        updates = _updates(build, step, first, state, [None] * len(state))
+        return Fold(text_of(reduce), shape, None, step, first, updates, reader.fixed)
+
+    if not isinstance(reduce, (FunctionType, MethodType)):
+        raise NotTranslated(f"{name_of(Known(reduce))} is no Python function")
+    for type in schema.types:
+        if type is not None and (pa.types.is_uint64(type) or (pa.types.is_floating(type) and type.bit_width < 64)):
+            raise NotTranslated(f"its records have a {type}, which holds other numbers than Python")
+    return _reading(schema, read, stores=False)
+
+
+def translate_result(function: Any, shape: Shape, schema_out: Schema) -> Translation:
+    """get_result of an AggregateFunction, from accumulators as batches of their fields. NotTranslated: says why"""
+    return translate_method(method_of(function, "get_result"), _as_value(shape, _state(shape, 0)), schema_out)
+
+
+def field_schema(shape: Shape) -> Schema:
+    """The fields of accumulators as columns."""
+    return Schema([f"f{i}" for i in range(len(shape.types))], list(shape.types), "tuple")
+
+
+def rows_of(batch: Batch, state: Sequence[Vector]) -> Callable[[int], Vector]:
+    """The columns of a fold's expressions: those of records, then those of their accumulators."""
+    count = len(batch.columns)
+    return lambda index: as_python(batch.column(index)) if index < count else state[index - count]
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+def _reading(schema: Schema, read: Callable[[Builder, Reader, Value], Fold], stores: bool = True) -> Fold:
+    build = Builder()
+    try:
+        with build.made_here():
+            return read(build, Reader(build, stores), record_of(schema))
+    except RecursionError:
+        raise NotTranslated("it is nested too deep") from None
+
+
+def _read_fields(build: Builder, read: Callable[[], Value]) -> tuple[list[Typed], Shape]:
+    """The fields of a value with all that is computed on the way."""
+    with build.made_here() as made:
+        fields, shape = _fields(build, read())
+    return build.after(fields, made), shape
+
+
+def _fields(build: Builder, value: Value) -> tuple[list[Typed], Shape]:
+    if isinstance(value, Choice):
+        then, shape = _read_fields(build, lambda: value.then)
+        other, again = _read_fields(build, lambda: value.other)
+        _same_shape(shape, again)
+        return [
+            a if a is b else build.invoke(CHOOSE, [value.condition, a, b], a.type) for a, b in zip(then, other)
+        ], shape
+    kind, fields, names = "value", (value,), None
+    if isinstance(value, Record):
+        kind, fields, names = value.kind, value.fields, value.names
+    found: list[Typed] = []
+    for field in fields:
+        if isinstance(field, Choice):
+            raise NotTranslated(f"its accumulator holds {name_of(field)}")
+        if not isinstance(field, Typed) or field.type not in _PYTHON:
+            raise NotTranslated(f"its accumulator {'is' if kind == 'value' else 'holds'} {name_of(field)}")
+        found.append(field)
+    if not found:
+        raise NotTranslated("its accumulator has no fields")
+    return found, Shape(kind, tuple(field.type for field in found), names)
+
+
+def _same_shape(shape: Shape, again: Shape) -> None:
+    if shape != again:
+        raise NotTranslated(f"its accumulator is {_text(shape)}, then {_text(again)}")
+
+
+def _text(shape: Shape) -> str:
+    types = ", ".join(_PYTHON[type].__name__ if type in _PYTHON else str(type) for type in shape.types)
+    names = f" named {', '.join(shape.names)}" if shape.names else ""
+    return f"of type {types}" if shape.kind == "value" else f"a {shape.kind} of {types}{names}"
+
+
+def _state(shape: Shape, place: int) -> list[InputColumn]:
+    """The fields of an accumulator as columns, behind those of its record."""
+    return [InputColumn(place + i, f"accumulator {i}", type, False) for i, type in enumerate(shape.types)]
+
+
+def _as_value(shape: Shape, fields: Sequence[Typed]) -> Value:
+    return fields[0] if shape.kind == "value" else Record(shape.kind, tuple(fields), shape.names)
+
+
+def _constants(created: Value) -> tuple[Any, ...]:
+    fields = created.fields if isinstance(created, Record) else (created,)
+    if not fields or not all(isinstance(field, Constant) for field in fields):
+        raise NotTranslated(f"create_accumulator returns {name_of(created)} that is not the same for all")
+    return tuple(field.value for field in fields)  # type: ignore[union-attr]
+
+
+# -- declared types ------------------------------------------------------------------------------------------
+
+
+def _conversion_to(type_info: Any) -> Convert:
+    """What flinkcore.state.types.converter makes of a value, on columns."""
+    if type_info is None or isinstance(type_info, ti.PickledBytesTypeInfo):
+        return lambda build, value: value
+    if isinstance(type_info, ti.ExternalTypeInfo):
+        return _conversion_to(type_info.type_info)
+    if isinstance(type_info, ti.TupleTypeInfo):
+        return _conversion_of_fields("tuple", type_info.get_field_types())
+    if isinstance(type_info, ti.RowTypeInfo):
+        return _conversion_of_fields("row", type_info.get_field_types(), tuple(type_info.get_field_names()))
+    if isinstance(type_info, ti.ListTypeInfo):
+        return _conversion_of_fields("list", type_info.element_type)
+    return lambda build, value: build.spread(value, lambda each: _converted(build, each, type_info))
+
+
+def _conversion_of_fields(kind: str, types: Any, names: tuple[str, ...] | None = None) -> Convert:
+    def convert(build: Builder, value: Value) -> Value:
+        def of_one(value: Value) -> Value:
+            if not isinstance(value, Record) or (value.kind == "row" and (kind != "row" or value.names != names)):
+                raise NotTranslated(f"its accumulator is {name_of(value)} where a {kind} is declared")
+            wanted = types if isinstance(types, (list, tuple)) else [types] * len(value.fields)
+            if len(wanted) != len(value.fields):
+                raise NotTranslated(f"its accumulator has {len(value.fields)} fields of {len(wanted)} declared ones")
+            fields = [
+                build.spread(field, lambda each, type=type: _converted(build, each, type))  # type: ignore[misc]
+                for field, type in zip(value.fields, wanted)
+            ]
+            return Record(kind, tuple(fields), names)
+
+        return build.spread(value, of_one)
+
+    return convert
+
+
+_INTEGERS = {BasicType.BYTE: pa.int8(), BasicType.SHORT: pa.int16(), BasicType.INT: pa.int32(), BasicType.LONG: INT}
+
+
+def _converted(build: Builder, value: Value, type_info: Any) -> Value:
+    """One field as one of a declared type."""
+    basic = getattr(type_info, "basic_type", None)
+    if isinstance(value, Typed):
+        if basic in _INTEGERS and value.type in (INT, BOOL):
+            if isinstance(value, Constant):
+                value = Constant(int(str(int(value.value))), INT)  # type: ignore[call-overload]
+            elif value.type == BOOL:
+                value = build.invoke(INT_OF_BOOL, [value], INT)
+            return _within(build, value, _INTEGERS[basic])
+        if basic is BasicType.DOUBLE and value.type in (INT, BOOL, FLOAT):
+            if isinstance(value, Constant):
+                return Constant(float(value.value), FLOAT)  # type: ignore[arg-type]
+            return value if value.type == FLOAT else build.invoke(TO_DOUBLE, [value], FLOAT)
+        if (basic is BasicType.BOOLEAN and value.type == BOOL) or (basic is BasicType.STRING and value.type == STR):
+            return value
+    raise NotTranslated(f"its accumulator holds {name_of(value)} where {type_info} is declared")
+
+
+def _within(build: Builder, value: Typed, type: pa.DataType | None) -> Typed:
+    """An integer that has to be one of few bits, where such are declared; others stay."""
+    if type is None or not pa.types.is_integer(type) or type.bit_width == 64 or isinstance(value, InputColumn):
+        return value
+    return build.invoke(_RANGED[type], [value], INT)
+
+
+def _ranged(type: pa.DataType) -> Function:
+    low, high = _limits(type)
+
+    def evaluate(args: Sequence[Vector], type_: pa.DataType, rows: Rows) -> Vector:
+        least, most = bounds(args[0])
+        if least < low or most > high:
+            raise Unequal(f"an integer outside {low} .. {high}")
+        return args[0]
+
+    return fallible(f"as {type}", evaluate)
+
+
+def _limits(type: pa.DataType) -> tuple[int, int]:
+    if pa.types.is_unsigned_integer(type):
+        return 0, (1 << type.bit_width) - 1
+    return -(1 << type.bit_width - 1), (1 << type.bit_width - 1) - 1
+
+
+_RANGED = {type: _ranged(type) for type in (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32())}
+_LIMITS = {function: _limits(type) for type, function in _RANGED.items()}
+
+
+# -- what kernels know ---------------------------------------------------------------------------------------
+
+
+def _updates(
+    build: Builder,
+    step: Sequence[Typed],
+    first: Sequence[Typed],
+    state: Sequence[InputColumn],
+    starts: Sequence[tuple[Any] | None],
+) -> list[Update] | None:
+    """What each field is; None when one is something else."""
+    recognizer = _Recognizer(build, state)
+    found = []
+    for new, made, own, start in zip(step, first, state, starts):
+        update = recognizer.update(new, own, made, start)
+        if update is None:
+            return None
+        found.append(update)
+    return found
+
+
+@dataclass(frozen=True)
+class _Change:
+    """plain : the value as it was read, where it is the same for all records"""
+
+    op: str
+    value: Typed | None = None
+    plain: Typed | None = None
+
+
+class _Recognizer:
+    """Finds what a field of the next accumulator is of the same field before."""
+
+    def __init__(self, build: Builder, state: Sequence[InputColumn]) -> None:
+        self._build = build
+        self._state = {id(field) for field in state}
+        self._known: dict[int, bool] = {}
+
+    def update(self, new: Typed, own: InputColumn, made: Typed, start: tuple[Any] | None) -> Update | None:
+        """made : the field after the first record"""
+        ranges: list[Function] = []
+        while isinstance(new, Invocation) and new.function in _LIMITS:
+            ranges.append(new.function)
+            new = new.args[0]
+            if isinstance(made, Invocation) and made.function in _LIMITS:
+                made = made.args[0]
+        limits = _LIMITS[ranges[0]] if ranges else _limits(INT)
+        change = self._change(new, own)
+        if change is None:
+            return None
+        if change.op == "keep" and (start is None or not _is(start[0], own.type)):
+            if start is not None or not self._is_of_records(made):
+                return None
+            return Update("first", self._present(made), None, limits)
+        if start is not None and not _can_start(change.op, start[0], own.type):
+            return None
+        if start is None and change.plain is not made:
+            return None
+        value = change.value
+        if value is not None and change.op != "sum":
+            for function in ranges:
+                value = self._build.invoke(function, [value], own.type)
+        return Update(change.op, value, start, limits)
+
+    def _present(self, value: Typed) -> Typed:
+        """The value, which None would not be."""
+        return self._build.invoke(SAME, [value], value.type) if value.nullable else value
+
+    def _made(self, op: str, value: Typed) -> _Change:
+        return _Change(op, self._present(value), value)
+
+    def _change(self, new: Typed, own: InputColumn) -> _Change | None:
+        if new is own:
+            return _Change("keep")
+        if self._is_of_records(new):
+            return self._made("last", new)
+        if not isinstance(new, Invocation):
+            return None
+        if new.function is CHOOSE:
+            return self._of_choice(new, own)
+        return self._sum(new, own)
+
+    def _sum(self, new: Invocation, own: InputColumn) -> _Change | None:
+        ops, type = (INT_OPS, INT) if own.type == INT else (FLOAT_OPS, FLOAT)
+        if own.type not in (INT, FLOAT) or new.type != type or new.function not in (ops["+"], ops["-"]):
+            return None
+        left, right = new.args
+        if new.function is ops["+"] and self._is_of_records(left):
+            left, right = right, left
+        if not self._is_of_records(right):
+            return None
+        value = self._number(right, type)
+        if new.function is ops["-"]:
+            value = self._build.invoke(NEGATE, [value], type)
+        if left is own:
+            return self._made("sum", value)
+        if type == INT and isinstance(left, Invocation):  # (own + a) + b; doubles would round differently
+            inner = self._change(left, own)
+            if inner is not None and inner.op == "sum" and inner.value is not None:
+                return _Change("sum", self._build.invoke(INT_OPS["+"], [inner.value, value], INT))
+        return None
+
+    def _number(self, value: Typed, type: pa.DataType) -> Typed:
+        if value.type == type:
+            return value
+        if isinstance(value, Constant):
+            return Constant((int if type == INT else float)(value.value), type)  # type: ignore[arg-type]
+        return self._build.invoke(INT_OF_BOOL if type == INT else TO_DOUBLE, [value], type)
+
+    def _of_choice(self, choice: Invocation, own: InputColumn) -> _Change | None:
+        condition, then, other = choice.args
+        if not self._is_of_records(condition):
+            return self._extreme(condition, then, other, own)
+        one, two = self._change(then, own), self._change(other, own)
+        if one is None or two is None or "keep" not in (one.op, two.op) and one.op != two.op:
+            return None
+        if one.op == two.op == "keep":
+            return one
+        op, type = (two.op if one.op == "keep" else one.op), choice.type
+        nothing = Constant(None, type)
+        values = [nothing if each.value is None else each.value for each in (one, two)]
+        return _Change(op, self._build.invoke(CHOOSE, [condition, *values], type))
+
+    def _extreme(self, condition: Typed, then: Typed, other: Typed, own: InputColumn) -> _Change | None:
+        """`value if value < own else own` and what means the same"""
+        if not isinstance(condition, Invocation) or condition.function not in _ORDER:
+            return None
+        name = _ORDER[condition.function]
+        left, right = condition.args
+        if right is own:
+            value = left
+        elif left is own:
+            value, name = right, _MIRRORED[name]  # as: value name own
+        else:
+            return None
+        replaces = then is value and other is own
+        if not (replaces or (then is own and other is value)) or not self._is_of_records(value):
+            return None
+        if value.type != own.type or value.type not in (INT, FLOAT, BOOL):
+            return None
+        if own.type == FLOAT and not (replaces and name in ("<", ">")):
+            return None  # of equal zeros and of NaN another one would stay
+        return self._made("min" if ("<" in name) == replaces else "max", value)
+
+    def _is_of_records(self, value: Typed) -> bool:
+        """Whether only records say what it is."""
+        found = self._known.get(id(value))
+        if found is None:
+            found = id(value) not in self._state and (
+                not isinstance(value, Invocation) or all(map(self._is_of_records, value.args))
+            )
+            self._known[id(value)] = found
+        return found
+
+
+_ORDER = {COMPARISONS[name]: name for name in ("<", "<=", ">", ">=")}
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def _is(value: Any, type: pa.DataType) -> bool:
+    return value.__class__ is _PYTHON.get(type)
+
+
+def _start(value: Any, type: pa.DataType) -> tuple[Any] | None:
+    """A field of a new accumulator; None when the first record replaces it, whatever it is."""
+    if value is None:
+        return None
+    return (float(value),) if type == FLOAT and value.__class__ is int and abs(value) <= EXACT else (value,)
+
+
+def _can_start(op: str, start: Any, type: pa.DataType) -> bool:
+    """Whether a kernel's result over all records but no start, and the start, make the result."""
+    if op == "sum" and type == FLOAT:  # other sums are not the same when the start comes last
+        return bool(start == 0)
+    return _is(start, type) and start == start  # noqa: PLR0124  no NaN
+
+
+def starting_value(values: np.ndarray, valid: np.ndarray | None, update: Update, type: pa.DataType) -> np.ndarray:
+    """A field, of what a kernel has made of all records that changed it.
+
+    valid : where there were such
+    """
+    if update.start is None:
+        return values
+    (start,) = update.start
+    if update.op == "sum":
+        return (values if valid is None else np.where(valid, values, -0.0 if type == FLOAT else 0)) + start
+    if update.op in ("min", "max"):
+        better = (start <= values) if update.op == "min" else (start >= values)
+        kept = better if valid is None else better | ~valid
+        return np.where(kept, np.asarray(start, values.dtype), values)
+    if valid is None:
+        return values
+    return np.where(valid, values, np.asarray(start, values.dtype))
