@@ -17,6 +17,8 @@ from flinkcore.config import Configuration
 from flinkcore.expr.aggregate import AggregateCall, aggregate_call
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.operators.batches import Filter, Project
+from flinkcore.operators.fold_window import FoldWindow
+from flinkcore.operators.functions import AggregateFunction
 from flinkcore.operators.group_aggregate import GroupAggregate
 from flinkcore.operators.key import KeyByColumns
 from flinkcore.operators.pane_window import PaneWindow
@@ -25,6 +27,7 @@ from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
 from flinkcore.testing.harness import CollectedOutput, ManualTimers
 from flinkcore.time import MAX_WATERMARK
+from flinkcore.time.assigners import TumblingEventTimeWindows
 from flinkcore.time.clock import ManualClock
 
 KEY = Schema(["key"], [pa.int64()], "value")
@@ -127,6 +130,41 @@ def bench_tumbling_window(timed, size, keys):
         return PaneWindow(batches[0].schema, KEY, aggregates, names, workloads.WINDOW_MS)
 
     assert_answer(measure(timed, make, batches, table, f"tumbling:{keys}"), "W1", table)
+
+
+class CountSumMax(AggregateFunction):
+    """COUNT_SUM_MAX, as a user writes it."""
+
+    def create_accumulator(self):
+        return 0, 0, 0
+
+    def add(self, value, accumulator):
+        count, total, highest = accumulator
+        return count + 1, total + value.value, max(highest, value.value)
+
+    def get_result(self, accumulator):
+        return accumulator
+
+    def merge(self, acc_a, acc_b):
+        return acc_a[0] + acc_b[0], acc_a[1] + acc_b[1], max(acc_a[2], acc_b[2])
+
+
+@pytest.mark.parametrize("keys", [1_000, 100_000, 1_000_000])
+def bench_function_window(timed, size, keys):
+    table = data.events(size(**ROWS), keys)
+    batches = keyed(batches_of(table))
+    assigner = TumblingEventTimeWindows.of(workloads.WINDOW_MS)
+    schema = Schema(["count", "sum", "max"], [pa.int64()] * 3, "tuple")
+
+    def make() -> Operator:
+        return FoldWindow(batches[0].schema, assigner, schema, aggregate=CountSumMax(), key_schema=KEY)
+
+    found = measure(timed, make, batches, table)
+    answer = workloads.WORKLOADS["W1"].answer(table)
+    names = ["count", "sum", "max"]
+    assert found.sort_by([(name, "ascending") for name in names]) == answer.select(names).sort_by(
+        [(name, "ascending") for name in names]
+    ).cast(found.schema)
 
 
 @pytest.mark.parametrize("keys", [1_000, 100_000])

@@ -18,11 +18,11 @@ from flinkcore.datastream.keyed_stream import KeyedStream
 from flinkcore.errors import ConfigurationError
 from flinkcore.expr.aggregate import AggregateCall, result_name
 from flinkcore.operators.count_window import CountWindows
+from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.functions import AggregateFunction
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.pane_window import PaneWindow
 from flinkcore.operators.row_aggregate import expression_windows, has_time_bounds
-from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.operators.session_window import SessionWindow
 from flinkcore.operators.windowed import WINDOW_END, WINDOW_START, WindowedAggregate

@@ -202,6 +202,7 @@ class Panes(Operator):
             if self.context.interrupted():
                 raise JobCancelledError(f"operator '{self.context.name}' was stopped while windows fired")
             end = heappop(self._ends)
+            self._expire(end - 2)  # what goes before this window fires goes before
             self._ends_known.discard(end)
             self._fire_window(end - self.size_ms, end)
             self._expire(min(time_ms, end - 1))

@@ -48,8 +48,8 @@ from flinkcore.time.assigners import MergingWindowAssigner, WindowAssigner
 from flinkcore.time.evictors import Evictor, TimestampedValue
 from flinkcore.time.merging import MergingWindowSet
 from flinkcore.time.triggers import EventTimeTrigger, Trigger, TriggerResult
-from flinkcore.time.windows import TimeWindow
 from flinkcore.time.window_codec import TimestampedValues, window_codec
+from flinkcore.time.windows import TimeWindow
 
 
 class RowWindow(Operator):

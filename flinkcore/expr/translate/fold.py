@@ -472,7 +472,7 @@ class _Recognizer:
         if not self._is_of_records(condition):
             return self._extreme(condition, then, other, own)
         one, two = self._change(then, own), self._change(other, own)
-        if one is None or two is None or "keep" not in (one.op, two.op) and one.op != two.op:
+        if one is None or two is None or ("keep" not in (one.op, two.op) and one.op != two.op):
             return None
         if one.op == two.op == "keep":
             return one
@@ -532,7 +532,7 @@ def _can_start(op: str, start: Any, type: pa.DataType) -> bool:
     """Whether a kernel's result over all records but no start, and the start, make the result."""
     if op == "sum" and type == FLOAT:  # other sums are not the same when the start comes last
         return bool(start == 0)
-    return _is(start, type) and start == start  # noqa: PLR0124  no NaN
+    return _is(start, type) and start == start
 
 
 def starting_value(values: np.ndarray, valid: np.ndarray | None, update: Update, type: pa.DataType) -> np.ndarray:
