@@ -32,6 +32,7 @@ from flinkcore.columnar.objects import decode_key, holds_pickle
 from flinkcore.columnar.row import Row
 from flinkcore.errors import ConfigurationError, StateFormatError
 from flinkcore.expr.described import aggregation_of_description
+from flinkcore.expr.folded import FoldedFields
 from flinkcore.state.accumulators import AccumulatorRows
 from flinkcore.state.content import content_of_description
 from flinkcore.state.keys import KeyIndex
@@ -346,6 +347,10 @@ def _namespaces(namespaces: pa.Array) -> list[_Column]:
 
 
 def _results(part: Accumulators, ids: np.ndarray, shown: dict[str, Any]) -> list[_Column]:
+    if "fold" in shown:
+        fields = FoldedFields.of_description(shown["fold"])
+        fields.check(part)
+        return [_Column("value", fields.arrow(part, ids))]
     columns = part.results(ids)
     if "calls" in shown:
         aggregation = aggregation_of_description(shown)

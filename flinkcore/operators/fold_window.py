@@ -8,7 +8,6 @@ since what Python made may be what columns do not hold. State of either form bec
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import FlinkcoreError, JobCancelledError, UserFunctionError
+from flinkcore.expr.folded import FOLDED, FoldedFields
 from flinkcore.expr.translate import NotTranslated, Translation, Unequal
 from flinkcore.expr.translate.fold import (
     Fold,
@@ -29,7 +29,7 @@ from flinkcore.expr.translate.fold import (
     translate_result,
 )
 from flinkcore.operators.base import OperatorContext, OperatorDescription, Output
-from flinkcore.operators.folded import FOLDED, FoldedFields, FoldOnColumns
+from flinkcore.operators.folding import FoldOnColumns, leaves_columns
 from flinkcore.operators.functions import AggregateFunction, ReduceFunction
 from flinkcore.operators.panes import Panes
 from flinkcore.operators.row_window import RowWindow
@@ -38,8 +38,6 @@ from flinkcore.time import MIN_TIMESTAMP
 from flinkcore.time.assigners import TumblingEventTimeWindows, WindowAssigner
 from flinkcore.time.triggers import EventTimeTrigger
 from flinkcore.time.windows import TimeWindow
-
-log = logging.getLogger(__name__)
 
 RESULTS_BETWEEN_CHECKS = 1024
 
@@ -88,6 +86,7 @@ class FoldWindow(Panes, RowWindow):
     def open(self, context: OperatorContext, out: Output) -> None:
         self.shown = {}
         self.panes = {}
+        self._is_read = False
         self._again: Batch | None = None  # the record for which a window fires again
         self._result: Translation | None = None
         RowWindow.open(self, context, out)
@@ -98,7 +97,7 @@ class FoldWindow(Panes, RowWindow):
     def _restore_contents(self) -> None:
         columns = self._translated()
         if columns is not None:
-            self.shown = {"names": [f"f{i}" for i in range(len(columns.fields.kernels))]}
+            self.shown = {"fold": columns.fields.describe()}
             try:
                 self._columns = columns
                 self._to_panes(columns.fields)
@@ -119,6 +118,7 @@ class FoldWindow(Panes, RowWindow):
         except NotTranslated as reason:
             self.reason = str(reason)
             return None
+        self._is_read = True
         # Without another function, what records are reduced to is the result.
         self._is_result = self.aggregate is self.window_function is None and self.schema_out == self.schema
         self._get_result = None if self.aggregate is None else function.get_result
@@ -168,7 +168,8 @@ class FoldWindow(Panes, RowWindow):
             except Unequal as reason:
                 self._by_rows(str(reason))
         if self._columns is None:
-            self._count_rows(batch)
+            if self._is_read:
+                self.context.metrics.count("rows_by_python", batch.num_rows)
             RowWindow.process_batch(self, batch)
 
     def _check(self, columns: FoldOnColumns, batch: Batch) -> None:
@@ -178,9 +179,6 @@ class FoldWindow(Panes, RowWindow):
             raise Unequal("records without timestamps")
         if lowest <= self.time_ms:
             columns.arguments(batch)
-
-    def _count_rows(self, batch: Batch) -> None:
-        self.context.metrics.count("rows_by_python", batch.num_rows)
 
     def process_watermark(self, watermark_ms: int) -> None:
         if self._columns is None:
@@ -282,12 +280,10 @@ class FoldWindow(Panes, RowWindow):
 
     def _by_rows(self, reason: str) -> None:
         """What panes hold goes to rows, and all that comes from now on."""
-        log.info("operator '%s': %s is called for each record from now on: %s", self.context.name,
-                 self.function_name, reason)  # fmt: skip
+        leaves_columns(self.context, self.function_name, reason)
         self.reason = reason
         columns, self._columns = self._columns, None
         assert columns is not None
-        self.context.metrics.count("functions_by_python")
         for start, pane in self.panes.items():
             self._to_rows(start, self.size_ms, pane, columns.fields)
             self.context.state.drop(self.part, start)

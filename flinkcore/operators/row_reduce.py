@@ -7,19 +7,27 @@ gives one value, at the end of the input.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import gt, lt
 from typing import Any
 
+import numpy as np
+
 from flinkcore import options
+from flinkcore._native.agg import Accumulators
+from flinkcore._native.column import Column
 from flinkcore._native.values import detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.row import Row, make_row
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import ConfigurationError, SchemaError, UserFunctionError
+from flinkcore.expr.folded import FOLDED, FoldedFields, only
+from flinkcore.expr.translate import NotTranslated, Unequal
+from flinkcore.expr.translate.fold import Fold, fold_of_op, translate_reduce
 from flinkcore.operators.base import OperatorContext, OperatorDescription, Output
-from flinkcore.operators.functions import as_reduce_function
+from flinkcore.operators.folding import FoldOnColumns, leaves_columns
+from flinkcore.operators.functions import ReduceFunction, as_reduce_function
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.process import RowOperator
 from flinkcore.operators.row_output import RowOutput, timestamps_of
@@ -54,6 +62,38 @@ class RowReduce(RowOperator):
         self._reduced = self.state.table("reduce", Content("reducing", self.value_codec()))
         self._timers = KeyedTimers(context, self.state)
         self._emitted = RowOutput(self.schema_out, self._what, out, context.config.get(options.BATCH_ROWS))
+        self._columns: FoldOnColumns | None = None  # None: by rows
+        self._accumulators: Accumulators | None = None
+        self._stored = context.state.field("fold", None, self._description, only)
+        self._is_read = False
+        self.reason: str | None = f"{options.TRANSLATE_FUNCTIONS.key} is false"
+        if context.config.get(options.TRANSLATE_FUNCTIONS):
+            try:
+                self._to_columns(self._read(self._function))
+                self.reason = None
+            except (NotTranslated, Unequal) as reason:
+                self.reason = str(reason)
+        if self._columns is None:
+            self._restore_rows()
+
+    def read(self, function: Any) -> Fold:
+        """The function on columns. NotTranslated: says why it cannot be"""
+        body = function.reduce if isinstance(function, ReduceFunction) else function
+        return translate_reduce(body, self.schema)
+
+    def _read(self, function: Any) -> Fold:
+        fold = self.read(function)
+        if fold.updates is None:
+            raise NotTranslated("what a record does depends on what is there")
+        return fold
+
+    def describe(self) -> OperatorDescription:
+        try:
+            text = self._read(self.function).text
+        except NotTranslated as reason:
+            name = self.function_name
+            return OperatorDescription(False, name, f"{name} is called for each record: {reason}")
+        return OperatorDescription(True, f"{text}, as columns")
 
     def first(self, row: Any) -> Any:
         """What the first record of a key is reduced to."""
@@ -63,7 +103,98 @@ class RowReduce(RowOperator):
         """The codec of what records are reduced to."""
         return codec_of_schema(self.schema_out)
 
+    # -- columns ------------------------------------------------------------------------------------------
+
+    def _fold(self, columns: FoldOnColumns, batch: Batch) -> None:
+        """Takes a batch. Unequal: nothing was done"""
+        assert self.state is not None and self._accumulators is not None
+        assert batch.keys is not None and batch.key_hashes is not None
+        ids = self.state.intern_kept(batch.keys, batch.key_hashes)
+        if self.final_only:
+            columns.update([self._accumulators], np.zeros(0, np.int32), ids, batch)
+        else:
+            self._emit_fields(columns.running(self._accumulators, ids, batch), batch.num_rows, batch.timestamps_ms)
+
+    def _emit_fields(self, fields: Sequence[Column], count: int, timestamps_ms: np.ndarray | None) -> None:
+        typed = [column.with_type(type) for column, type in zip(fields, self.schema_out.types)]
+        self.out.batch(Batch(self.schema_out, typed, count, timestamps_ms))
+
+    def _emit_finals(self, columns: FoldOnColumns, accumulators: Accumulators) -> None:
+        """The values of all keys, in the order in which the keys came."""
+        ids, at_a_time = accumulators.used_ids(), self.context.config.get(options.BATCH_ROWS)
+        for start in range(0, len(ids), at_a_time):
+            some = ids[start : start + at_a_time]
+            stamps = np.full(len(some), MAX_WATERMARK)
+            self._emit_fields(columns.fields.fields(accumulators, some), len(some), stamps)
+
+    def _description(self) -> dict[str, Any] | None:
+        return None if self._columns is None else self._columns.fields.describe()
+
+    def _to_columns(self, fold: Fold) -> None:
+        """What a snapshot holds, in columns. Unequal: it does not fit, and stays as it is"""
+        assert self.state is not None
+        self._is_read = True
+        columns = FoldOnColumns(fold, lambda: () if self._accumulators is None else (self._accumulators,))
+        fields, manager = columns.fields, self.context.state
+        if fields.describe() != self._stored:
+            self._restore_rows()
+        rows = self._reduced.rows.get(None) or {}
+        made = fields.accumulators()
+        fields.put(made, np.fromiter(rows, np.int32, len(rows)), list(rows.values()))
+        shown = {"fold": fields.describe()}
+        self._columns = columns
+        self._accumulators = manager.part(FOLDED, fields.accumulators, shown=shown)
+        self._accumulators.merge_all(made)
+        for group_id in list(rows):
+            self._reduced.remove(None, group_id)
+        for timer in list(self._timers.event):
+            self.state.current = timer.group_id
+            self._timers.delete_event(timer.timestamp_ms)
+        self.state.current = self.state.no_key
+        columns.recount()
+
+    def _restore_rows(self) -> None:
+        """What a snapshot holds in columns, in rows."""
+        stored = self.context.state.unclaimed_part(FOLDED)
+        if stored is not None:
+            fields = FoldedFields.of_description(self._stored)
+            fields.check(stored)
+            self._to_rows(stored, fields)
+
+    def _to_rows(self, accumulators: Accumulators, fields: FoldedFields) -> None:
+        state = self.state
+        assert state is not None
+        ids = accumulators.used_ids()
+        for state.current, value in zip(ids.tolist(), fields.objects(accumulators, ids)):
+            self._reduced.put(None, state.current, value)
+            if self.final_only and self._timers.watermark_ms < MAX_WATERMARK:
+                self._timers.register_event(MAX_WATERMARK)
+        state.current = state.no_key
+        self.context.state.drop(FOLDED)
+
+    def _by_rows(self, reason: str) -> None:
+        """Python takes over, with what there is."""
+        columns, accumulators = self._columns, self._accumulators
+        assert columns is not None and accumulators is not None
+        leaves_columns(self.context, self.function_name, reason)
+        self.reason, self._columns, self._accumulators = reason, None, None
+        self._to_rows(accumulators, columns.fields)
+
+    # -- rows ---------------------------------------------------------------------------------------------
+
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        if self._columns is not None:
+            try:
+                if batch.num_rows:
+                    self._fold(self._columns, batch)
+                return
+            except Unequal as reason:
+                self._by_rows(str(reason))
+        if self._is_read:
+            self.context.metrics.count("rows_by_python", batch.num_rows)
+        self._reduce_rows(batch)
+
+    def _reduce_rows(self, batch: Batch) -> None:
         state, reduce, first = self.state, self._call, self.first
         assert state is not None
         rows, ids = to_rows(batch), self._ids(batch)
@@ -93,8 +224,14 @@ class RowReduce(RowOperator):
             self._emitted.flush()
 
     def process_watermark(self, watermark_ms: int) -> None:
-        self._timers.fire_event(watermark_ms, self._emit_final)
-        self._emitted.flush()
+        if self._columns is None:
+            self._timers.fire_event(watermark_ms, self._emit_final)
+            self._emitted.flush()
+        else:
+            before, self._timers.watermark_ms = self._timers.watermark_ms, watermark_ms
+            if self.final_only and before < watermark_ms == MAX_WATERMARK:
+                assert self._accumulators is not None
+                self._emit_finals(self._columns, self._accumulators)
         super().process_watermark(watermark_ms)
 
     def _emit_final(self, timestamp_ms: int, namespace: Any) -> None:
@@ -131,6 +268,7 @@ class RowAccumulate(RowReduce):
         _check_field(schema, op, field)
         super().__init__(schema, _accumulate(op, field), schema_out, final_only, key_schema)
         self.op = op
+        self.field = field
         self.function_name = f"{op}({field!r})" if op != "count" else "count()"
 
     def first(self, row: Any) -> Any:
@@ -139,13 +277,16 @@ class RowAccumulate(RowReduce):
     def value_codec(self) -> Codec:
         return LONG if self.op == "count" else super().value_codec()
 
-    def describe(self) -> OperatorDescription:
-        return OperatorDescription(
-            False,
-            self.function_name,
-            "records are rows of Python values; key_by a column and "
-            "aggregate with expressions to run on columns",
-        )
+    def read(self, function: Any) -> Fold:
+        place = self.field if isinstance(self.field, int) else self._place(self.field)
+        if not -len(self.schema.names) <= place < len(self.schema.names):
+            raise NotTranslated(f"there is no field {self.field!r}")
+        return fold_of_op(self.op, place, self.schema)
+
+    def _place(self, name: str) -> int:
+        if self.schema.form != "row" or name not in self.schema.names:
+            raise NotTranslated(f"there is no field {name!r}")
+        return self.schema.names.index(name)
 
 
 def _check_field(schema: Schema, op: str, field: int | str) -> None:

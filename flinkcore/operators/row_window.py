@@ -24,8 +24,8 @@ from flinkcore.errors import (
     UnsupportedOperationError,
     UserFunctionError,
 )
+from flinkcore.expr.folded import FOLDED, FoldedFields, only
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
-from flinkcore.operators.folded import FOLDED, FoldedFields, only
 from flinkcore.operators.functions import AggregateFunction, as_reduce_function, function_name, own_copy
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.output_tag import OutputTag

@@ -179,10 +179,59 @@ def translate_reduce(reduce: Any, schema: Schema) -> Fold:
 
     if not isinstance(reduce, (FunctionType, MethodType)):
         raise NotTranslated(f"{name_of(Known(reduce))} is no Python function")
+    _check_types(schema)
+    return _reading(schema, read, stores=False)
+
+
+def fold_of_op(op: str, place: int, schema: Schema) -> Fold:
+    """A running aggregate of one field of the records of each key.
+
+    op : "sum", "min" and "max" keep the other fields of the first record; "min_by" and "max_by" give a record, the first
+        of equal ones; "count" their number
+    NotTranslated : says why
+    """
+
+    def read(build: Builder, reader: Reader, record: Value) -> Fold:
+        operations = reader.operations
+        if op == "count":
+            one, shape = Constant(1, INT), Shape("value", (INT,))
+            state = _state(shape, len(schema.names))
+            step = operations.binary("+", state[0], one)
+            assert isinstance(step, Typed)
+            updates = _updates(build, [step], [one], state, [(0,)])
+            return Fold("count", shape, None, [step], [one], updates, ())
+        first, shape = _fields(build, record)
+        state = _state(shape, len(schema.names))
+        before, value = state[place], first[place]
+
+        def change() -> Value:
+            if op == "sum":
+                return operations.binary("+", before, value)
+            better = build.truth(operations.compare("<" if op.startswith("min") else ">", value, before))
+            if op in ("min", "max"):
+                return build.either(better, lambda: value, lambda: before)
+            return build.either(better, lambda: _as_value(shape, first), lambda: _as_value(shape, state))
+
+        if op in ("min_by", "max_by"):
+            step_fields, _ = _read_fields(build, change)
+        else:
+            changed, kind = _read_fields(build, change)
+            if kind.types != (before.type,):
+                raise NotTranslated(f"{op} of {name_of(before)}")
+            step_fields = [*state]
+            step_fields[place] = changed[0]
+        step_fields = [_within(build, field, type) for field, type in zip(step_fields, schema.types)]
+        updates = _updates(build, step_fields, first, state, [None] * len(state))
+        return Fold(op, shape, None, step_fields, first, updates, ())
+
+    _check_types(schema)
+    return _reading(schema, read, stores=False)
+
+
+def _check_types(schema: Schema) -> None:
     for type in schema.types:
         if type is not None and (pa.types.is_uint64(type) or (pa.types.is_floating(type) and type.bit_width < 64)):
             raise NotTranslated(f"its records have a {type}, which holds other numbers than Python")
-    return _reading(schema, read, stores=False)
 
 
 def translate_result(function: Any, shape: Shape, schema_out: Schema) -> Translation:

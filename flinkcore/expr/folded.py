@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accumulators of functions of the user, kept in native ones: how their fields lie there, and how records get in."""
+"""Accumulators of functions of the user, kept in native ones: how their fields lie there."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import I64, Column, physical_kind
-from flinkcore.columnar.batch import Batch
 from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.expr.translate import Unequal
 from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, STR
-from flinkcore.expr.translate.fold import Fold, Shape, Update, starting_value
+from flinkcore.expr.translate.fold import Shape, Update, starting_value
 
 #: The part of an operator's state that holds accumulators of a function, under the start of their window.
 FOLDED = "folded"
@@ -77,6 +76,13 @@ class FoldedFields:
         """The accumulators of some ids as Python has them."""
         return self.shape.objects(self.fields(accumulators, ids))
 
+    def arrow(self, accumulators: Accumulators, ids: np.ndarray) -> pa.Array:
+        """The accumulators of some ids as a reader without the program sees them: values, or structs of fields."""
+        columns = [column.to_arrow() for column in self.fields(accumulators, ids)]
+        if self.shape.kind == "value":
+            return columns[0]
+        return pa.StructArray.from_arrays(columns, self.shape.names or [f"f{i}" for i in range(len(columns))])
+
     def put(self, accumulators: Accumulators, ids: np.ndarray, objects: Sequence[Any]) -> None:
         """Makes rows that are not in use of accumulators as Python has them.
 
@@ -86,10 +92,6 @@ class FoldedFields:
         accumulators.update(ids, [(column,) for column in self._arguments(columns, len(ids))])
         if not all(map(_same, self.fields(accumulators, ids), columns)):
             raise Unequal("an accumulator that the function does not make")
-
-    def set(self, accumulators: Accumulators, ids: np.ndarray, columns: Sequence[Column]) -> None:
-        """Replaces all fields, where all are kept as they are (`last`)."""
-        accumulators.update(ids, [(column,) for column in columns])
 
     def _arguments(self, columns: Sequence[Column], count: int) -> list[Column]:
         """What kernels make these fields of, when nothing was there before."""
@@ -158,80 +160,3 @@ def _same(one: Column, other: Column) -> bool:
         a, b = one.to_numpy(), other.to_numpy()
         return bool(((a == b) & (np.signbit(a) == np.signbit(b)) | np.isnan(a) & np.isnan(b)).all())
     return bool(one.to_arrow().equals(other.to_arrow()))
-
-
-class FoldOnColumns:
-    """Runs a fold over accumulators that native ones hold.
-
-    every : the accumulators that there are, whose integers say how far sums are from their limits
-    """
-
-    def __init__(self, fold: Fold, every: Callable[[], Iterable[Accumulators]]) -> None:
-        assert fold.updates is not None
-        self.fold = fold
-        self.fields = FoldedFields(fold.shape, fold.updates)
-        self._every = every
-        self._values = [
-            (update, type) for update, type in zip(fold.updates, fold.shape.types) if update.value is not None
-        ]
-        self._most = [0] * len(self._values)  # no sum of integers is further from 0
-        self.recount()
-
-    def recount(self) -> None:
-        """Sees how far sums are from 0."""
-        self._most = [0] * len(self._values)
-        sums = [i for i, (update, type) in enumerate(self._values) if update.op == "sum" and type == INT]
-        for accumulators in self._every() if sums else ():
-            results = accumulators.results(accumulators.used_ids())
-            for i in sums:
-                self._most[i] = max(self._most[i], _most(results[i].to_numpy()))
-
-    def arguments(self, batch: Batch, ids: np.ndarray | None = None) -> list[tuple[Column, ...]]:
-        """What the native accumulators take of a batch. Unequal: Python has to be asked, for all of it
-
-        ids : of the rows; None where they are not known
-        """
-        columns = self.fold.columns(batch) if self._values else [Column.from_numpy(np.zeros(batch.num_rows, np.int64))]
-        for i, (update, type) in enumerate(self._values):
-            if type == INT and update.op == "sum":
-                self._admit(i, update, columns[i].to_numpy(), ids)
-            elif type == FLOAT and update.op in ("min", "max") and update.start is not None:
-                columns[i] = _without_nan(columns[i])  # nothing is less than NaN
-        return [(column,) for column in columns]
-
-    def update(
-        self, panes: list[Accumulators], pane_of_row: np.ndarray, ids: np.ndarray, batch: Batch
-    ) -> None:
-        """Adds record i to row ids[i] of panes[pane_of_row[i]]. Unequal: nothing was added, Python has to be asked"""
-        arguments = self.arguments(batch, ids)
-        if len(panes) == 1:
-            panes[0].update(ids, arguments)
-        else:
-            Accumulators.update_panes(panes, pane_of_row, ids, arguments)
-
-    def _admit(self, i: int, update: Update, values: np.ndarray, ids: np.ndarray | None) -> None:
-        """Unequal when a sum of integers might leave its limits, which no sum in Python does."""
-        room = min(update.limits[1], -update.limits[0]) - abs(update.start[0] if update.start else 0)
-        more = _most(values) * len(values)
-        if self._most[i] + more > room >> 8:  # not far from it: what does the most filled row get?
-            weights = np.abs(values.astype(np.float64))
-            total = weights.sum() if ids is None else np.bincount(ids, weights).max()
-            more = min(more, int(total * (1 + 2.0**-20)) + 1)
-        if self._most[i] + more > room:
-            self.recount()
-            if self._most[i] + more > room:
-                raise Unequal("sums of integers that may need more bits")
-        self._most[i] += more
-
-
-def _most(values: np.ndarray) -> int:
-    return max(abs(int(values.min())), abs(int(values.max()))) if len(values) else 0
-
-
-def _without_nan(column: Column) -> Column:
-    values = column.to_numpy()
-    absent = np.isnan(values)
-    if not absent.any():
-        return column
-    valid = column.valid_mask()
-    return Column.from_numpy(values, column.type, ~absent if valid is None else valid & ~absent)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running reductions on columns: what they give is what Python gives, whatever form their state has."""
+
+from __future__ import annotations
+
+import random
+from itertools import accumulate
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from flinkcore.columnar.schema import Schema
+from flinkcore.errors import SchemaError
+from flinkcore.operators.row_reduce import OPS, RowAccumulate, RowReduce
+from flinkcore.time import MAX_WATERMARK
+from tests.operators.folds import KEY, ROWS, SCHEMA, Writer, batches, compiled, in_columns, outcome, run
+
+COUNTS = Schema(["count"], [pa.int64()], "value")
+PAIRS = Schema(["k", "v"], [pa.string(), pa.int64()], "tuple")
+SEEDS = 40
+
+
+def test_a_count_of_words_runs_on_columns():
+    op = run(RowReduce(PAIRS, lambda a, b: (a[0], a[1] + b[1])))
+    op.batch([("a", 1), ("b", 1), ("a", 1)], [1, 2, 3]).batch([("b", 5)], [4])
+    assert op.timestamped() == [(("a", 1), 1), (("b", 1), 2), (("a", 2), 3), (("b", 6), 4)]
+    assert in_columns(op) and op.operator.describe().native and not op.metrics.counts
+
+
+def test_in_batch_mode_each_key_gives_one_value_in_the_order_of_their_coming():
+    for translate in (True, False):
+        op = run(RowReduce(PAIRS, lambda a, b: (a[0], max(a[1], b[1])), final_only=True), translate)
+        op.batch([("b", 1), ("a", 3), ("b", 2)]).watermark(5)
+        assert op.output() == []
+        op = run(RowReduce(PAIRS, lambda a, b: (a[0], max(a[1], b[1])), final_only=True), not translate,
+                 restore=op.snapshot())  # fmt: skip
+        op.batch([("a", 1), ("c", 7)]).end()
+        assert op.timestamped() == [(pair, MAX_WATERMARK) for pair in (("b", 2), ("a", 3), ("c", 7))]
+
+
+def test_a_number_of_more_than_64_bits_is_refused_where_it_leaves_python():
+    op = run(RowReduce(SCHEMA, lambda a, b: (a[0], a[1] + b[1], a[2], a[3], a[4])))
+    op.batch([(1, 2**62, 0.5, True, "")])
+    assert in_columns(op)
+    with pytest.raises(SchemaError, match=f"{2**63} .*outside"):
+        op.batch([(1, 2**62, 0.5, True, "")])
+    assert op.metrics.counts == {"rows_by_python": 1, "functions_by_python": 1}
+
+
+def test_explain_says_what_of_a_function_is_not_understood():
+    described = RowReduce(PAIRS, lambda a, b: (a[0] + b[0], b[1])).describe()
+    assert (described.native, described.reason) == (
+        False, "<lambda> is called for each record: what a record does depends on what is there"
+    )  # fmt: skip
+    assert RowAccumulate(PAIRS, "sum", 1).describe().native
+    assert not RowAccumulate(PAIRS, "sum", 0).describe().native
+
+
+def random_reduction(rng: random.Random, seed: int) -> Any:
+    final = rng.random() < 0.3
+    schema = rng.choice([SCHEMA, ROWS])
+    if rng.random() < 0.4:
+        op, field = rng.choice(OPS), rng.choice([1, 2, 3, 4, "x"] if schema is ROWS else [1, 2, 3, 4])
+        schema_out = COUNTS if op == "count" else None
+        return lambda: RowAccumulate(schema, op, field, schema_out, final, KEY), f"{op} {field}"
+    source = Writer(rng).reduce()
+    if schema is ROWS:
+        start, values = source[:-2].split("return (")
+        named = ", ".join(f"{name}={value}" for name, value in zip(schema.names, _split(values)))
+        source = f"{start}return Row({named})\n"
+    function = compiled(source, f"<reduce {seed}>")
+    return lambda: RowReduce(schema, function, None, final, KEY), source
+
+
+def _split(values: str) -> list[str]:
+    depths = accumulate({"(": 1, ")": -1}.get(letter, 0) for letter in values)
+    return "".join("\0" if letter == "," and not depth else letter for letter, depth in zip(values, depths)).split("\0")
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_columns_give_what_python_gives(seed):
+    rng = random.Random(seed)
+    forms: set[bool] = set()
+    for i in range(12):
+        make, source = random_reduction(rng, seed * 100 + i)
+        data = batches(rng, make().schema is ROWS)
+        by_rows = outcome(make, data, [{"translate": False, "parallelism": 1}] * len(data), ordered=True)
+        found = outcome(make, data, [{"translate": True, "parallelism": 1}] * len(data), ordered=True)
+        assert found[:2] == by_rows[:2], source
+        forms |= found[2]
+    assert True in forms
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_state_of_one_form_goes_on_in_the_other_at_another_parallelism(seed):
+    rng = random.Random(seed)
+    for i in range(8):
+        make, source = random_reduction(rng, seed * 100 + i)
+        data = batches(rng, make().schema is ROWS)
+        other = [{"translate": rng.random() < 0.6, "parallelism": rng.randint(1, 3)} for _ in data]
+        runs = accumulate((how != before for before, how in zip(other, other[1:])), initial=0)
+        same = [{**how, "translate": False, "run": i} for i, how in zip(runs, other)]
+        assert outcome(make, data, other)[:2] == outcome(make, data, same)[:2], (source, other)
