@@ -22,6 +22,7 @@ from flinkcore.operators.functions import AggregateFunction
 from flinkcore.operators.group_aggregate import GroupAggregate
 from flinkcore.operators.key import KeyByColumns
 from flinkcore.operators.pane_window import PaneWindow
+from flinkcore.operators.row_reduce import RowReduce
 from flinkcore.operators.session_window import SessionWindow
 from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
@@ -46,8 +47,9 @@ def feed(operator: Operator, batches: list[Batch]) -> list[Batch]:
     highest_ms = -(2**62)
     for batch in batches:
         operator.process_batch(batch)
-        highest_ms = max(highest_ms, int(batch.timestamps_ms.max()))
-        operator.process_watermark(highest_ms - workloads.OUT_OF_ORDERNESS_MS - 1)
+        if batch.timestamps_ms is not None:
+            highest_ms = max(highest_ms, int(batch.timestamps_ms.max()))
+            operator.process_watermark(highest_ms - workloads.OUT_OF_ORDERNESS_MS - 1)
     operator.process_watermark(MAX_WATERMARK)
     operator.end_input()
     operator.close()
@@ -165,6 +167,23 @@ def bench_function_window(timed, size, keys):
     assert found.sort_by([(name, "ascending") for name in names]) == answer.select(names).sort_by(
         [(name, "ascending") for name in names]
     ).cast(found.schema)
+
+
+@pytest.mark.parametrize("final", [False, True], ids=["record", "final"])
+@pytest.mark.parametrize("keys", [1_000, 100_000])
+def bench_function_reduce(timed, size, keys, final):
+    table = data.events(size(**ROWS), keys).select(["key", "value"])
+    schema = Schema(table.schema.names, table.schema.types, "tuple")
+    batches = keyed([Batch.from_arrow(part, schema) for part in table.combine_chunks().to_batches(BATCH_ROWS)])
+
+    def make() -> Operator:
+        return RowReduce(schema, lambda a, b: (a[0], a[1] + b[1]), None, final, KEY)
+
+    found = measure(timed, make, batches, table)
+    last = found.group_by("key", use_threads=False).aggregate([("value", "last")])
+    sums = table.group_by("key").aggregate([("value", "sum")])
+    assert last.sort_by("key")["value_last"] == sums.sort_by("key")["value_sum"]
+    assert found.num_rows == (len(sums) if final else table.num_rows)
 
 
 @pytest.mark.parametrize("keys", [1_000, 100_000])
