@@ -29,7 +29,7 @@ from flinkcore.expr.translate.fold import (
     translate_result,
 )
 from flinkcore.operators.base import OperatorContext, OperatorDescription, Output
-from flinkcore.operators.folding import FoldOnColumns, leaves_columns
+from flinkcore.operators.folding import FoldOnColumns, fold_on_columns, leaves_columns, way_of
 from flinkcore.operators.functions import AggregateFunction, ReduceFunction
 from flinkcore.operators.panes import Panes
 from flinkcore.operators.row_window import RowWindow
@@ -72,14 +72,9 @@ class FoldWindow(Panes, RowWindow):
 
     def _read(self, function: Any) -> Fold:
         """The function on columns. NotTranslated: says why it cannot be"""
-        fold = (
-            translate_aggregate(function, self.schema, self.accumulator_type)
-            if self.aggregate is not None
-            else translate_reduce(function.reduce if isinstance(function, ReduceFunction) else function, self.schema)
-        )
-        if fold.updates is None:
-            raise NotTranslated("what a record does depends on what is there")
-        return fold
+        if self.aggregate is not None:
+            return translate_aggregate(function, self.schema, self.accumulator_type)
+        return translate_reduce(function.reduce if isinstance(function, ReduceFunction) else function, self.schema)
 
     # -- life ---------------------------------------------------------------------------------------------
 
@@ -115,6 +110,7 @@ class FoldWindow(Panes, RowWindow):
         function = self._functions[-1]
         try:
             fold = self._read(function)
+            columns = fold_on_columns(fold, lambda: self.panes.values(), self._contents.call, self.context.metrics)
         except NotTranslated as reason:
             self.reason = str(reason)
             return None
@@ -127,7 +123,7 @@ class FoldWindow(Panes, RowWindow):
                 self._result = translate_result(function, fold.shape, self.schema_out)
             except NotTranslated:
                 pass  # Python is asked for each result
-        return FoldOnColumns(fold, lambda: self.panes.values())
+        return columns
 
     def restored_time(self) -> int:
         return self._timers.watermark_ms
@@ -145,10 +141,10 @@ class FoldWindow(Panes, RowWindow):
         by_rows = RowWindow.describe(self)
         function = self.aggregate if self.aggregate is not None else self.reduce
         try:
-            fold = self._read(function)
+            text = way_of(self._read(function))
         except NotTranslated as reason:
             return OperatorDescription(False, by_rows.detail, f"{self.function_name} is called for each record: {reason}")
-        return OperatorDescription(True, f"{self.assigner!r}: {fold.text}, as columns")
+        return OperatorDescription(True, f"{self.assigner!r}: {text}")
 
     @property
     def waits_for_watermarks(self) -> bool:
@@ -161,24 +157,18 @@ class FoldWindow(Panes, RowWindow):
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         if self._columns is not None and batch.num_rows:
-            try:
-                self._check(self._columns, batch)
+            if batch.timestamps_ms is None or int(batch.timestamps_ms.min()) == MIN_TIMESTAMP:
+                self._by_rows("records without timestamps")
+            else:
                 Panes.process_batch(self, batch)
                 return
-            except Unequal as reason:
-                self._by_rows(str(reason))
+        self._process_rows(batch)
+
+    def _process_rows(self, batch: Batch) -> None:
         if self._columns is None:
             if self._is_read:
                 self.context.metrics.count("rows_by_python", batch.num_rows)
             RowWindow.process_batch(self, batch)
-
-    def _check(self, columns: FoldOnColumns, batch: Batch) -> None:
-        """Unequal, before anything is done: of a batch that is taken in several parts, some records being late."""
-        times = batch.timestamps_ms
-        if times is None or (lowest := int(times.min())) == MIN_TIMESTAMP:
-            raise Unequal("records without timestamps")
-        if lowest <= self.time_ms:
-            columns.arguments(batch)
 
     def process_watermark(self, watermark_ms: int) -> None:
         if self._columns is None:
@@ -207,15 +197,26 @@ class FoldWindow(Panes, RowWindow):
 
     def add(self, panes: list[Accumulators], pane_of_row: np.ndarray, batch: Batch) -> None:
         assert self._columns is not None
-        self._columns.update(panes, pane_of_row, self.intern(batch), batch)
+        try:
+            self._columns.update(panes, pane_of_row, self.intern(batch), batch)
+        except Unequal as reason:
+            self._by_rows(str(reason))
+            self._process_rows(batch)
 
     def drop_late(self, batch: Batch) -> None:
         self._drop_late(batch, range(batch.num_rows))
 
-    def _update_and_fire_again(self, record: Batch, times: np.ndarray) -> None:
-        self._again = record
-        Panes._update_and_fire_again(self, record, times)
-        self._again = None
+    def _update(self, batch: Batch, times: np.ndarray) -> None:
+        if self._columns is None:  # since an earlier part of the batch
+            self._process_rows(batch)
+        else:
+            Panes._update(self, batch, times)
+
+    def _fire_again(self, record: Batch, time_ms: int) -> None:
+        if self._columns is not None:  # else it has fired
+            self._again = record
+            Panes._fire_again(self, record, time_ms)
+            self._again = None
 
     def emit(
         self, accumulators: Accumulators, rows: np.ndarray, groups: np.ndarray, starts_ms: Any, ends_ms: Any

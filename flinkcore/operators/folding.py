@@ -4,17 +4,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from flinkcore._native.agg import Accumulators
-from flinkcore._native.column import Column
+from flinkcore._native.column import I64, Column
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.rows import to_rows
+from flinkcore.expr.evaluate import BatchRows
 from flinkcore.expr.folded import FoldedFields
-from flinkcore.expr.translate import Unequal
-from flinkcore.expr.translate.exact import FLOAT, INT
+from flinkcore.expr.translate import NotTranslated, Unequal
+from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, NUMBERS, without_none
 from flinkcore.expr.translate.fold import Fold, Update
+from flinkcore.expr.translate.program import Program
+from flinkcore.expr.translate.translation import as_python
+from flinkcore.expr.vector import Vector
+from flinkcore.metrics.operator import OperatorMetrics
 from flinkcore.operators.base import OperatorContext
 
 log = logging.getLogger(__name__)
@@ -26,20 +34,69 @@ def leaves_columns(context: OperatorContext, function_name: str, reason: str) ->
     context.metrics.count("functions_by_python")
 
 
+def way_of(fold: Fold) -> str:
+    """How a fold runs, for explain(). NotTranslated: it does not"""
+    _check(fold)
+    if fold.updates is None:
+        return f"{fold.text}, as columns, a record of each key at a time"
+    return f"{fold.text}, as columns"
+
+
 class FoldOnColumns:
     """Runs a fold over accumulators that native ones hold.
+
+    What is Unequal has changed nothing: Python has to be asked, for all of the batch.
+    """
+
+    def __init__(self, fold: Fold, fields: FoldedFields) -> None:
+        self.fold = fold
+        self.fields = fields
+
+    def recount(self) -> None:
+        """The accumulators came from elsewhere."""
+
+    def update(
+        self, panes: list[Accumulators], pane_of_row: np.ndarray, ids: np.ndarray, batch: Batch
+    ) -> None:
+        """Adds record i to row ids[i] of panes[pane_of_row[i]]."""
+        raise NotImplementedError(type(self).__name__)
+
+    def running(self, accumulators: Accumulators, ids: np.ndarray, batch: Batch) -> list[Column]:
+        """Adds record i to row ids[i]; -> the fields of its row after each"""
+        raise NotImplementedError(type(self).__name__)
+
+
+def fold_on_columns(
+    fold: Fold, every: Callable[[], Iterable[Accumulators]], call: Callable[[Any, Any], Any], metrics: OperatorMetrics
+) -> FoldOnColumns:
+    """The way to run a fold.
+
+    every : the accumulators that there are;  call : the function itself, of an accumulator or None and a record
+    NotTranslated : there is none
+    """
+    if fold.updates is not None:
+        return FoldByKernels(fold, fold.updates, every)
+    _check(fold)
+    return FoldInRounds(fold, call, metrics)
+
+
+def _check(fold: Fold) -> None:
+    if fold.updates is None and not all(type in NUMBERS for type in fold.shape.types):
+        raise NotTranslated("what a record does to a str depends on what is there")
+
+
+class FoldByKernels(FoldOnColumns):
+    """A fold whose fields are aggregates that kernels know.
 
     every : the accumulators that there are, whose integers say how far sums are from their limits
     """
 
-    def __init__(self, fold: Fold, every: Callable[[], Iterable[Accumulators]]) -> None:
-        assert fold.updates is not None
-        self.fold = fold
-        self.fields = FoldedFields(fold.shape, fold.updates)
+    def __init__(
+        self, fold: Fold, updates: Sequence[Update], every: Callable[[], Iterable[Accumulators]]
+    ) -> None:
+        super().__init__(fold, FoldedFields(fold.shape, updates))
         self._every = every
-        self._values = [
-            (update, type) for update, type in zip(fold.updates, fold.shape.types) if update.value is not None
-        ]
+        self._values = [(update, type) for update, type in zip(updates, fold.shape.types) if update.value is not None]
         self._most = [0] * len(self._values)  # no sum of integers is further from 0
         self.recount()
 
@@ -52,11 +109,21 @@ class FoldOnColumns:
             for i in sums:
                 self._most[i] = max(self._most[i], _most(results[i].to_numpy()))
 
-    def arguments(self, batch: Batch, ids: np.ndarray | None = None) -> list[tuple[Column, ...]]:
-        """What the native accumulators take of a batch. Unequal: Python has to be asked, for all of it
+    def update(
+        self, panes: list[Accumulators], pane_of_row: np.ndarray, ids: np.ndarray, batch: Batch
+    ) -> None:
+        arguments = self._arguments(batch, ids)
+        if len(panes) == 1:
+            panes[0].update(ids, arguments)
+        else:
+            Accumulators.update_panes(panes, pane_of_row, ids, arguments)
 
-        ids : of the rows; None where they are not known
-        """
+    def running(self, accumulators: Accumulators, ids: np.ndarray, batch: Batch) -> list[Column]:
+        _, after, _ = accumulators.update_running(ids, self._arguments(batch, ids))
+        return self.fields.of_results(after, len(ids))
+
+    def _arguments(self, batch: Batch, ids: np.ndarray) -> list[tuple[Column, ...]]:
+        """What the native accumulators take of a batch."""
         columns = self.fold.columns(batch) if self._values else [Column.from_numpy(np.zeros(batch.num_rows, np.int64))]
         for i, (update, type) in enumerate(self._values):
             if type == INT and update.op == "sum":
@@ -65,29 +132,13 @@ class FoldOnColumns:
                 columns[i] = _without_nan(columns[i])  # nothing is less than NaN
         return [(column,) for column in columns]
 
-    def update(
-        self, panes: list[Accumulators], pane_of_row: np.ndarray, ids: np.ndarray, batch: Batch
-    ) -> None:
-        """Adds record i to row ids[i] of panes[pane_of_row[i]]. Unequal: nothing was added, Python has to be asked"""
-        arguments = self.arguments(batch, ids)
-        if len(panes) == 1:
-            panes[0].update(ids, arguments)
-        else:
-            Accumulators.update_panes(panes, pane_of_row, ids, arguments)
-
-    def running(self, accumulators: Accumulators, ids: np.ndarray, batch: Batch) -> list[Column]:
-        """Adds record i to row ids[i]; the fields of the row after each. Unequal: nothing was added"""
-        _, after, _ = accumulators.update_running(ids, self.arguments(batch, ids))
-        return self.fields.of_results(after, len(ids))
-
-    def _admit(self, i: int, update: Update, values: np.ndarray, ids: np.ndarray | None) -> None:
+    def _admit(self, i: int, update: Update, values: np.ndarray, ids: np.ndarray) -> None:
         """Unequal when a sum of integers might leave its limits, which no sum in Python does."""
         room = min(update.limits[1], -update.limits[0]) - abs(update.start[0] if update.start else 0)
         more = _most(values) * len(values)
         if self._most[i] + more > room >> 8:  # not far from it: what does the most filled row get?
             weights = np.abs(values.astype(np.float64))
-            total = weights.sum() if ids is None else np.bincount(ids, weights).max()
-            more = min(more, int(total * (1 + 2.0**-20)) + 1)
+            more = min(more, int(np.bincount(ids, weights).max() * (1 + 2.0**-20)) + 1)
         if self._most[i] + more > room:
             self.recount()
             if self._most[i] + more > room:
@@ -106,3 +157,162 @@ def _without_nan(column: Column) -> Column:
         return column
     valid = column.valid_mask()
     return Column.from_numpy(values, column.type, ~absent if valid is None else valid & ~absent)
+
+
+ROWS_MIN = 48  # fewer are done sooner by calling the function than by calling NumPy
+_DTYPES: dict[pa.DataType, Any] = {INT: np.int64, FLOAT: np.float64, BOOL: np.bool_}
+
+
+class FoldInRounds(FoldOnColumns):
+    """A fold whose records depend on what is there: the first records of all rows together, then the second ones, ...
+
+    Where few rows have so many records in a batch, Python is called for the rest of these.
+    """
+
+    def __init__(self, fold: Fold, call: Callable[[Any, Any], Any], metrics: OperatorMetrics) -> None:
+        nowhere = (0, 0)
+        super().__init__(
+            fold, FoldedFields(fold.shape, [Update("last", None, None, nowhere) for _ in fold.shape.types])
+        )
+        self._call = call
+        self._metrics = metrics
+        self._step = Program(fold.step)
+        self._first = Program(fold.first)
+        self._starts = fold.starts
+        self._ranks = Accumulators([("count_star", I64, 0)])
+        self._places = np.zeros(0, np.int32)  # of the ids of a batch among its rows
+
+    def update(
+        self, panes: list[Accumulators], pane_of_row: np.ndarray, ids: np.ndarray, batch: Batch
+    ) -> None:
+        self.fold.check(batch)
+        made = []
+        for place, pane in enumerate(panes):
+            mine, some = ids, batch
+            if len(panes) > 1:
+                rows = np.flatnonzero(pane_of_row == place)
+                mine, some = ids[rows], batch.take(rows)
+            made.append((pane, *self._run(pane, mine, some, None)))
+        for pane, distinct, state in made:
+            self._write(pane, distinct, state)
+
+    def running(self, accumulators: Accumulators, ids: np.ndarray, batch: Batch) -> list[Column]:
+        self.fold.check(batch)
+        after = [np.empty(len(ids), _DTYPES[type]) for type in self.fold.shape.types]
+        self._write(accumulators, *self._run(accumulators, ids, batch, after))
+        return [Column.from_numpy(values, type) for values, type in zip(after, self.fold.shape.types)]
+
+    def _write(self, accumulators: Accumulators, distinct: np.ndarray, state: list[np.ndarray]) -> None:
+        accumulators.update(distinct, [(Column.from_numpy(values),) for values in state])
+
+    def _run(
+        self, accumulators: Accumulators, ids: np.ndarray, batch: Batch, after: list[np.ndarray] | None
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The ids of a batch, each once, and their fields when all records are in.
+
+        after : where the fields after each record go
+        """
+        _, (counts,), _ = self._ranks.update_running(ids, [()])
+        ranks = counts.to_numpy() - 1
+        distinct = self._ranks.used_ids()
+        self._ranks.clear_all()
+        if len(self._places) <= distinct[-1]:
+            self._places = np.zeros(2 * int(distinct[-1]) + 1, np.int32)
+        self._places[distinct] = np.arange(len(distinct), dtype=np.int32)
+        at = self._places[ids]
+        results = accumulators.results(distinct)
+        state = [np.array(column.to_numpy()) for column in results]
+        is_new = _absent(results[0])
+        if is_new is not None and self._starts is not None:
+            for values, start in zip(state, self._starts):
+                values[is_new] = start
+        makes_first = is_new is not None and self._starts is None
+
+        order = np.argsort(ranks.astype(np.uint16) if len(ids) < 1 << 16 else ranks, kind="stable")
+        ends = np.cumsum(np.bincount(ranks))
+        rounds = int(np.count_nonzero(np.diff(ends, prepend=0) >= ROWS_MIN))
+        rows = BatchRows(lambda index: as_python(batch.column(index)), batch.num_rows, 0)
+        records = rows.take(order)
+        start = 0
+        for end in ends[:rounds].tolist():
+            where = at[order[start:end]]
+            if start == 0 and makes_first:
+                assert is_new is not None
+                fresh = is_new[where]
+                for program, places in ((self._first, np.flatnonzero(fresh)), (self._step, np.flatnonzero(~fresh))):
+                    if len(places):
+                        self._round(program, records, places, where[places], state)
+            else:
+                self._round(self._step, records, slice(start, end), where, state)
+            if after is not None:
+                for values, found in zip(after, state):
+                    values[order[start:end]] = found[where]
+            start = end
+        if start < len(ids):
+            self._by_python(batch, np.sort(order[start:]), at, state, is_new if start == 0 else None, after)
+        return distinct, state
+
+    def _round(
+        self, program: Program, records: BatchRows, some: Any, where: np.ndarray, state: list[np.ndarray]
+    ) -> None:
+        """One record each for the rows at some places. some : which of the records"""
+        count = self.fold.record_fields
+
+        def vector(index: int) -> Vector:
+            if index < count:
+                return _part(records.vector(index), some)
+            place = index - count
+            return Vector(self.fold.shape.types[place], state[place][where])
+
+        found = program.run(BatchRows(vector, len(where), 0))
+        values = [without_none(each).values() for each in found]
+        for target, made in zip(state, values):
+            target[where] = made
+
+    def _by_python(
+        self,
+        batch: Batch,
+        rows: np.ndarray,
+        at: np.ndarray,
+        state: list[np.ndarray],
+        is_new: np.ndarray | None,
+        after: list[np.ndarray] | None,
+    ) -> None:
+        """The records at some rows of the batch, one by one."""
+        shape, call = self.fold.shape, self._call
+        places = at[rows]
+        distinct = np.unique(places)
+        columns = [Column.from_numpy(values[distinct], type) for values, type in zip(state, shape.types)]
+        values = dict(zip(distinct.tolist(), shape.objects(columns)))
+        if is_new is not None:
+            values.update(dict.fromkeys(distinct[is_new[distinct]].tolist()))
+        passed = []
+        try:
+            for place, record in zip(places.tolist(), to_rows(batch.take(rows))):
+                values[place] = made = call(values[place], record)
+                if after is not None:
+                    passed.append(made)
+        except Exception as error:
+            raise Unequal(f"{type(error).__name__} for a record") from error
+        for target, column in zip(state, shape.columns(list(values.values()))):
+            target[distinct] = column.to_numpy()
+        if after is not None:
+            for target, column in zip(after, shape.columns(passed)):
+                target[rows] = column.to_numpy()
+        self._metrics.count("rows_by_python", len(rows))
+
+
+def _absent(column: Column) -> np.ndarray | None:
+    """bool[n]: where there is no value; None when they all are there."""
+    valid = column.valid_mask()
+    return None if valid is None else ~valid
+
+
+def _part(vector: Vector, some: Any) -> Vector:
+    """The values at some places: a slice of them, or positions."""
+    if vector.constant or not isinstance(some, slice):
+        return vector.take(some)
+    if not vector.native:
+        return Vector(vector.type, arrow=vector.arrow().slice(some.start, some.stop - some.start))
+    valid = vector.valid()
+    return Vector(vector.type, vector.values()[some], None if valid is None else valid[some])

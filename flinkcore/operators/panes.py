@@ -173,7 +173,9 @@ class Panes(Operator):
     def _update_and_fire_again(self, record: Batch, times: np.ndarray) -> None:
         """One record for windows that have fired: each fires again for its key, the last window first."""
         self._update(record, times)
-        time_ms = int(times[0])
+        self._fire_again(record, int(times[0]))
+
+    def _fire_again(self, record: Batch, time_ms: int) -> None:
         ids = self.intern(record)
         for start in range(self._last_window_start(time_ms), time_ms - self.size_ms, -self.slide_ms):
             last_ms = start + self.size_ms - 1

@@ -26,7 +26,7 @@ from flinkcore.expr.folded import FOLDED, FoldedFields, only
 from flinkcore.expr.translate import NotTranslated, Unequal
 from flinkcore.expr.translate.fold import Fold, fold_of_op, translate_reduce
 from flinkcore.operators.base import OperatorContext, OperatorDescription, Output
-from flinkcore.operators.folding import FoldOnColumns, leaves_columns
+from flinkcore.operators.folding import FoldOnColumns, fold_on_columns, leaves_columns, way_of
 from flinkcore.operators.functions import ReduceFunction, as_reduce_function
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.process import RowOperator
@@ -69,7 +69,7 @@ class RowReduce(RowOperator):
         self.reason: str | None = f"{options.TRANSLATE_FUNCTIONS.key} is false"
         if context.config.get(options.TRANSLATE_FUNCTIONS):
             try:
-                self._to_columns(self._read(self._function))
+                self._to_columns(self.read(self._function))
                 self.reason = None
             except (NotTranslated, Unequal) as reason:
                 self.reason = str(reason)
@@ -81,19 +81,13 @@ class RowReduce(RowOperator):
         body = function.reduce if isinstance(function, ReduceFunction) else function
         return translate_reduce(body, self.schema)
 
-    def _read(self, function: Any) -> Fold:
-        fold = self.read(function)
-        if fold.updates is None:
-            raise NotTranslated("what a record does depends on what is there")
-        return fold
-
     def describe(self) -> OperatorDescription:
         try:
-            text = self._read(self.function).text
+            text = way_of(self.read(self.function))
         except NotTranslated as reason:
             name = self.function_name
             return OperatorDescription(False, name, f"{name} is called for each record: {reason}")
-        return OperatorDescription(True, f"{text}, as columns")
+        return OperatorDescription(True, f"{text}")
 
     def first(self, row: Any) -> Any:
         """What the first record of a key is reduced to."""
@@ -134,7 +128,12 @@ class RowReduce(RowOperator):
         """What a snapshot holds, in columns. Unequal: it does not fit, and stays as it is"""
         assert self.state is not None
         self._is_read = True
-        columns = FoldOnColumns(fold, lambda: () if self._accumulators is None else (self._accumulators,))
+        columns = fold_on_columns(
+            fold,
+            lambda: () if self._accumulators is None else (self._accumulators,),
+            lambda before, row: self.first(row) if before is None else self._call(before, row),
+            self.context.metrics,
+        )
         fields, manager = columns.fields, self.context.state
         if fields.describe() != self._stored:
             self._restore_rows()

@@ -95,6 +95,10 @@ class _Combined(WindowContents):
     def _combined(self, before: Any, row: Any) -> Any:
         raise NotImplementedError
 
+    def call(self, before: Any, row: Any) -> Any:
+        """What the contents of a window, or None, become with one more element."""
+        return self._combined(before, row)
+
 
 class ReducedContents(_Combined):
     """Elements combined by a ReduceFunction as they come."""
@@ -115,10 +119,17 @@ class ReducedContents(_Combined):
         if found is None:
             rows[group_id] = detached(row)  # the element may lie in other windows, too
             return True
-        after = rows[group_id] = self._reduce(found, row)
+        rows[group_id] = self._combined(found, row)
+        return False
+
+    def _combined(self, before: Any, row: Any) -> Any:
+        after = self._reduce(before, row)
         if after is None and row is not None:  # a window without a value gives no result: all would be lost
             raise TypeError("reduce returned None for two values; does it lack a return?")
-        return False
+        return after
+
+    def call(self, before: Any, row: Any) -> Any:
+        return row if before is None else self._combined(before, row)
 
     def elements(self, window: Any, group_id: int) -> list[Any] | None:
         found = self.table.get(window, group_id)

@@ -58,6 +58,12 @@ class Writer:
             f"{e} if {e} > {own} else {own}", f"{own} if {own} <= {e} else {e}", f"{own}", f"{e}",
             f"{own} + ({e} if {self.condition()} else 0)", f"min({e}, {own})", f"{own} + {e} + {number(kind)}",
         ]  # fmt: skip
+        if rng.random() < 0.3:
+            plain = [
+                f"{own} * 0.5 + {e}" if kind == "float" else f"{own} * 3 % 1000 + {e}", f"{own} - {own} // 3",
+                f"{own} + {e} / 2 - {own} / 4" if kind == "float" else f"{own} * {e} % 97", f"{own} * {own} % 1009 + {e}",
+                f"({own} + 1 if {e} < {own} else {own} - {e})", f"{e} // {own}",
+            ]  # fmt: skip
         change = rng.choice(plain)
         if rng.random() < 0.25:
             change = f"{change} if {self.condition()} else {own}"
@@ -129,7 +135,7 @@ def batches(rng: random.Random, has_none: bool) -> list[tuple[list[Any], list[in
     watermark = 0
     for _ in range(rng.randint(1, 6)):
         rows, times = [], []
-        for _ in range(rng.choice([1, 5, 40])):
+        for _ in range(rng.choice([1, 5, 40, 40, 40, 200])):
             v: Any = rng.randint(-9, 9)
             x: Any = rng.choice([rng.uniform(-4, 4), 0.5, 0.1, -0.0, 0.0])
             if wild and rng.random() < 0.1:

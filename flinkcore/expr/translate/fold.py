@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from flinkcore._native.column import Column
 from flinkcore.columnar import typeinfo as ti
-from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.row import Row, make_row
 from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.typeinfo import BasicType
@@ -26,10 +25,9 @@ from flinkcore.expr.translate.builder import Builder
 from flinkcore.expr.translate.choice import CHOOSE, COMPARISONS
 from flinkcore.expr.translate.exact import BOOL, EXACT, FLOAT, INT, STR, Unequal, bounds, fallible
 from flinkcore.expr.translate.numbers import FLOAT_OPS, INT_OF_BOOL, INT_OPS, NEGATE, SAME, TO_DOUBLE
-from flinkcore.expr.translate.reader import Reader
+from flinkcore.expr.translate.reader import Fixed, Reader
 from flinkcore.expr.translate.translation import (
     Translation,
-    as_python,
     method_of,
     record_of,
     text_of,
@@ -114,7 +112,10 @@ class Update:
 class Fold(Translation):
     """A fold on the columns of batches.
 
-    shape : of accumulators;  initial : the fields of a new one, None when the first record makes it
+    shape : of accumulators
+    step : the fields behind a record, of its columns and, behind those, the fields before
+    first : the fields behind the first record, of its columns
+    starts : the fields before the first record, where `step` goes for that, too
     updates : of its fields, when all of them have one
     """
 
@@ -122,19 +123,21 @@ class Fold(Translation):
         self,
         text: str,
         shape: Shape,
-        initial: tuple[Any, ...] | None,
         step: Sequence[Typed],
         first: Sequence[Typed],
+        starts: Sequence[Any] | None,
         updates: Sequence[Update] | None,
-        fixed: Any,
+        fixed: Sequence[Fixed],
+        record_fields: int,
     ) -> None:
         values = [update.value for update in updates or () if update.value is not None]
         super().__init__(text, values, fixed)
         self.shape = shape
-        self.initial = initial
         self.step = tuple(step)
         self.first = tuple(first)
+        self.starts = None if starts is None else tuple(starts)
         self.updates = None if updates is None else tuple(updates)
+        self.record_fields = record_fields
 
 
 def translate_aggregate(function: Any, schema: Schema, accumulator_type: Any = None) -> Fold:
@@ -156,7 +159,9 @@ def translate_aggregate(function: Any, schema: Schema, accumulator_type: Any = N
         if len(initial) == len(state):
             starts = [_start(value, type) for value, type in zip(initial, shape.types)]
         updates = _updates(build, step, first, state, starts)
-        return Fold(text_of(add), shape, initial, step, first, updates, reader.fixed)
+        same = len(initial) == len(state) and all(map(_is, initial, shape.types))
+        starts_as_they_are = initial if same else None
+        return Fold(text_of(add), shape, step, first, starts_as_they_are, updates, reader.fixed, len(schema.names))
 
     add = method_of(function, "add")
     return _reading(schema, read)
@@ -175,7 +180,7 @@ def translate_reduce(reduce: Any, schema: Schema) -> Fold:
         _same_shape(shape, again)
         step = [_within(build, field, type) for field, type in zip(step, schema.types)]
         updates = _updates(build, step, first, state, [None] * len(state))
-        return Fold(text_of(reduce), shape, None, step, first, updates, reader.fixed)
+        return Fold(text_of(reduce), shape, step, first, None, updates, reader.fixed, len(schema.names))
 
     if not isinstance(reduce, (FunctionType, MethodType)):
         raise NotTranslated(f"{name_of(Known(reduce))} is no Python function")
@@ -199,7 +204,7 @@ def fold_of_op(op: str, place: int, schema: Schema) -> Fold:
             step = operations.binary("+", state[0], one)
             assert isinstance(step, Typed)
             updates = _updates(build, [step], [one], state, [(0,)])
-            return Fold("count", shape, None, [step], [one], updates, ())
+            return Fold(op, shape, [step], [one], None, updates, (), len(schema.names))
         first, shape = _fields(build, record)
         state = _state(shape, len(schema.names))
         before, value = state[place], first[place]
@@ -222,7 +227,7 @@ def fold_of_op(op: str, place: int, schema: Schema) -> Fold:
             step_fields[place] = changed[0]
         step_fields = [_within(build, field, type) for field, type in zip(step_fields, schema.types)]
         updates = _updates(build, step_fields, first, state, [None] * len(state))
-        return Fold(op, shape, None, step_fields, first, updates, ())
+        return Fold(op, shape, step_fields, first, None, updates, (), len(schema.names))
 
     _check_types(schema)
     return _reading(schema, read, stores=False)
@@ -242,12 +247,6 @@ def translate_result(function: Any, shape: Shape, schema_out: Schema) -> Transla
 def field_schema(shape: Shape) -> Schema:
     """The fields of accumulators as columns."""
     return Schema([f"f{i}" for i in range(len(shape.types))], list(shape.types), "tuple")
-
-
-def rows_of(batch: Batch, state: Sequence[Vector]) -> Callable[[int], Vector]:
-    """The columns of a fold's expressions: those of records, then those of their accumulators."""
-    count = len(batch.columns)
-    return lambda index: as_python(batch.column(index)) if index < count else state[index - count]
 
 
 # -- reading -------------------------------------------------------------------------------------------------

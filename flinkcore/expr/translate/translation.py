@@ -45,7 +45,7 @@ class Translation:
 
     def columns(self, batch: Batch) -> list[Column]:
         """The fields of what the function returns for each row. Unequal: ask Python"""
-        self._check(batch)
+        self.check(batch)
         moved = iter(_run(self._moved, batch))
         blocks = [_run(self._computed, block) for block in _blocks(batch)]
         computed = iter([Column.concat(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks)])
@@ -53,7 +53,7 @@ class Translation:
 
     def mask(self, batch: Batch) -> np.ndarray:
         """bool[n]: where the function returns something true. Unequal: ask Python"""
-        self._check(batch)
+        self.check(batch)
         program = self._moved if self._is_moved[0] else self._computed
         return np.concatenate(
             [program.run(_rows(block))[0].to_mask(block.num_rows) for block in _blocks(batch)]
@@ -63,7 +63,8 @@ class Translation:
         """Whether the expressions are the function's, for a batch."""
         return batch.row_kinds is None and all(fixed.stands() for fixed in self._fixed)
 
-    def _check(self, batch: Batch) -> None:
+    def check(self, batch: Batch) -> None:
+        """Unequal: ask Python, whatever the columns hold"""
         if not self.ready(batch):
             raise Unequal("a changelog, or a constant that changed")
 
