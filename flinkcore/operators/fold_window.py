@@ -81,6 +81,7 @@ class FoldWindow(Panes, RowWindow):
     def open(self, context: OperatorContext, out: Output) -> None:
         self.shown = {}
         self.panes = {}
+        self.reason: str | None = None  # why rows are taken one by one
         self._is_read = False
         self._again: Batch | None = None  # the record for which a window fires again
         self._result: Translation | None = None

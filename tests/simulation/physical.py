@@ -38,6 +38,8 @@ class Physical:
             "pipeline.auto-watermark-interval": f"{self.rng.choice([0, 1, 50, 200])} ms",
             "execution.runtime-mode": "BATCH" if batch_mode else "STREAMING",
         }
+        if self.rescaled:  # state of either form goes on in the other
+            self.options["flinkcore.functions.translate"] = self.scale.choice(["true", "true", "false"])
         for key, value in self.options.items():
             self.env.get_configuration().set_string(key, str(value))
 

@@ -222,6 +222,40 @@ def row_windows(env: StreamExecutionEnvironment) -> DataStream:
     return keyed(env).window(TumblingEventTimeWindows.of(Time.milliseconds(200))).process(Contents())
 
 
+class Moments(AggregateFunction):
+    """The number, the least and the decayed sum of values: of the latter, each depends on those before."""
+
+    def create_accumulator(self) -> Any:
+        return [0, 2**40, 0.0]
+
+    def add(self, value: Any, accumulator: Any) -> Any:
+        accumulator[0] += 1
+        accumulator[1] = min(accumulator[1], value.value)
+        accumulator[2] = accumulator[2] * 0.5 + value.value
+        return accumulator
+
+    def get_result(self, accumulator: Any) -> Any:
+        return tuple(accumulator)
+
+    def merge(self, acc_a: Any, acc_b: Any) -> Any:
+        raise AssertionError
+
+
+class Totals(Moments):
+    """What kernels know."""
+
+    def add(self, value: Any, accumulator: Any) -> Any:
+        return [accumulator[0] + 1, min(accumulator[1], value.value), accumulator[2] + value.value]
+
+
+def folded(function: AggregateFunction) -> Callable[[StreamExecutionEnvironment], DataStream]:
+    def build(env: StreamExecutionEnvironment) -> DataStream:
+        windows = records(env, 1).key_by("key").window(TumblingEventTimeWindows.of(Time.milliseconds(200)))
+        return windows.aggregate(function, output_type=Types.TUPLE([LONG, LONG, Types.DOUBLE()]))
+
+    return build
+
+
 def triggered(env: StreamExecutionEnvironment) -> DataStream:
     windows = keyed(env, 1).window(TumblingEventTimeWindows.of(Time.milliseconds(500)))
     return windows.trigger(PurgingTrigger.of(CountTrigger.of(3))).process(Contents())
@@ -262,6 +296,8 @@ JOBS: dict[str, tuple[Callable[[StreamExecutionEnvironment], DataStream], Callab
     "running aggregates": (running, everything),
     "retractions": (retracting, table),
     "row windows": (row_windows, everything),
+    "windows of functions that kernels know": (folded(Totals()), everything),
+    "windows of other functions": (folded(Moments()), everything),
     "row windows with triggers": (triggered, everything),
     "row sessions": (row_sessions, everything),
     "row reduce": (reduced, everything),
@@ -275,10 +311,13 @@ JOBS: dict[str, tuple[Callable[[StreamExecutionEnvironment], DataStream], Callab
 class Half:
     """One run of a job, from its start or from the savepoint that another one has stopped with."""
 
-    def __init__(self, build: Callable[[Any], DataStream], parallelism: int, first: Half | None = None) -> None:
+    def __init__(
+        self, build: Callable[[Any], DataStream], parallelism: int, first: Half | None = None, translate: bool = True
+    ) -> None:
         env = StreamExecutionEnvironment.get_execution_environment().set_parallelism(parallelism)
         config = env.get_configuration()
         config.set_integer("flinkcore.batch-rows", 16)
+        config.set_string("flinkcore.functions.translate", str(translate).lower())
         self.path = ""
         self.results = Results()
         if first is not None:
@@ -332,6 +371,19 @@ def test_a_job_goes_on_with_any_parallelism(name, before, tmp_path):
     first, _ = stopped(build, before, tmp_path)
     for after in PARALLELISM:
         assert outcome(Half(build, after, first).end()) == undisturbed(name), f"{before} to {after}"
+
+
+@pytest.mark.parametrize("translate", [False, True])
+@pytest.mark.parametrize("before", [1, 2, 5])
+@pytest.mark.parametrize("name", ["windows of functions that kernels know", "windows of other functions", "row reduce"])
+def test_functions_that_ran_on_columns_go_on_by_rows_and_the_other_way_round(name, before, translate, tmp_path):
+    build, outcome = JOBS[name]
+    first = Half(build, before, translate=translate)
+    first.read_half()
+    first.stop(tmp_path)
+    for after in (1, 3, before):
+        again = Half(build, after, first, not translate)
+        assert outcome(again.end()) == undisturbed(name), f"{before} to {after}"
 
 
 @pytest.mark.parametrize("before", PARALLELISM)
