@@ -15,7 +15,8 @@ from flinkcore._native.column import I64, Column, physical_kind
 from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.expr.translate import Unequal
 from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, STR
-from flinkcore.expr.translate.fold import Shape, Update, starting_value
+from flinkcore.expr.translate.fold import Shape
+from flinkcore.expr.translate.updates import Update, starting_value
 
 #: The part of an operator's state that holds accumulators of a function, under the start of their window.
 FOLDED = "folded"

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """FoldWindow: tumbling event-time windows of an AggregateFunction or a reduce function, on columns where they can be.
 
-A function that expr.translate understands folds whole batches into native accumulators, a pane for each window. Where it
-is not understood, or when a batch comes that columns cannot answer for, the windows are those of RowWindow; from then on,
-since what Python made may be what columns do not hold. State of either form becomes the other when a job is restored.
+A function that expr.translate understands folds whole batches into native accumulators, a pane for each window. Where
+it is not understood, or when a batch comes that columns cannot answer for, the windows are those of RowWindow; from
+then on, since what Python made may be what columns do not hold. State of either form becomes the other when a job is
+restored.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from flinkcore.operators.functions import AggregateFunction, ReduceFunction
 from flinkcore.operators.panes import Panes
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.state.keys import KeyIndex
+from flinkcore.state.table import Rows
 from flinkcore.time import MIN_TIMESTAMP
 from flinkcore.time.assigners import TumblingEventTimeWindows, WindowAssigner
 from flinkcore.time.triggers import EventTimeTrigger
@@ -144,7 +146,8 @@ class FoldWindow(Panes, RowWindow):
         try:
             text = way_of(self._read(function))
         except NotTranslated as reason:
-            return OperatorDescription(False, by_rows.detail, f"{self.function_name} is called for each record: {reason}")
+            why = f"{self.function_name} is called for each record: {reason}"
+            return OperatorDescription(False, by_rows.detail, why)
         return OperatorDescription(True, f"{self.assigner!r}: {text}")
 
     @property
@@ -304,7 +307,8 @@ class FoldWindow(Panes, RowWindow):
         if not aligned or {"size_ms": self.size_ms, **fields.describe()} != self._stored:
             RowWindow._restore_contents(self)
         made: dict[int, Accumulators] = {}
-        for window, rows in self._contents.table.rows.items():
+        windows: dict[Any, Rows] = self._contents.table.rows
+        for window, rows in windows.items():
             if window.end - window.start != self.size_ms or (window.start - self.offset_ms) % self.size_ms:
                 raise Unequal("windows of another size")
             pane = made[window.start] = state.budgeted(fields.accumulators())

@@ -18,9 +18,10 @@ from flinkcore.expr.evaluate import BatchRows
 from flinkcore.expr.folded import FoldedFields
 from flinkcore.expr.translate import NotTranslated, Unequal
 from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, NUMBERS, without_none
-from flinkcore.expr.translate.fold import Fold, Update
+from flinkcore.expr.translate.fold import Fold
 from flinkcore.expr.translate.program import Program
 from flinkcore.expr.translate.translation import as_python
+from flinkcore.expr.translate.updates import Update
 from flinkcore.expr.vector import Vector
 from flinkcore.metrics.operator import OperatorMetrics
 from flinkcore.operators.base import OperatorContext

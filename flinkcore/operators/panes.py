@@ -69,7 +69,8 @@ class Panes(Operator):
 
     def open_panes(self) -> None:
         """Takes over the panes that a snapshot held; when the operator opens."""
-        self.shown["bounds"] = [*(f"{'pane' if self.merges else 'window'}_{end}" for end in ("start", "end")), self.pane_ms]
+        window = "pane" if self.merges else "window"
+        self.shown["bounds"] = [f"{window}_start", f"{window}_end", self.pane_ms]
         context = self.context
         self.time_ms = self.restored_time()  # the watermark, or the time of the clock
         # [first key group, end, time] of old subtasks: their clocks, unlike watermarks, stood at different times.
@@ -305,7 +306,7 @@ class Panes(Operator):
     def emit(
         self, accumulators: Accumulators, rows: np.ndarray, groups: np.ndarray, starts_ms: Any, ends_ms: Any
     ) -> None:
-        """The results of accumulator rows `rows`, whose keys are group ids `groups`, of the window with these bounds."""
+        """The results of accumulator rows `rows`, of the window with these bounds. groups : the ids of their keys"""
         raise NotImplementedError(type(self).__name__)
 
     def count_overflows(self, accumulators: Accumulators) -> Any:

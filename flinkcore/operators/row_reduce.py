@@ -137,7 +137,7 @@ class RowReduce(RowOperator):
         fields, manager = columns.fields, self.context.state
         if fields.describe() != self._stored:
             self._restore_rows()
-        rows = self._reduced.rows.get(None) or {}
+        rows: dict[int, Any] = self._reduced.rows.get(None) or {}
         made = fields.accumulators()
         fields.put(made, np.fromiter(rows, np.int32, len(rows)), list(rows.values()))
         shown = {"fold": fields.describe()}

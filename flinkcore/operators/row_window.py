@@ -7,7 +7,7 @@ aggregates have operators of their own, which are much faster and give the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -468,7 +468,7 @@ class RowWindow(Operator):
     def _is_late(self, timestamp_ms: int) -> bool:
         return self._event_time and timestamp_ms + self.allowed_lateness_ms <= self._timers.watermark_ms
 
-    def _drop_late(self, batch: Batch, late: list[int]) -> None:
+    def _drop_late(self, batch: Batch, late: Sequence[int]) -> None:
         if self.late_tag is None:
             self.context.metrics.late_dropped += len(late)
         else:

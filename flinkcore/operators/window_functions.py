@@ -81,6 +81,10 @@ class WindowContents:
     def _merged(self, one: Any, other: Any) -> Any:
         return one + other
 
+    def call(self, before: Any, row: Any) -> Any:
+        """What the contents of a window, or None, become with one more element."""
+        return [*(before or ()), row]
+
 
 class _Combined(WindowContents):
     """One value per window."""
@@ -96,7 +100,6 @@ class _Combined(WindowContents):
         raise NotImplementedError
 
     def call(self, before: Any, row: Any) -> Any:
-        """What the contents of a window, or None, become with one more element."""
         return self._combined(before, row)
 
 

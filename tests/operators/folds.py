@@ -43,8 +43,12 @@ class Writer:
         """Of a record, r."""
         rng = self.rng
         if kind == "int":
-            return rng.choice(["r[1]", "r[1]", "r[1] * 2 + r[0]", "abs(r[1])", "len(r[4])", "1", "r[3]", "(r[1] if r[3] else -1)"])
-        return rng.choice(["r[2]", "r[2]", "r[2] * 0.5", "r[1] * 1.5", "abs(r[2])", "float(r[1])", "1.0", "-r[2]"])
+            return rng.choice([
+                "r[1]", "r[1]", "r[1] * 2 + r[0]", "abs(r[1])", "len(r[4])", "1", "r[3]", "(r[1] if r[3] else -1)",
+            ])  # fmt: skip
+        return rng.choice([
+            "r[2]", "r[2]", "r[2] * 0.5", "r[1] * 1.5", "abs(r[2])", "float(r[1])", "1.0", "-r[2]",
+        ])  # fmt: skip
 
     def condition(self) -> str:
         return self.rng.choice(["r[3]", "r[1] > 3", "r[2] < 1.5", "r[4] == 'a'", "not r[3]", "r[1] % 3 == r[0]"])
@@ -61,7 +65,8 @@ class Writer:
         if rng.random() < 0.3:
             plain = [
                 f"{own} * 0.5 + {e}" if kind == "float" else f"{own} * 3 % 1000 + {e}", f"{own} - {own} // 3",
-                f"{own} + {e} / 2 - {own} / 4" if kind == "float" else f"{own} * {e} % 97", f"{own} * {own} % 1009 + {e}",
+                f"{own} + {e} / 2 - {own} / 4" if kind == "float" else f"{own} * {e} % 97",
+                f"{own} * {own} % 1009 + {e}",
                 f"({own} + 1 if {e} < {own} else {own} - {e})", f"{e} // {own}",
             ]  # fmt: skip
         change = rng.choice(plain)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -102,6 +102,6 @@ def test_state_of_one_form_goes_on_in_the_other_at_another_parallelism(seed, mon
         make, source = random_reduction(rng, seed * 100 + i)
         data = batches(rng, make().schema is ROWS)
         other = [{"translate": rng.random() < 0.6, "parallelism": rng.randint(1, 3)} for _ in data]
-        runs = accumulate((how != before for before, how in zip(other, other[1:])), initial=0)
+        runs = accumulate((how != before for before, how in pairwise(other)), initial=0)
         same = [{**how, "translate": False, "run": i} for i, how in zip(runs, other)]
         assert outcome(make, data, other)[:2] == outcome(make, data, same)[:2], (source, other)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -95,7 +95,7 @@ def test_a_list_that_is_changed_in_place_is_understood_and_its_result_may_fail()
     op.watermark(9)
     assert op.output() == [1.5] and in_columns(op)
     op.batch([(1, 0, 2.5, False, "")], [10])
-    with pytest.raises(UserFunctionError, match="InPlace, at timer 19 of TimeWindow.* of key 1,.*ZeroDivisionError"):
+    with pytest.raises(UserFunctionError, match=r"InPlace, at timer 19 of TimeWindow.* of key 1,.*ZeroDivisionError"):
         op.watermark(19)
 
 
@@ -250,6 +250,6 @@ def test_state_of_one_form_goes_on_in_the_other_at_another_parallelism(seed, mon
         make, source = random_window(rng, seed * 100 + i)
         data = batches(rng, make().schema is ROWS)
         other = [{"translate": rng.random() < 0.6, "parallelism": rng.randint(1, 3)} for _ in data]
-        runs = accumulate((how != before for before, how in zip(other, other[1:])), initial=0)
+        runs = accumulate((how != before for before, how in pairwise(other)), initial=0)
         same = [{**how, "translate": False, "run": i} for i, how in zip(runs, other)]
         assert outcome(make, data, other)[:2] == outcome(make, data, same)[:2], (source, other)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from flinkcore._native.column import Column
@@ -22,9 +21,9 @@ from flinkcore.columnar.row import Row, make_row
 from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.typeinfo import BasicType
 from flinkcore.expr.translate.builder import Builder
-from flinkcore.expr.translate.choice import CHOOSE, COMPARISONS
-from flinkcore.expr.translate.exact import BOOL, EXACT, FLOAT, INT, STR, Unequal, bounds, fallible
-from flinkcore.expr.translate.numbers import FLOAT_OPS, INT_OF_BOOL, INT_OPS, NEGATE, SAME, TO_DOUBLE
+from flinkcore.expr.translate.choice import CHOOSE
+from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, STR, Unequal
+from flinkcore.expr.translate.numbers import INT_OF_BOOL, TO_DOUBLE
 from flinkcore.expr.translate.reader import Fixed, Reader
 from flinkcore.expr.translate.translation import (
     Translation,
@@ -33,13 +32,11 @@ from flinkcore.expr.translate.translation import (
     text_of,
     translate_method,
 )
+from flinkcore.expr.translate.updates import PYTHON, RANGED, Update, is_of, start_of, updates_of
 from flinkcore.expr.translate.values import Choice, Known, NotTranslated, Record, Value, name_of
-from flinkcore.expr.typed import Constant, Function, InputColumn, Invocation, Rows, Typed
-from flinkcore.expr.vector import Vector
+from flinkcore.expr.typed import Constant, InputColumn, Typed
 
 Convert = Callable[[Builder, Value], Value]
-_PYTHON: dict[pa.DataType, type] = {INT: int, FLOAT: float, BOOL: bool, STR: str}
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -71,7 +68,7 @@ class Shape:
         found = []
         for i, type in enumerate(self.types):
             values = [each[i] for each in fields]
-            wanted = _PYTHON.get(type)
+            wanted = PYTHON.get(type)
             if wanted is not None and any(value.__class__ is not wanted for value in values):
                 raise Unequal(f"a field of an accumulator that is no {wanted.__name__}")
             try:
@@ -83,7 +80,7 @@ class Shape:
     def _fields(self, value: Any) -> Sequence[Any]:
         if self.kind == "value":
             return (value,)
-        kinds: dict[str, type] = {"tuple": tuple, "list": list, "row": Row}
+        kinds: dict[str, Any] = {"tuple": tuple, "list": list, "row": Row}
         if value.__class__ is not kinds[self.kind] or len(value) != len(self.types):
             raise Unequal(f"an accumulator that is no {self.kind} of {len(self.types)} fields")
         if self.kind == "row":
@@ -91,22 +88,6 @@ class Shape:
             if (None if not names else tuple(names)) != self.names:
                 raise Unequal("an accumulator with other names")
         return list(value)
-
-
-@dataclass(frozen=True)
-class Update:
-    """What records do to one field of an accumulator, if it is the same whatever the accumulator holds.
-
-    op : "sum", "min", "max", "first", "last" of `value`; "keep" for what no record changes
-    value : of each record; None of it: the record changes nothing
-    start : the field of a new accumulator, (value,); None when the first record makes it, with its value
-    limits : of a sum of integers
-    """
-
-    op: str
-    value: Typed | None
-    start: tuple[Any] | None
-    limits: tuple[int, int]
 
 
 class Fold(Translation):
@@ -157,9 +138,9 @@ def translate_aggregate(function: Any, schema: Schema, accumulator_type: Any = N
         _same_shape(shape, again)
         starts: list[tuple[Any] | None] = [None] * len(state)
         if len(initial) == len(state):
-            starts = [_start(value, type) for value, type in zip(initial, shape.types)]
-        updates = _updates(build, step, first, state, starts)
-        same = len(initial) == len(state) and all(map(_is, initial, shape.types))
+            starts = [start_of(value, type) for value, type in zip(initial, shape.types)]
+        updates = updates_of(build, step, first, state, starts)
+        same = len(initial) == len(state) and all(map(is_of, initial, shape.types))
         starts_as_they_are = initial if same else None
         return Fold(text_of(add), shape, step, first, starts_as_they_are, updates, reader.fixed, len(schema.names))
 
@@ -179,7 +160,7 @@ def translate_reduce(reduce: Any, schema: Schema) -> Fold:
         step, again = _read_fields(build, lambda: reader.call(reduce, [_as_value(shape, state), record]))
         _same_shape(shape, again)
         step = [_within(build, field, type) for field, type in zip(step, schema.types)]
-        updates = _updates(build, step, first, state, [None] * len(state))
+        updates = updates_of(build, step, first, state, [None] * len(state))
         return Fold(text_of(reduce), shape, step, first, None, updates, reader.fixed, len(schema.names))
 
     if not isinstance(reduce, (FunctionType, MethodType)):
@@ -191,8 +172,8 @@ def translate_reduce(reduce: Any, schema: Schema) -> Fold:
 def fold_of_op(op: str, place: int, schema: Schema) -> Fold:
     """A running aggregate of one field of the records of each key.
 
-    op : "sum", "min" and "max" keep the other fields of the first record; "min_by" and "max_by" give a record, the first
-        of equal ones; "count" their number
+    op : "sum", "min" and "max" keep the other fields of the first record; "min_by" and "max_by" give a record, the
+        first of equal ones; "count" their number
     NotTranslated : says why
     """
 
@@ -203,7 +184,7 @@ def fold_of_op(op: str, place: int, schema: Schema) -> Fold:
             state = _state(shape, len(schema.names))
             step = operations.binary("+", state[0], one)
             assert isinstance(step, Typed)
-            updates = _updates(build, [step], [one], state, [(0,)])
+            updates = updates_of(build, [step], [one], state, [(0,)])
             return Fold(op, shape, [step], [one], None, updates, (), len(schema.names))
         first, shape = _fields(build, record)
         state = _state(shape, len(schema.names))
@@ -226,7 +207,7 @@ def fold_of_op(op: str, place: int, schema: Schema) -> Fold:
             step_fields = [*state]
             step_fields[place] = changed[0]
         step_fields = [_within(build, field, type) for field, type in zip(step_fields, schema.types)]
-        updates = _updates(build, step_fields, first, state, [None] * len(state))
+        updates = updates_of(build, step_fields, first, state, [None] * len(state))
         return Fold(op, shape, step_fields, first, None, updates, (), len(schema.names))
 
     _check_types(schema)
@@ -276,14 +257,15 @@ def _fields(build: Builder, value: Value) -> tuple[list[Typed], Shape]:
         return [
             a if a is b else build.invoke(CHOOSE, [value.condition, a, b], a.type) for a, b in zip(then, other)
         ], shape
-    kind, fields, names = "value", (value,), None
+    kind, names = "value", None
+    fields: tuple[Value, ...] = (value,)
     if isinstance(value, Record):
         kind, fields, names = value.kind, value.fields, value.names
     found: list[Typed] = []
     for field in fields:
         if isinstance(field, Choice):
             raise NotTranslated(f"its accumulator holds {name_of(field)}")
-        if not isinstance(field, Typed) or field.type not in _PYTHON:
+        if not isinstance(field, Typed) or field.type not in PYTHON:
             raise NotTranslated(f"its accumulator {'is' if kind == 'value' else 'holds'} {name_of(field)}")
         found.append(field)
     if not found:
@@ -297,7 +279,7 @@ def _same_shape(shape: Shape, again: Shape) -> None:
 
 
 def _text(shape: Shape) -> str:
-    types = ", ".join(_PYTHON[type].__name__ if type in _PYTHON else str(type) for type in shape.types)
+    types = ", ".join(PYTHON[type].__name__ if type in PYTHON else str(type) for type in shape.types)
     names = f" named {', '.join(shape.names)}" if shape.names else ""
     return f"of type {types}" if shape.kind == "value" else f"a {shape.kind} of {types}{names}"
 
@@ -381,222 +363,4 @@ def _within(build: Builder, value: Typed, type: pa.DataType | None) -> Typed:
     """An integer that has to be one of few bits, where such are declared; others stay."""
     if type is None or not pa.types.is_integer(type) or type.bit_width == 64 or isinstance(value, InputColumn):
         return value
-    return build.invoke(_RANGED[type], [value], INT)
-
-
-def _ranged(type: pa.DataType) -> Function:
-    low, high = _limits(type)
-
-    def evaluate(args: Sequence[Vector], type_: pa.DataType, rows: Rows) -> Vector:
-        least, most = bounds(args[0])
-        if least < low or most > high:
-            raise Unequal(f"an integer outside {low} .. {high}")
-        return args[0]
-
-    return fallible(f"as {type}", evaluate)
-
-
-def _limits(type: pa.DataType) -> tuple[int, int]:
-    if pa.types.is_unsigned_integer(type):
-        return 0, (1 << type.bit_width) - 1
-    return -(1 << type.bit_width - 1), (1 << type.bit_width - 1) - 1
-
-
-_RANGED = {type: _ranged(type) for type in (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32())}
-_LIMITS = {function: _limits(type) for type, function in _RANGED.items()}
-
-
-# -- what kernels know ---------------------------------------------------------------------------------------
-
-
-def _updates(
-    build: Builder,
-    step: Sequence[Typed],
-    first: Sequence[Typed],
-    state: Sequence[InputColumn],
-    starts: Sequence[tuple[Any] | None],
-) -> list[Update] | None:
-    """What each field is; None when one is something else."""
-    recognizer = _Recognizer(build, state)
-    found = []
-    for new, made, own, start in zip(step, first, state, starts):
-        update = recognizer.update(new, own, made, start)
-        if update is None:
-            return None
-        found.append(update)
-    return found
-
-
-@dataclass(frozen=True)
-class _Change:
-    """plain : the value as it was read, where it is the same for all records"""
-
-    op: str
-    value: Typed | None = None
-    plain: Typed | None = None
-
-
-class _Recognizer:
-    """Finds what a field of the next accumulator is of the same field before."""
-
-    def __init__(self, build: Builder, state: Sequence[InputColumn]) -> None:
-        self._build = build
-        self._state = {id(field) for field in state}
-        self._known: dict[int, bool] = {}
-
-    def update(self, new: Typed, own: InputColumn, made: Typed, start: tuple[Any] | None) -> Update | None:
-        """made : the field after the first record"""
-        ranges: list[Function] = []
-        while isinstance(new, Invocation) and new.function in _LIMITS:
-            ranges.append(new.function)
-            new = new.args[0]
-            if isinstance(made, Invocation) and made.function in _LIMITS:
-                made = made.args[0]
-        limits = _LIMITS[ranges[0]] if ranges else _limits(INT)
-        change = self._change(new, own)
-        if change is None:
-            return None
-        if change.op == "keep" and (start is None or not _is(start[0], own.type)):
-            if start is not None or not self._is_of_records(made):
-                return None
-            return Update("first", self._present(made), None, limits)
-        if start is not None and not _can_start(change.op, start[0], own.type):
-            return None
-        if start is None and change.plain is not made:
-            return None
-        value = change.value
-        if value is not None and change.op != "sum":
-            for function in ranges:
-                value = self._build.invoke(function, [value], own.type)
-        return Update(change.op, value, start, limits)
-
-    def _present(self, value: Typed) -> Typed:
-        """The value, which None would not be."""
-        return self._build.invoke(SAME, [value], value.type) if value.nullable else value
-
-    def _made(self, op: str, value: Typed) -> _Change:
-        return _Change(op, self._present(value), value)
-
-    def _change(self, new: Typed, own: InputColumn) -> _Change | None:
-        if new is own:
-            return _Change("keep")
-        if self._is_of_records(new):
-            return self._made("last", new)
-        if not isinstance(new, Invocation):
-            return None
-        if new.function is CHOOSE:
-            return self._of_choice(new, own)
-        return self._sum(new, own)
-
-    def _sum(self, new: Invocation, own: InputColumn) -> _Change | None:
-        ops, type = (INT_OPS, INT) if own.type == INT else (FLOAT_OPS, FLOAT)
-        if own.type not in (INT, FLOAT) or new.type != type or new.function not in (ops["+"], ops["-"]):
-            return None
-        left, right = new.args
-        if new.function is ops["+"] and self._is_of_records(left):
-            left, right = right, left
-        if not self._is_of_records(right):
-            return None
-        value = self._number(right, type)
-        if new.function is ops["-"]:
-            value = self._build.invoke(NEGATE, [value], type)
-        if left is own:
-            return self._made("sum", value)
-        if type == INT and isinstance(left, Invocation):  # (own + a) + b; doubles would round differently
-            inner = self._change(left, own)
-            if inner is not None and inner.op == "sum" and inner.value is not None:
-                return _Change("sum", self._build.invoke(INT_OPS["+"], [inner.value, value], INT))
-        return None
-
-    def _number(self, value: Typed, type: pa.DataType) -> Typed:
-        if value.type == type:
-            return value
-        if isinstance(value, Constant):
-            return Constant((int if type == INT else float)(value.value), type)  # type: ignore[arg-type]
-        return self._build.invoke(INT_OF_BOOL if type == INT else TO_DOUBLE, [value], type)
-
-    def _of_choice(self, choice: Invocation, own: InputColumn) -> _Change | None:
-        condition, then, other = choice.args
-        if not self._is_of_records(condition):
-            return self._extreme(condition, then, other, own)
-        one, two = self._change(then, own), self._change(other, own)
-        if one is None or two is None or ("keep" not in (one.op, two.op) and one.op != two.op):
-            return None
-        if one.op == two.op == "keep":
-            return one
-        op, type = (two.op if one.op == "keep" else one.op), choice.type
-        nothing = Constant(None, type)
-        values = [nothing if each.value is None else each.value for each in (one, two)]
-        return _Change(op, self._build.invoke(CHOOSE, [condition, *values], type))
-
-    def _extreme(self, condition: Typed, then: Typed, other: Typed, own: InputColumn) -> _Change | None:
-        """`value if value < own else own` and what means the same"""
-        if not isinstance(condition, Invocation) or condition.function not in _ORDER:
-            return None
-        name = _ORDER[condition.function]
-        left, right = condition.args
-        if right is own:
-            value = left
-        elif left is own:
-            value, name = right, _MIRRORED[name]  # as: value name own
-        else:
-            return None
-        replaces = then is value and other is own
-        if not (replaces or (then is own and other is value)) or not self._is_of_records(value):
-            return None
-        if value.type != own.type or value.type not in (INT, FLOAT, BOOL):
-            return None
-        if own.type == FLOAT and not (replaces and name in ("<", ">")):
-            return None  # of equal zeros and of NaN another one would stay
-        return self._made("min" if ("<" in name) == replaces else "max", value)
-
-    def _is_of_records(self, value: Typed) -> bool:
-        """Whether only records say what it is."""
-        found = self._known.get(id(value))
-        if found is None:
-            found = id(value) not in self._state and (
-                not isinstance(value, Invocation) or all(map(self._is_of_records, value.args))
-            )
-            self._known[id(value)] = found
-        return found
-
-
-_ORDER = {COMPARISONS[name]: name for name in ("<", "<=", ">", ">=")}
-_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-
-
-def _is(value: Any, type: pa.DataType) -> bool:
-    return value.__class__ is _PYTHON.get(type)
-
-
-def _start(value: Any, type: pa.DataType) -> tuple[Any] | None:
-    """A field of a new accumulator; None when the first record replaces it, whatever it is."""
-    if value is None:
-        return None
-    return (float(value),) if type == FLOAT and value.__class__ is int and abs(value) <= EXACT else (value,)
-
-
-def _can_start(op: str, start: Any, type: pa.DataType) -> bool:
-    """Whether a kernel's result over all records but no start, and the start, make the result."""
-    if op == "sum" and type == FLOAT:  # other sums are not the same when the start comes last
-        return bool(start == 0)
-    return _is(start, type) and start == start
-
-
-def starting_value(values: np.ndarray, valid: np.ndarray | None, update: Update, type: pa.DataType) -> np.ndarray:
-    """A field, of what a kernel has made of all records that changed it.
-
-    valid : where there were such
-    """
-    if update.start is None:
-        return values
-    (start,) = update.start
-    if update.op == "sum":
-        return (values if valid is None else np.where(valid, values, -0.0 if type == FLOAT else 0)) + start
-    if update.op in ("min", "max"):
-        better = (start <= values) if update.op == "min" else (start >= values)
-        kept = better if valid is None else better | ~valid
-        return np.where(kept, np.asarray(start, values.dtype), values)
-    if valid is None:
-        return values
-    return np.where(valid, values, np.asarray(start, values.dtype))
+    return build.invoke(RANGED[type], [value], INT)

@@ -150,7 +150,7 @@ def method_of(function: Any, method: str) -> FunctionType | MethodType:
     body = getattr(function, method, function)
     if not isinstance(body.__func__ if isinstance(body, MethodType) else body, FunctionType):
         raise NotTranslated(f"{name_of(Known(body))} is no Python function")
-    return body  # type: ignore[no-any-return]
+    return body
 
 
 def text_of(body: FunctionType | MethodType) -> str:
