@@ -136,7 +136,9 @@ class FoldedFields:
             if any(op not in _OPS or (op == "keep" and start is None) for _, op, start in fields):
                 raise ValueError("no updates of fields")
             shape = Shape(description["kind"], tuple(type for type, _, _ in fields), names and tuple(names))
-            return FoldedFields(shape, [Update(op, None, start, (0, 0)) for _, op, start in fields])
+            found = FoldedFields(shape, [Update(op, None, start, (0, 0)) for _, op, start in fields])
+            found.accumulators()  # kernels know these aggregates
+            return found
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise StateFormatError(f"accumulators of a function are described by {description!r}: {error!r}") from None
 

@@ -154,11 +154,10 @@ class RowReduce(RowOperator):
 
     def _restore_rows(self) -> None:
         """What a snapshot holds in columns, in rows."""
-        stored = self.context.state.unclaimed_part(FOLDED)
-        if stored is not None:
+        state = self.context.state
+        if state.unclaimed_part(FOLDED) is not None:
             fields = FoldedFields.of_description(self._stored)
-            fields.check(stored)
-            self._to_rows(stored, fields)
+            self._to_rows(state.part(FOLDED, fields.accumulators), fields)
 
     def _to_rows(self, accumulators: Accumulators, fields: FoldedFields) -> None:
         state = self.state

@@ -214,11 +214,10 @@ class RowWindow(Operator):
         state = self.context.state
         fields: FoldedFields | None = None
         for start in state.namespaces(FOLDED):
-            stored = state.unclaimed_part(FOLDED, start)
-            if stored is not None:
+            if state.unclaimed_part(FOLDED, start) is not None:
                 fields = fields or FoldedFields.of_description(self._stored)
-                fields.check(stored)
-                self._to_rows(start, self._stored["size_ms"], stored, fields)
+                pane = state.part(FOLDED, fields.accumulators, start)
+                self._to_rows(start, self._stored["size_ms"], pane, fields)
                 state.drop(FOLDED, start)
 
     def _to_rows(self, start: int, size_ms: int, pane: Accumulators, fields: FoldedFields) -> None:

@@ -13,11 +13,13 @@ import pytest
 
 from flinkcore.columnar.schema import Schema
 from flinkcore.common import Types
-from flinkcore.errors import FlinkcoreError, UserFunctionError
+from flinkcore.errors import FlinkcoreError, StateFormatError, UserFunctionError
+from flinkcore.expr.folded import FoldedFields
 from flinkcore.operators import folding
 from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.functions import AggregateFunction, ProcessWindowFunction
 from flinkcore.operators.output_tag import OutputTag
+from flinkcore.operators.row_window import RowWindow
 from flinkcore.state.descriptors import ValueStateDescriptor
 from flinkcore.time.assigners import SlidingEventTimeWindows, TumblingEventTimeWindows
 from flinkcore.time.triggers import CountTrigger, EventTimeTrigger
@@ -210,6 +212,63 @@ def test_explain_says_how_a_function_runs_and_why():
     assert not described.native
     assert "Joined is called for each record: `str(value)[::-1]`" not in described.detail
     assert described.reason.startswith("Joined is called for each record: ")
+
+
+def saved_in_columns() -> Any:
+    op = run(window(Stats()))
+    op.batch(records((1, 5), (2, 7), (1, 1)), [0, 1, 12]).watermark(5)
+    assert in_columns(op)
+    return op.snapshot()
+
+
+class Other(EventTimeTrigger):
+    """A trigger of the user's own, under which windows run by rows."""
+
+
+def test_windows_in_columns_go_on_under_a_trigger_of_the_users_own():
+    settings = {"aggregate": Stats(), "trigger": Other(), "key_schema": KEY}
+    op = run(RowWindow(SCHEMA, TumblingEventTimeWindows.of(10), OBJECTS, **settings), restore=saved_in_columns())
+    op.batch(records((2, 1)), [3]).watermark(30)
+    assert op.output() == [(1, 5, 0.5), (2, 8, 0.5), (1, 1, 0.5)]
+
+
+def test_windows_in_columns_keep_their_size_where_the_program_has_another():
+    op = run(window(Stats(), size_ms=8), restore=saved_in_columns())
+    assert (in_columns(op), op.operator.reason) == (False, "windows of another size")
+    op.batch(records((1, 100)), [13]).watermark(30)
+    assert sorted(op.timestamped()) == [((1, 1, 0.5), 19), ((1, 5, 0.5), 9), ((1, 7, 0.5), 9), ((1, 100, 0.5), 15)]
+
+
+def test_accumulators_of_one_function_go_on_in_those_of_another_where_they_fit():
+    class Lowest(Stats):
+        def create_accumulator(self):
+            return 0, 10**6, -math.inf
+
+        def add(self, value, accumulator):
+            return accumulator[0] + 1, min(accumulator[1], value[1]), max(accumulator[2], value[2])
+
+    class AtMostSix(Lowest):
+        def create_accumulator(self):
+            return 0, 6, -math.inf
+
+    op = run(window(Lowest()), restore=saved_in_columns())
+    assert in_columns(op)
+    assert sorted(op.batch(records((2, 3)), [3]).watermark(30).output()) == [(1, 1, 0.5), (1, 5, 0.5), (2, 3, 0.5)]
+    op = run(window(AtMostSix()), restore=saved_in_columns())
+    assert (in_columns(op), op.operator.reason) == (False, "an accumulator that the function does not make")
+    assert sorted(op.batch(records((2, 8)), [3]).watermark(30).output()) == [(1, 1, 0.5), (1, 5, 0.5), (2, 7, 0.5)]
+
+
+def test_damaged_descriptions_are_no_accumulators():
+    good = {"kind": "value", "names": None, "fields": [["int", "sum", "0"]]}
+    assert FoldedFields.of_description(good).describe() == good
+    for bad in (
+        None, {}, {**good, "kind": "set"}, {**good, "fields": []}, {**good, "fields": [["int", "keep", None]]},
+        {**good, "fields": [["int", "sum", "x"]]}, {**good, "fields": [["long", "sum", "0"]]},
+        {**good, "fields": [["str", "sum", None]]},
+    ):  # fmt: skip
+        with pytest.raises(StateFormatError):
+            FoldedFields.of_description(bad)
 
 
 # -- whatever functions do -----------------------------------------------------------------------------------
