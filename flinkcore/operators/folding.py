@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import I64, Column
@@ -17,8 +18,9 @@ from flinkcore.columnar.rows import to_rows
 from flinkcore.expr.evaluate import BatchRows
 from flinkcore.expr.folded import FoldedFields
 from flinkcore.expr.translate import NotTranslated, Unequal
-from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, NUMBERS, without_none
+from flinkcore.expr.translate.exact import FLOAT, INT, NUMBERS, without_none
 from flinkcore.expr.translate.fold import Fold
+from flinkcore.expr.translate.loop import DTYPES, Loop
 from flinkcore.expr.translate.program import Program
 from flinkcore.expr.translate.translation import as_python
 from flinkcore.expr.translate.updates import Update
@@ -161,13 +163,14 @@ def _without_nan(column: Column) -> Column:
 
 
 ROWS_MIN = 48  # fewer are done sooner by calling the function than by calling NumPy
-_DTYPES: dict[pa.DataType, Any] = {INT: np.int64, FLOAT: np.float64, BOOL: np.bool_}
+LOOP_ROWS_MIN = 500_000  # before a loop is compiled, which takes a second or two of a processor
 
 
 class FoldInRounds(FoldOnColumns):
     """A fold whose records depend on what is there: the first records of all rows together, then the second ones, ...
 
-    Where few rows have so many records in a batch, Python is called for the rest of these.
+    Where few rows have so many records in a batch, Python is called for the rest of these; until a loop is compiled
+    that takes all records in their order.
     """
 
     def __init__(self, fold: Fold, call: Callable[[Any, Any], Any], metrics: OperatorMetrics) -> None:
@@ -182,11 +185,16 @@ class FoldInRounds(FoldOnColumns):
         self._starts = fold.starts
         self._ranks = Accumulators([("count_star", I64, 0)])
         self._places = np.zeros(0, np.int32)  # of the ids of a batch among its rows
+        self._loop: Loop | None = None
+        self._rows_until_loop = LOOP_ROWS_MIN
+        with suppress(NotTranslated):
+            self._loop = Loop(fold)
 
     def update(
         self, panes: list[Accumulators], pane_of_row: np.ndarray, ids: np.ndarray, batch: Batch
     ) -> None:
         self.fold.check(batch)
+        self._count(len(ids))
         made = []
         for place, pane in enumerate(panes):
             mine, some = ids, batch
@@ -199,9 +207,16 @@ class FoldInRounds(FoldOnColumns):
 
     def running(self, accumulators: Accumulators, ids: np.ndarray, batch: Batch) -> list[Column]:
         self.fold.check(batch)
-        after = [np.empty(len(ids), _DTYPES[type]) for type in self.fold.shape.types]
+        self._count(len(ids))
+        after = [np.empty(len(ids), DTYPES[type]) for type in self.fold.shape.types]
         self._write(accumulators, *self._run(accumulators, ids, batch, after))
         return [Column.from_numpy(values, type) for values, type in zip(after, self.fold.shape.types)]
+
+    def _count(self, rows: int) -> None:
+        """Has a loop compiled, by another thread, when there are rows enough for that to pay."""
+        before, self._rows_until_loop = self._rows_until_loop, self._rows_until_loop - rows
+        if self._loop is not None and self._rows_until_loop <= 0 < before:
+            compile_beside(self._loop)
 
     def _write(self, accumulators: Accumulators, distinct: np.ndarray, state: list[np.ndarray]) -> None:
         accumulators.update(distinct, [(Column.from_numpy(values),) for values in state])
@@ -213,8 +228,7 @@ class FoldInRounds(FoldOnColumns):
 
         after : where the fields after each record go
         """
-        _, (counts,), _ = self._ranks.update_running(ids, [()])
-        ranks = counts.to_numpy() - 1
+        self._ranks.update(ids, [()])
         distinct = self._ranks.used_ids()
         self._ranks.clear_all()
         if len(self._places) <= distinct[-1]:
@@ -222,23 +236,52 @@ class FoldInRounds(FoldOnColumns):
         self._places[distinct] = np.arange(len(distinct), dtype=np.int32)
         at = self._places[ids]
         results = accumulators.results(distinct)
+        valid = results[0].valid_mask()
+        is_new = np.zeros(len(distinct), bool) if valid is None else ~valid
+        makes_first = self._starts is None and valid is not None
+        rows = BatchRows(lambda index: as_python(batch.column(index)), batch.num_rows, 0)
+
+        if self._loop is not None and self._loop.is_ready:
+            state = self._state(results, is_new)
+            try:
+                self._loop.run(rows, at, is_new.copy() if makes_first else np.zeros_like(is_new), state, after)
+                return distinct, state
+            except Unequal:
+                pass  # it may be that others can
+        state = self._state(results, is_new)
+        self._in_rounds(batch, rows, ids, at, state, is_new, makes_first, after)
+        return distinct, state
+
+    def _state(self, results: Sequence[Column], is_new: np.ndarray) -> list[np.ndarray]:
+        """The fields of rows, to be changed."""
         state = [np.array(column.to_numpy()) for column in results]
-        is_new = _absent(results[0])
-        if is_new is not None and self._starts is not None:
+        if self._starts is not None:
             for values, start in zip(state, self._starts):
                 values[is_new] = start
-        makes_first = is_new is not None and self._starts is None
+        return state
 
+    def _in_rounds(
+        self,
+        batch: Batch,
+        rows: BatchRows,
+        ids: np.ndarray,
+        at: np.ndarray,
+        state: list[np.ndarray],
+        is_new: np.ndarray,
+        makes_first: bool,
+        after: list[np.ndarray] | None,
+    ) -> None:
+        _, (counts,), _ = self._ranks.update_running(ids, [()])
+        self._ranks.clear_all()
+        ranks = counts.to_numpy() - 1
         order = np.argsort(ranks.astype(np.uint16) if len(ids) < 1 << 16 else ranks, kind="stable")
         ends = np.cumsum(np.bincount(ranks))
         rounds = int(np.count_nonzero(np.diff(ends, prepend=0) >= ROWS_MIN))
-        rows = BatchRows(lambda index: as_python(batch.column(index)), batch.num_rows, 0)
         records = rows.take(order)
         start = 0
         for end in ends[:rounds].tolist():
             where = at[order[start:end]]
             if start == 0 and makes_first:
-                assert is_new is not None
                 fresh = is_new[where]
                 for program, places in ((self._first, np.flatnonzero(fresh)), (self._step, np.flatnonzero(~fresh))):
                     if len(places):
@@ -251,7 +294,6 @@ class FoldInRounds(FoldOnColumns):
             start = end
         if start < len(ids):
             self._by_python(batch, np.sort(order[start:]), at, state, is_new if start == 0 else None, after)
-        return distinct, state
 
     def _round(
         self, program: Program, records: BatchRows, some: Any, where: np.ndarray, state: list[np.ndarray]
@@ -303,10 +345,17 @@ class FoldInRounds(FoldOnColumns):
         self._metrics.count("rows_by_python", len(rows))
 
 
-def _absent(column: Column) -> np.ndarray | None:
-    """bool[n]: where there is no value; None when they all are there."""
-    valid = column.valid_mask()
-    return None if valid is None else ~valid
+def compile_beside(loop: Loop) -> None:
+    """Compiles a loop while others work."""
+    threading.Thread(target=compiled, args=(loop,), daemon=True, name="compiles a fold").start()
+
+
+def compiled(loop: Loop) -> None:
+    """Compiles a loop, or says why not."""
+    try:
+        loop.compile()
+    except Exception:
+        log.warning("a fold could not be compiled, and goes on without", exc_info=True)
 
 
 def _part(vector: Vector, some: Any) -> Vector:

@@ -105,3 +105,32 @@ def test_state_of_one_form_goes_on_in_the_other_at_another_parallelism(seed, mon
         runs = accumulate((how != before for before, how in pairwise(other)), initial=0)
         same = [{**how, "translate": False, "run": i} for i, how in zip(runs, other)]
         assert outcome(make, data, other)[:2] == outcome(make, data, same)[:2], (source, other)
+
+
+NUMBERS = Schema(["k", "v", "x"], [pa.int64(), pa.int32(), pa.float64()], "tuple")
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, b: a if a[1] > b[1] else b,
+        lambda a, b: (a[0], a[1] * b[1] % 1000, a[2] * 0.5 + b[2]),
+        lambda a, b: (a[0], abs(a[1] - b[1]) // 2, -a[2] if b[1] > 0 or a[1] == 0 else b[2] / (a[1] * a[1] + 1)),
+    ],
+    ids=["greatest", "decay", "signs"],
+)
+def test_records_that_depend_on_those_before(function, compiles, monkeypatch):
+    monkeypatch.setattr(folding, "ROWS_MIN", 2)
+    if compiles:
+        monkeypatch.setattr(folding, "LOOP_ROWS_MIN", 1)
+        monkeypatch.setattr(folding, "compile_beside", folding.compiled)
+    rng = random.Random(1)
+    ops = [run(RowReduce(NUMBERS, function), translate) for translate in (True, False)]
+    for _ in range(5):
+        rows = [(rng.randint(0, 6), rng.randint(-99, 99), rng.choice([0.1, -0.0, 2.5, 1e300])) for _ in range(60)]
+        for op in ops:
+            op.batch(rows)
+        assert repr(ops[0].output()) == repr(ops[1].output())
+    assert in_columns(ops[0])
+    assert ops[0].operator._columns._loop.is_ready is compiles

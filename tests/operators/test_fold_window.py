@@ -15,6 +15,7 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.common import Types
 from flinkcore.errors import FlinkcoreError, StateFormatError, UserFunctionError
 from flinkcore.expr.folded import FoldedFields
+from flinkcore.expr.translate.loop import Loop
 from flinkcore.operators import folding
 from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.functions import AggregateFunction, ProcessWindowFunction
@@ -312,3 +313,27 @@ def test_state_of_one_form_goes_on_in_the_other_at_another_parallelism(seed, mon
         runs = accumulate((how != before for before, how in pairwise(other)), initial=0)
         same = [{**how, "translate": False, "run": i} for i, how in zip(runs, other)]
         assert outcome(make, data, other)[:2] == outcome(make, data, same)[:2], (source, other)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_compiled_loops_give_what_python_gives(seed, monkeypatch):
+    rng = random.Random(seed)
+    monkeypatch.setattr(folding, "LOOP_ROWS_MIN", 1)
+    monkeypatch.setattr(folding, "compile_beside", folding.compiled)
+    ran = 0
+    run_loop = Loop.run
+
+    def counted(*args):
+        nonlocal ran
+        run_loop(*args)
+        ran += 1
+
+    monkeypatch.setattr(Loop, "run", counted)
+    for i in range(20):
+        make, source = random_window(rng, 1000 + seed * 100 + i)
+        for _ in range(3):
+            data = batches(rng, make().schema is ROWS)
+            by_rows = outcome(make, data, [{"translate": False, "parallelism": 1}] * len(data))
+            found = outcome(make, data, [{"translate": True, "parallelism": 1}] * len(data))
+            assert found[:2] == by_rows[:2], source
+    assert ran

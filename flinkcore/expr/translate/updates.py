@@ -74,12 +74,12 @@ class _Recognizer:
     def update(self, new: Typed, own: InputColumn, made: Typed, start: tuple[Any] | None) -> Update | None:
         """made : the field after the first record"""
         ranges: list[Function] = []
-        while isinstance(new, Invocation) and new.function in _LIMITS:
+        while isinstance(new, Invocation) and new.function in LIMITS:
             ranges.append(new.function)
             new = new.args[0]
-            if isinstance(made, Invocation) and made.function in _LIMITS:
+            if isinstance(made, Invocation) and made.function in LIMITS:
                 made = made.args[0]
-        limits = _LIMITS[ranges[0]] if ranges else _limits(INT)
+        limits = LIMITS[ranges[0]] if ranges else _limits(INT)
         change = self._change(new, own)
         if change is None:
             return None
@@ -252,4 +252,4 @@ def _limits(type: pa.DataType) -> tuple[int, int]:
 
 
 RANGED = {type: _ranged(type) for type in (pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32())}
-_LIMITS = {function: _limits(type) for type, function in RANGED.items()}
+LIMITS = {function: _limits(type) for type, function in RANGED.items()}
