@@ -127,7 +127,9 @@ class FoldByKernels(FoldOnColumns):
 
     def _arguments(self, batch: Batch, ids: np.ndarray) -> list[tuple[Column, ...]]:
         """What the native accumulators take of a batch."""
-        columns = self.fold.columns(batch) if self._values else [Column.from_numpy(np.zeros(batch.num_rows, np.int64))]
+        columns = self.fold.columns(batch)
+        if not self._values:
+            columns = [Column.from_numpy(np.zeros(batch.num_rows, np.int64))]
         for i, (update, type) in enumerate(self._values):
             if type == INT and update.op == "sum":
                 self._admit(i, update, columns[i].to_numpy(), ids)
@@ -163,7 +165,7 @@ def _without_nan(column: Column) -> Column:
 
 
 ROWS_MIN = 48  # fewer are done sooner by calling the function than by calling NumPy
-LOOP_ROWS_MIN = 500_000  # before a loop is compiled, which takes a second or two of a processor
+LOOP_ROWS_MIN = 1_000_000  # before a loop is compiled, which takes a second or two of a processor
 
 
 class FoldInRounds(FoldOnColumns):
@@ -346,8 +348,8 @@ class FoldInRounds(FoldOnColumns):
 
 
 def compile_beside(loop: Loop) -> None:
-    """Compiles a loop while others work."""
-    threading.Thread(target=compiled, args=(loop,), daemon=True, name="compiles a fold").start()
+    """Compiles a loop while others work. Python waits for it when it ends, as the compiler is not to be torn away."""
+    threading.Thread(target=compiled, args=(loop,), name="compiles a fold").start()
 
 
 def compiled(loop: Loop) -> None:

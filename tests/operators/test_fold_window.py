@@ -215,6 +215,38 @@ def test_explain_says_how_a_function_runs_and_why():
     assert described.reason.startswith("Joined is called for each record: ")
 
 
+def test_an_accumulator_that_no_record_changes_is_there_for_every_window():
+    class Seven(Stats):
+        def create_accumulator(self):
+            return (7,)
+
+        def add(self, value, accumulator):
+            return accumulator
+
+    op = run(window(Seven()))
+    op.batch(records((1, 2), (2, 3), (1, 2)), [0, 1, 12])
+    op = run(window(Seven()), restore=op.snapshot()).watermark(20)
+    assert op.output() == [(7,)] * 3 and in_columns(op)
+
+
+def test_a_constant_that_changes_leaves_the_function_to_python(monkeypatch):
+    op = run(window(Scaled()))
+    op.batch(records((1, 2)), [0])
+    monkeypatch.setattr(Scaled, "factor", 10)
+    op.batch(records((1, 3)), [1]).watermark(9)
+    assert (op.output(), in_columns(op), op.operator.reason) == ([34], False, "a constant that changed")
+
+
+class Scaled(Stats):
+    factor = 2
+
+    def create_accumulator(self):
+        return 0
+
+    def add(self, value, accumulator):
+        return accumulator + value[1] * self.factor
+
+
 def saved_in_columns() -> Any:
     op = run(window(Stats()))
     op.batch(records((1, 5), (2, 7), (1, 1)), [0, 1, 12]).watermark(5)
