@@ -234,7 +234,7 @@ def test_a_constant_that_changes_leaves_the_function_to_python(monkeypatch):
     op.batch(records((1, 2)), [0])
     monkeypatch.setattr(Scaled, "factor", 10)
     op.batch(records((1, 3)), [1]).watermark(9)
-    assert (op.output(), in_columns(op), op.operator.reason) == ([34], False, "a constant that changed")
+    assert (op.output(), in_columns(op), op.operator.reason) == ([34], False, "a changelog, or a constant that changed")
 
 
 class Scaled(Stats):
