@@ -15,6 +15,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
 from flinkcore.expr.aggregate import AggregateCall, aggregate_call
+from flinkcore.operators import folding
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.operators.batches import Filter, Project
 from flinkcore.operators.fold_window import FoldWindow
@@ -167,6 +168,38 @@ def bench_function_window(timed, size, keys):
     assert found.sort_by([(name, "ascending") for name in names]) == answer.select(names).sort_by(
         [(name, "ascending") for name in names]
     ).cast(found.schema)
+
+
+class Decayed(CountSumMax):
+    """What each record does depends on those before it."""
+
+    def create_accumulator(self):
+        return 0.0
+
+    def add(self, value, accumulator):
+        return accumulator * 0.5 + value.value
+
+    def merge(self, acc_a, acc_b):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("compiles", [False, True], ids=["rounds", "loop"])
+@pytest.mark.parametrize("keys", [1_000, 100_000])
+def bench_decayed_window(timed, size, keys, compiles, monkeypatch):
+    table = data.events(size(**ROWS), keys)
+    batches = keyed(batches_of(table))
+    monkeypatch.setattr(folding, "LOOP_ROWS_MIN", 1 if compiles else 2**62)
+    monkeypatch.setattr(folding, "compile_beside", folding.compiled)
+    assigner, schema = TumblingEventTimeWindows.of(2**40), Schema(["decayed"], [pa.float64()], "value")
+
+    def make() -> Operator:
+        return FoldWindow(batches[0].schema, assigner, schema, aggregate=Decayed(), key_schema=KEY)
+
+    found = measure(timed, make, batches, table)
+    wanted: dict[int, float] = {}
+    for key, value in zip(table["key"].to_pylist(), table["value"].to_pylist()):
+        wanted[key] = wanted.get(key, 0.0) * 0.5 + value
+    assert sorted(found["decayed"].to_pylist()) == sorted(wanted.values())
 
 
 @pytest.mark.parametrize("final", [False, True], ids=["record", "final"])
