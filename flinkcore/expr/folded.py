@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import I64, Column, physical_kind
+from flinkcore.columnar.encode import from_pylist
 from flinkcore.errors import StateFormatError, StateMigrationError
 from flinkcore.expr.translate import Unequal
 from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, STR
@@ -60,7 +61,7 @@ class FoldedFields:
         for update, type, place in zip(self.updates, self.shape.types, self._places):
             if place is None:
                 assert update.start is not None
-                found.append(Column.from_arrow(pa.repeat(pa.scalar(update.start[0], type), count)))
+                found.append(from_pylist([update.start[0]] * count, type))
                 continue
             column = results[place]
             if type == STR:
@@ -159,7 +160,9 @@ def _same(one: Column, other: Column) -> bool:
     """Whether two columns hold the same, to the bit but that of a NaN."""
     if one.valid_mask() is not None or other.valid_mask() is not None:
         return False
+    if one.type == STR:
+        return one.to_pylist() == other.to_pylist()
+    a, b = one.to_numpy(), other.to_numpy()
     if one.type == FLOAT:
-        a, b = one.to_numpy(), other.to_numpy()
         return bool(((a == b) & (np.signbit(a) == np.signbit(b)) | np.isnan(a) & np.isnan(b)).all())
-    return bool(one.to_arrow().equals(other.to_arrow()))
+    return bool((a == b).all())

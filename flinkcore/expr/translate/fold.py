@@ -17,6 +17,8 @@ import pyarrow as pa
 
 from flinkcore._native.column import Column
 from flinkcore.columnar import typeinfo as ti
+from flinkcore.columnar.encode import from_pylist
+from flinkcore.columnar.fields import ValueFault
 from flinkcore.columnar.row import Row, make_row
 from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.typeinfo import BasicType
@@ -72,8 +74,8 @@ class Shape:
             if wanted is not None and any(value.__class__ is not wanted for value in values):
                 raise Unequal(f"a field of an accumulator that is no {wanted.__name__}")
             try:
-                found.append(Column.from_arrow(pa.array(values, type)))
-            except (pa.ArrowException, OverflowError, TypeError, ValueError):
+                found.append(from_pylist(values, type))
+            except ValueFault:
                 raise Unequal("an accumulator of values that columns do not hold") from None
         return found
 
