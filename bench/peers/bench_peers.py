@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import pytest
 
 from bench.peers.child import measure
@@ -19,7 +17,7 @@ from bench.workloads import WORKLOADS, checksum
 def bench_peer_answers(engine, job):
     if not ENGINES[engine].has(job):
         pytest.skip(f"{engine} has no {job}")
-    if find_spec(ENGINES[engine].package) is None:
+    if not ENGINES[engine].is_installed:
         pytest.skip(f"{ENGINES[engine].package} is not installed")
     workload = WORKLOADS[job]
     run = measure(engine, job, rows=2_000, threads=cores(), warmups=0)
