@@ -224,7 +224,7 @@ WORKLOADS = {
          ("url", "count"), urls_of(1_000_000), url_count),
         ("W9", "a Python function for each record: arithmetic and a conditional", 10_000_000,
          ("key", "amount"), events_of(100_000), mapped),
-        ("WA", "a custom accumulator in Python in keyed 10 s tumbling windows; 1e5 keys", 2_000_000,
+        ("WA", "a custom accumulator in Python in keyed 10 s tumbling windows; 1e5 keys", 10_000_000,
          ("average", "top"), events_of(100_000), weighted),
     ]
 }  # fmt: skip
