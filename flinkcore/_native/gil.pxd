@@ -3,7 +3,7 @@
 
 A thread that lets the GIL go while others wait for it has it back when they let go in turn, 50 us to 5 ms later. For a
 few hundred rows that is far more than the kernel takes: two subtasks with 100,000 records/s between them took 3 ms for
-a record with the GIL let go in every kernel, and 1 ms without (bench/latency.py).
+a record with the GIL let go in every kernel, and 1 ms without (python -m bench latency).
 
     released = release_gil(n)
     status = fc_kernel(...)         # C alone: no Python object is touched, nothing raises

@@ -19,9 +19,8 @@ from flinkcore._native.passes import MASK, Pass, mask_rows, mask_words
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.expr.lowering import Lowering, Moved, NotLowered, Operand
+from flinkcore.expr.patience import Patience
 from flinkcore.expr.typed import InputColumn, Invocation, Typed
-
-PATIENCE_MAX = 256
 
 
 def always(batch: Batch) -> bool:
@@ -67,22 +66,16 @@ class Stages:
         self._read = sorted(_read(self._stages))
         self._masks: dict[frozenset[int], Pass | None] = {}
         self._programs: dict[tuple[frozenset[int], bool], _Program | None] = {}
-        self._skip = self._patience = 0
+        self._patience = Patience()
 
     def run(self, batch: Batch) -> tuple[list[int], Batch] | None:
-        """Rows behind each stage, and what comes out of the last; None: the operators have to do it.
-
-        A pass that stopped, for whatever the batch holds, often stops for those that follow: it is not tried again for
-        a number of batches that doubles each time.
-        """
-        if self._skip:
-            self._skip -= 1
+        """Rows behind each stage, and what comes out of the last; None: the operators have to do it."""
+        if not self._patience.tries():
             return None
         if not all(stage.ready(batch) for stage in self._stages):
             return None
         found = self._run(batch)
-        self._patience = 0 if found is not None else min(PATIENCE_MAX, 2 * self._patience + 1)
-        self._skip = self._patience
+        self._patience.told(found is not None)
         return found
 
     def _run(self, batch: Batch) -> tuple[list[int], Batch] | None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from flinkcore import options
 from flinkcore.columnar.batch import Batch
 from flinkcore.config import Configuration
+from flinkcore.expr.patience import Patience
 from flinkcore.expr.translate import NotTranslated, Translation, Unequal
 from flinkcore.metrics.operator import OperatorMetrics
 from flinkcore.operators.base import OperatorDescription
@@ -17,14 +18,11 @@ T = TypeVar("T")
 
 # Fewer rows are done sooner by calling the function than by calling NumPy.
 ROWS_MIN = 8
-PATIENCE_MAX = 256
 
 
 class Translated:
     """A function's translation, while it pays to ask it.
 
-    Where it is Unequal, for whatever batches hold, so it often is for those that follow: it is not asked again for a
-    number of batches that doubles each time.
     reason : why there is none, in words that follow "is called for each record"; None when there is one
     """
 
@@ -32,7 +30,7 @@ class Translated:
         """config : of the job, which may say that nothing is translated"""
         self.translation: Translation | None = None
         self.reason: str | None = None
-        self._skip = self._patience = 0
+        self._patience = Patience()
         if config is not None and not config.get(options.TRANSLATE_FUNCTIONS):
             self.reason = f"{options.TRANSLATE_FUNCTIONS.key} is false"
             return
@@ -55,15 +53,12 @@ class Translated:
         """The answer for a batch; None when Python has to be asked, which is counted as rows_by_python."""
         if self.translation is None:
             return None
-        if batch.num_rows >= ROWS_MIN:
-            if not self._skip:
-                try:
-                    found = answer(self.translation, batch)
-                    self._patience = 0
-                    return found
-                except Unequal:
-                    self._skip = self._patience = min(PATIENCE_MAX, 2 * self._patience + 1)
-            else:
-                self._skip -= 1
+        if batch.num_rows >= ROWS_MIN and self._patience.tries():
+            try:
+                found = answer(self.translation, batch)
+                self._patience.told(True)
+                return found
+            except Unequal:
+                self._patience.told(False)
         metrics.count("rows_by_python", batch.num_rows)
         return None

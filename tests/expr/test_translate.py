@@ -14,10 +14,10 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
+from flinkcore.expr.patience import PATIENCE_MAX
 from flinkcore.expr.translate import NotTranslated, Unequal, translate_record
 from flinkcore.operators.functions import MapFunction
 from flinkcore.operators.process import FilterRows, MapRows
-from flinkcore.operators.translated import PATIENCE_MAX
 from flinkcore.testing import harness
 from tests.expr.test_translate_random import compiled
 
