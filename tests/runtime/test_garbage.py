@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 
 import pytest
 
 from flinkcore.datastream import StreamExecutionEnvironment
+from flinkcore.runtime import garbage
 from flinkcore.runtime.garbage import older_objects_left_alone
 
 
@@ -16,6 +18,7 @@ from flinkcore.runtime.garbage import older_objects_left_alone
 def nothing_frozen():
     assert gc.get_freeze_count() == 0
     yield
+    gc.enable()
     gc.unfreeze()
 
 
@@ -41,6 +44,22 @@ def test_a_program_that_freezes_by_itself_is_let_be():
     with older_objects_left_alone():
         assert abs(gc.get_freeze_count() - count) < 100
     assert gc.get_freeze_count() > 0
+
+
+def test_jobs_that_have_run_for_long_are_collected_before_the_next(monkeypatch):
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    gc.disable()  # nobody else is to find it
+    with older_objects_left_alone():
+        left = weakref.ref(Circle())
+    monkeypatch.setattr(garbage, "COLLECT_AFTER_S", 1e9)
+    with older_objects_left_alone():
+        assert left() is not None  # frozen in its circle
+    monkeypatch.setattr(garbage, "COLLECT_AFTER_S", 0.0)
+    with older_objects_left_alone():
+        assert left() is None
 
 
 def test_a_job_leaves_nothing_frozen():
