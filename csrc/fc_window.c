@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fc_window.h"
 
+#include "fc_simd.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +162,82 @@ fc_status fc_pane_index(const int64_t *starts, int64_t n, int32_t *pane_of_row, 
     if (status == FC_OK && !sorted) status = found_sort(&found, pane_of_row, n);
     fc_buffer_free(&found.table);
     *pane_count = found.count;
+    return status;
+}
+
+FC_SIMD_CLONES static void extremes(const int64_t *ts_ms, int64_t n, int64_t *least, int64_t *most) {
+    int64_t low = ts_ms[0], high = ts_ms[0];
+    for (int64_t i = 1; i < n; i++) {
+        low = ts_ms[i] < low ? ts_ms[i] : low;
+        high = ts_ms[i] > high ? ts_ms[i] : high;
+    }
+    *least = low;
+    *most = high;
+}
+
+/* Adds 1 to the numbers of the rows from `bound` on, and counts them. */
+FC_SIMD_CLONES static int64_t count_from(const int64_t *restrict ts_ms, int64_t n, int64_t bound,
+                                         int64_t *restrict numbers) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t from = ts_ms[i] >= bound;
+        numbers[i] += from;
+        count += from;
+    }
+    return count;
+}
+
+FC_SIMD_CLONES static void narrow(const int64_t *restrict wide, int64_t n, int32_t *restrict numbers) {
+    for (int64_t i = 0; i < n; i++) numbers[i] = (int32_t)wide[i];
+}
+
+/* Rows of one turn: their times and numbers stay in the L1 cache for all bounds. */
+#define FC_PANES_BLOCK 1024
+/* A batch that spans so many panes at most is compared with the start of each: two or three panes in
+ * random order 3 to 4 ns a row against 14 by pane_starts and pane_index, eight 7 against 22 (Zen 1, AVX2). */
+#define FC_PANES_SPAN 8
+
+/* The panes from `first` on, `span` of them: those that have rows, and the rows' numbers among these. */
+static fc_status compare_panes(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t first, int64_t span,
+                               int32_t *pane_of_row, fc_buffer *panes, int64_t *pane_count) {
+    fc_status status = fc_buffer_reserve(panes, span * (int64_t)sizeof(int64_t));
+    if (status != FC_OK) return status;
+    int64_t from[FC_PANES_SPAN + 1] = {n};    /* rows in this pane or a later one */
+    for (int64_t start = 0; start < n; start += FC_PANES_BLOCK) {
+        int64_t rows = n - start < FC_PANES_BLOCK ? n - start : FC_PANES_BLOCK;
+        int64_t numbers[FC_PANES_BLOCK] = {0};    /* as wide as what is compared */
+        for (int64_t p = 1; p < span; p++)
+            from[p] += count_from(ts_ms + start, rows, first + p * size_ms, numbers);
+        narrow(numbers, rows, pane_of_row + start);
+    }
+    int32_t rank[FC_PANES_SPAN], count = 0;
+    for (int64_t p = 0; p < span; p++) {
+        rank[p] = count;
+        if (from[p] > from[p + 1]) ((int64_t *)panes->data)[count++] = first + p * size_ms;
+    }
+    if (count < span)
+        for (int64_t i = 0; i < n; i++) pane_of_row[i] = rank[pane_of_row[i]];
+    *pane_count = count;
+    return FC_OK;
+}
+
+fc_status fc_panes_of(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t offset_ms, int32_t *pane_of_row,
+                      fc_buffer *panes, int64_t *pane_count) {
+    *pane_count = 0;
+    if (size_ms <= 0) return FC_ERR_INVALID;
+    if (n == 0) return FC_OK;
+    int64_t edges[2];
+    extremes(ts_ms, n, &edges[0], &edges[1]);
+    fc_status status = fc_pane_starts_checked(edges, 2, size_ms, offset_ms, edges);
+    if (status != FC_OK) return status;
+    uint64_t span = ((uint64_t)edges[1] - (uint64_t)edges[0]) / (uint64_t)size_ms + 1;
+    if (span <= FC_PANES_SPAN)
+        return compare_panes(ts_ms, n, size_ms, edges[0], (int64_t)span, pane_of_row, panes, pane_count);
+    fc_buffer starts = {0};
+    status = fc_buffer_reserve(&starts, n * (int64_t)sizeof(int64_t));
+    if (status == FC_OK) status = fc_pane_starts(ts_ms, n, size_ms, offset_ms, (int64_t *)starts.data);
+    if (status == FC_OK) status = fc_pane_index((int64_t *)starts.data, n, pane_of_row, panes, pane_count);
+    fc_buffer_free(&starts);
     return status;
 }
 

@@ -32,6 +32,11 @@ fc_status fc_pane_starts_checked(const int64_t *ts_ms, int64_t n, int64_t size_m
 fc_status fc_pane_index(const int64_t *starts, int64_t n, int32_t *pane_of_row, fc_buffer *panes,
                         int64_t *pane_count);
 
+/* Both in one: the distinct panes of the timestamps, ascending, and the number of each row's. Errors of
+ * fc_pane_starts_checked and of fc_pane_index. */
+fc_status fc_panes_of(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t offset_ms, int32_t *pane_of_row,
+                      fc_buffer *panes, int64_t *pane_count);
+
 /* How many sliding windows hold each timestamp: bounds[0] = 0, bounds[i + 1] = bounds[i] + windows of
  * ts_ms[i]. FC_ERR_INVALID if size_ms or slide_ms <= 0 or a timestamp is within size_ms + slide_ms of the
  * int64 limits; FC_ERR_CAPACITY if there are more than 2^40 windows. */

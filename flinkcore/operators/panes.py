@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from flinkcore._native.agg import Accumulators
-from flinkcore._native.window import pane_index, pane_starts
+from flinkcore._native.window import pane_starts, panes_of
 from flinkcore.columnar.batch import Batch
 from flinkcore.errors import ConfigurationError, DataError, JobCancelledError
 from flinkcore.operators.base import Operator
@@ -108,7 +108,7 @@ class Panes(Operator):
                 self._register_timer()
 
     def _update(self, batch: Batch, times: np.ndarray) -> None:
-        starts, pane_of_row = pane_index(pane_starts(times, self.pane_ms, self.offset_ms))
+        starts, pane_of_row = panes_of(times, self.pane_ms, self.offset_ms)
         panes = [self._pane(start) for start in starts.tolist()]
         self.add(panes, pane_of_row, batch)
 
@@ -148,18 +148,18 @@ class Panes(Operator):
         lowest = int(times.min())
         if lowest > self.time_ms:
             return batch, times  # all windows end after now
-        last_starts = pane_starts(times, self.slide_ms, self.offset_ms)
+        panes, pane_of_row = panes_of(times, self.pane_ms, self.offset_ms)  # the records of one have the same windows
+        last_starts = pane_starts(panes, self.slide_ms, self.offset_ms)
         late = last_starts <= gone_before
         if late.any():
-            self.drop_late(batch.take(np.flatnonzero(late)))
-            kept = np.flatnonzero(~late)
-            batch, times, last_starts = batch.take(kept), times[kept], last_starts[kept]
+            late_rows = late[pane_of_row]
+            self.drop_late(batch.take(np.flatnonzero(late_rows)))
+            kept = np.flatnonzero(~late_rows)
+            batch, times, pane_of_row = batch.take(kept), times[kept], pane_of_row[kept]
         if self.lateness_ms and len(times):
             # The earliest window of a record: the first start above time - size.
-            first_starts = (
-                last_starts - (last_starts - times + self.size_ms - 1) // self.slide_ms * self.slide_ms
-            )
-            again = first_starts <= fired_before
+            first_starts = last_starts - (last_starts - panes + self.size_ms - 1) // self.slide_ms * self.slide_ms
+            again = (first_starts <= fired_before)[pane_of_row]
             # ... which only fires again if it has not gone.
             start = 0
             for row in np.flatnonzero(again).tolist():

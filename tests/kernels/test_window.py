@@ -11,7 +11,7 @@ import pytest
 
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import BYTES, I64, Column
-from flinkcore._native.window import SessionIndex, pane_index, pane_starts, sliding_starts
+from flinkcore._native.window import SessionIndex, pane_index, pane_starts, panes_of, sliding_starts
 
 MIN64, MAX64 = -(2**63), 2**63 - 1
 
@@ -89,6 +89,31 @@ def test_panes_of_a_batch_are_numbered_in_order_of_time(distinct, shape):
     panes, pane_of_row = pane_index(int64s(starts))
     assert panes.tolist() == sorted(set(starts))
     assert panes[pane_of_row].tolist() == starts
+
+
+@pytest.mark.parametrize("spread", [1, 999, 2500, 7900, 8100, 50_000, 2**62])
+@pytest.mark.parametrize("offset_ms", [0, 300, -1])
+def test_the_panes_of_times_are_those_of_their_starts(spread, offset_ms):
+    """Few panes are found by comparison, many by division; some of the few are empty."""
+    rng = random.Random(spread)
+    for n in (1, 7, 1023, 2500):
+        for times in (
+            [rng.randint(-spread, spread) for _ in range(n)],
+            [rng.choice((-spread, spread)) + rng.randint(0, 10) for _ in range(n)],
+        ):
+            starts, pane_of_row = panes_of(int64s(times), 1000, offset_ms)
+            expected = pane_starts_naive(times, 1000, offset_ms)
+            assert starts.tolist() == sorted(set(expected))
+            assert starts[pane_of_row].tolist() == expected
+            assert pane_of_row.dtype == np.int32
+
+
+def test_panes_of_times_refuse_what_pane_starts_refuse():
+    assert [array.tolist() for array in panes_of(int64s([]), 10)] == [[], []]
+    with pytest.raises(ValueError, match="limits of int64"):
+        panes_of(int64s([0, MIN64, 5]), 10)
+    with pytest.raises(ValueError, match="more than 0"):
+        panes_of(int64s([0]), 0)
 
 
 def test_panes_may_start_anywhere():
