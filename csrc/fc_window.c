@@ -165,14 +165,15 @@ fc_status fc_pane_index(const int64_t *starts, int64_t n, int32_t *pane_of_row, 
     return status;
 }
 
-FC_SIMD_CLONES static void extremes(const int64_t *ts_ms, int64_t n, int64_t *least, int64_t *most) {
+FC_SIMD_CLONES
+void fc_time_bounds(const int64_t *ts_ms, int64_t n, int64_t *least, int64_t *greatest) {
     int64_t low = ts_ms[0], high = ts_ms[0];
     for (int64_t i = 1; i < n; i++) {
         low = ts_ms[i] < low ? ts_ms[i] : low;
         high = ts_ms[i] > high ? ts_ms[i] : high;
     }
     *least = low;
-    *most = high;
+    *greatest = high;
 }
 
 /* Adds 1 to the numbers of the rows from `bound` on, and counts them. */
@@ -227,7 +228,7 @@ fc_status fc_panes_of(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t 
     if (size_ms <= 0) return FC_ERR_INVALID;
     if (n == 0) return FC_OK;
     int64_t edges[2];
-    extremes(ts_ms, n, &edges[0], &edges[1]);
+    fc_time_bounds(ts_ms, n, &edges[0], &edges[1]);
     fc_status status = fc_pane_starts_checked(edges, 2, size_ms, offset_ms, edges);
     if (status != FC_OK) return status;
     uint64_t span = ((uint64_t)edges[1] - (uint64_t)edges[0]) / (uint64_t)size_ms + 1;

@@ -32,6 +32,9 @@ fc_status fc_pane_starts_checked(const int64_t *ts_ms, int64_t n, int64_t size_m
 fc_status fc_pane_index(const int64_t *starts, int64_t n, int32_t *pane_of_row, fc_buffer *panes,
                         int64_t *pane_count);
 
+/* The least and the greatest of n > 0 timestamps. */
+void fc_time_bounds(const int64_t *ts_ms, int64_t n, int64_t *least, int64_t *greatest);
+
 /* Both in one: the distinct panes of the timestamps, ascending, and the number of each row's. Errors of
  * fc_pane_starts_checked and of fc_pane_index. */
 fc_status fc_panes_of(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t offset_ms, int32_t *pane_of_row,

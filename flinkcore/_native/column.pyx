@@ -77,6 +77,12 @@ for _type in (pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint
     KIND_OF_ID[_type.id] = kind_of(_type)
 
 
+# Of these too: their arrays lie as the kernels read them.
+cdef frozenset OWN_LAYOUTS = frozenset(_type.id for _type in (
+    pa.bool_(), pa.int64(), pa.float64(), pa.date64(), pa.time64("us"), pa.timestamp("us"), pa.duration("us"),
+    pa.string(), pa.binary()))
+
+
 def normal_type(type):
     """The one logical type that stands for all encodings of the same values: dictionary, large and view
     forms of strings and binary become pyarrow.string() and pyarrow.binary()."""
@@ -201,21 +207,23 @@ cdef class Column:
                 raise OverflowError("a column of one batch holds more than 2^31 bytes of strings; use smaller batches")
         if isinstance(array, pa.ExtensionArray):
             array = array.storage
-        cdef object logical = normal_type(array.type)
-        cdef int kind = physical_kind(array.type)
+        cdef object type = array.type
+        cdef object logical = normal_type(type)
+        cdef int kind = physical_kind(type)
+        cdef bint own = type.id in OWN_LAYOUTS
         column = Column.__new__(Column)
         column.kind = kind
         column.type = logical
         column.null_count = array.null_count
         column.view.length = len(array)
         if kind == ARROW:
-            if pa.types.is_null(array.type):
+            if pa.types.is_null(type):
                 column.null_count = len(array)
             column.arrow = array
             column.owner = array
             return column
-        physical = physical_array(array, kind)
-        if array.type == logical:
+        physical = array if own else physical_array(array, kind)
+        if own or type == logical:
             column.arrow = array
         column.owner = physical
         column.view.kind = <fc_kind>kind

@@ -11,6 +11,7 @@ cdef extern from "fc_window.h":
                                      int64_t *starts) nogil
     fc_status fc_pane_index(const int64_t *starts, int64_t n, int32_t *pane_of_row, fc_buffer *panes,
                             int64_t *pane_count) nogil
+    void fc_time_bounds(const int64_t *ts_ms, int64_t n, int64_t *least, int64_t *greatest) nogil
     fc_status fc_panes_of(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t offset_ms, int32_t *pane_of_row,
                           fc_buffer *panes, int64_t *pane_count)
     fc_status fc_sliding_bounds(const int64_t *ts_ms, int64_t n, int64_t size_ms, int64_t slide_ms,

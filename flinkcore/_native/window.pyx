@@ -58,6 +58,18 @@ cdef int check_panes(fc_status status, str what, int64_t size_ms) except -1:
     return 0
 
 
+def least_and_greatest(values):
+    """(int, int): the bounds of int64[n], n > 0. ValueError: there are none"""
+    cdef const int64_t[::1] rows = int64_of(values, "least_and_greatest")
+    cdef int64_t n = rows.shape[0], least, greatest
+    if n == 0:
+        raise ValueError("least_and_greatest: no values")
+    cdef PyThreadState *released = release_gil(n)
+    fc_time_bounds(&rows[0], n, &least, &greatest)
+    take_gil(released)
+    return least, greatest
+
+
 def pane_starts(ts_ms, int64_t size_ms, int64_t offset_ms=0):
     """Start of the tumbling pane that holds each timestamp.
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from flinkcore._native.column import OBJECT, Column
 from flinkcore._native.passes import mask_rows
 from flinkcore._native.values import detached_list
+from flinkcore._native.window import least_and_greatest
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import DataError, SchemaError
 
@@ -29,6 +30,7 @@ class Batch:
     __slots__ = (
         "_columns",
         "_rows",
+        "_time_bounds",
         "key_hashes",
         "keys",
         "num_rows",
@@ -53,6 +55,7 @@ class Batch:
         self._rows: np.ndarray | None = None
         self.num_rows: int = len(columns[0]) if num_rows is None else num_rows
         self.timestamps_ms = timestamps_ms
+        self._time_bounds: tuple[int, int] | None = None
         self.row_kinds = row_kinds
         self.keys = keys
         self.key_hashes = key_hashes
@@ -127,7 +130,14 @@ class Batch:
         return Batch(schema, columns, self.num_rows, self.timestamps_ms, self.row_kinds)
 
     def with_timestamps(self, timestamps_ms: np.ndarray | None) -> Batch:
-        return self._with(timestamps_ms=timestamps_ms)
+        return self._with(timestamps_ms=timestamps_ms, _time_bounds=None)
+
+    def time_bounds(self) -> tuple[int, int]:
+        """The earliest and the latest timestamp, looked for once; for a batch that has rows, and timestamps."""
+        if self._time_bounds is None:
+            assert self.timestamps_ms is not None
+            self._time_bounds = least_and_greatest(self.timestamps_ms)
+        return self._time_bounds
 
     def with_row_kinds(self, row_kinds: np.ndarray | None) -> Batch:
         return self._with(row_kinds=row_kinds)
@@ -150,9 +160,9 @@ class Batch:
     def _with(self, **parts: object) -> Batch:
         batch = Batch.__new__(Batch)
         for name in Batch.__slots__:
-            setattr(
-                batch, name, parts.get(name, getattr(self, name)) if name in parts else getattr(self, name)
-            )
+            setattr(batch, name, getattr(self, name))
+        for name, part in parts.items():
+            setattr(batch, name, part)
         return batch
 
     def detached(self) -> Batch:

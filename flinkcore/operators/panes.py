@@ -100,7 +100,7 @@ class Panes(Operator):
             times = self.event_times(batch)
         if self.slide_ms > self.size_ms:
             batch, times = self._skip_gaps(batch, times)
-        if self.time_ms > MIN_TIMESTAMP and batch.num_rows:
+        if batch.num_rows and not self.processing_time and batch.time_bounds()[0] <= self.time_ms:
             batch, times = self._split_late(batch, times)
         if batch.num_rows:
             self._update(batch, times)
@@ -145,9 +145,6 @@ class Panes(Operator):
         """Takes out the records whose windows have all gone, and those that make a window fire again."""
         gone_before = self.time_ms - self.lateness_ms - self.size_ms + 1  # last window start <= this: gone
         fired_before = self.time_ms - self.size_ms + 1  # first window start <= this: fired
-        lowest = int(times.min())
-        if lowest > self.time_ms:
-            return batch, times  # all windows end after now
         panes, pane_of_row = panes_of(times, self.pane_ms, self.offset_ms)  # the records of one have the same windows
         last_starts = pane_starts(panes, self.slide_ms, self.offset_ms)
         late = last_starts <= gone_before

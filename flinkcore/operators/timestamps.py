@@ -183,7 +183,7 @@ class AssignTimestamps(Operator):
     def _emit(self, batch: Batch, timestamps: np.ndarray, rows: list[Any] | None) -> None:
         """The records, with punctuated watermarks in their places between them."""
         try:
-            marks = self._tracker.on_batch(timestamps, rows)
+            marks = self._tracker.on_batch(timestamps, batch.time_bounds()[1], rows)
         except Exception as error:
             raise UserFunctionError(self.context.name, "WatermarkGenerator.on_event", error) from error
         start = 0

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from flinkcore._native.column import I64, Column
+from flinkcore._native.window import least_and_greatest
 from flinkcore.errors import SchemaError, UserFunctionError
 from flinkcore.time import MIN_TIMESTAMP
 
@@ -62,8 +63,9 @@ def timestamps_of_column(column: Column, name: str) -> tuple[np.ndarray, np.ndar
         elif pa.types.is_date32(type):
             factor = _MS_PER_DAY
         limit = TIMESTAMP_MAX_MS // factor
-        out = (values > limit) | (values < -limit - 1)
-        if out.any():
+        least, greatest = least_and_greatest(values) if len(values) else (0, 0)
+        if least < -limit - 1 or greatest > limit:
+            out = (values > limit) | (values < -limit - 1)
             faults = np.where(out, np.uint8(OUT_OF_RANGE), np.uint8(OK))
             values = np.where(out, 0, values)
         timestamps = values * factor if factor != 1 else values

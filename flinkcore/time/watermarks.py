@@ -26,10 +26,11 @@ Mark = tuple[int, int]
 class Generator(Protocol):
     """Says how far event time has come, given the timestamps that were seen."""
 
-    def on_batch(self, timestamps_ms: np.ndarray, rows: Sequence[Any] | None) -> list[Mark]:
+    def on_batch(self, timestamps_ms: np.ndarray, highest_ms: int, rows: Sequence[Any] | None) -> list[Mark]:
         """Records passed. -> punctuated watermarks, which belong between them; [] for periodic generators.
 
-        timestamps_ms : int64[n], n > 0;  rows : the records as Python values, None unless `needs_rows`
+        timestamps_ms : int64[n], n > 0;  highest_ms : the highest of them
+        rows : the records as Python values, None unless `needs_rows`
         """
 
     def on_periodic_emit(self) -> int | None:
@@ -57,10 +58,9 @@ class BoundedOutOfOrderness:
         self.bound_ms = bound_ms
         self._max_ms: int | None = None
 
-    def on_batch(self, timestamps_ms: np.ndarray, rows: Sequence[Any] | None) -> list[Mark]:
-        highest = int(timestamps_ms.max())
-        if self._max_ms is None or highest > self._max_ms:
-            self._max_ms = highest
+    def on_batch(self, timestamps_ms: np.ndarray, highest_ms: int, rows: Sequence[Any] | None) -> list[Mark]:
+        if self._max_ms is None or highest_ms > self._max_ms:
+            self._max_ms = highest_ms
         return []
 
     def on_periodic_emit(self) -> int | None:
@@ -78,7 +78,7 @@ class NoWatermarks:
 
     needs_rows = False
 
-    def on_batch(self, timestamps_ms: np.ndarray, rows: Sequence[Any] | None) -> list[Mark]:
+    def on_batch(self, timestamps_ms: np.ndarray, highest_ms: int, rows: Sequence[Any] | None) -> list[Mark]:
         return []
 
     def on_periodic_emit(self) -> int | None:
@@ -117,7 +117,7 @@ class CustomGenerator(WatermarkOutput):
     def mark_active(self) -> None:
         self.idle = False
 
-    def on_batch(self, timestamps_ms: np.ndarray, rows: Sequence[Any] | None) -> list[Mark]:
+    def on_batch(self, timestamps_ms: np.ndarray, highest_ms: int, rows: Sequence[Any] | None) -> list[Mark]:
         if rows is None:
             raise ValueError("a custom watermark generator needs the rows")
         marks: list[Mark] = []
@@ -202,17 +202,17 @@ class WatermarkTracker:
     def needs_rows(self) -> bool:
         return self.generator.needs_rows
 
-    def on_batch(self, timestamps_ms: np.ndarray, rows: Sequence[Any] | None = None) -> list[Mark]:
-        """Records passed. -> punctuated watermarks and their places, each higher than the one before."""
-        count = len(timestamps_ms)
-        if not count:
-            return []
-        self._rows += count
+    def on_batch(self, timestamps_ms: np.ndarray, highest_ms: int, rows: Sequence[Any] | None = None) -> list[Mark]:
+        """Records passed, one at least. -> punctuated watermarks and their places, each higher than the one before.
+
+        Arguments as for Generator.on_batch
+        """
+        self._rows += len(timestamps_ms)
         self._row_ms = self._clock.now_ms()
-        highest = int(timestamps_ms.max())
-        if self._highest_ms is None or highest > self._highest_ms:
-            self._highest_ms = highest
-        marks = [mark for mark in self.generator.on_batch(timestamps_ms, rows) if mark[1] > self.watermark_ms]
+        if self._highest_ms is None or highest_ms > self._highest_ms:
+            self._highest_ms = highest_ms
+        found = self.generator.on_batch(timestamps_ms, highest_ms, rows)
+        marks = [mark for mark in found if mark[1] > self.watermark_ms]
         if marks:
             self.watermark_ms = marks[-1][1]
             self.idle = False
