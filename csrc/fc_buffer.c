@@ -41,14 +41,16 @@ static int64_t mapped(int64_t bytes) { return (bytes + LARGE_PAGE - 1) & -LARGE_
 
 /* Blocks that were given back and stay in memory for the next one: of windows that come and go, of a table that grew.
  * The system clears each page that it gives, which with the page's fault took 12 to 20 ns per row of a job that
- * counts 1e7 rows by 1e6 keys. */
+ * counts 1e7 rows by 1e6 keys. Where more is in use than is ever kept, nothing is: what it costs is little beside the
+ * work that filled that much, and it would come on top. */
 #define KEPT_BLOCKS_MAX 32
-#define KEPT_BYTES_MAX (INT64_C(96) << 20)
+#define KEPT_BYTES_MAX (INT64_C(96) << 20)    /* together with what is in use */
 
 static struct {
     atomic_flag busy;
     int count;
     int64_t bytes;
+    int64_t in_use;
     struct {
         void *block;
         int64_t length;
@@ -75,10 +77,22 @@ static void *kept_take(int64_t length) {
     return block;
 }
 
+/* So many bytes more are in use, or fewer. Kept blocks make room. */
+static void count_use(int64_t bytes) {
+    lock_kept();
+    kept.in_use += bytes;
+    while (kept.count > 0 && kept.bytes + kept.in_use > KEPT_BYTES_MAX) {
+        kept.count--;
+        kept.bytes -= kept.blocks[kept.count].length;
+        munmap(kept.blocks[kept.count].block, (size_t)kept.blocks[kept.count].length);
+    }
+    unlock_kept();
+}
+
 /* Whether a block stays. */
 static bool kept_give(void *block, int64_t length) {
     lock_kept();
-    bool stays = kept.count < KEPT_BLOCKS_MAX && kept.bytes + length <= KEPT_BYTES_MAX;
+    bool stays = kept.count < KEPT_BLOCKS_MAX && kept.bytes + length + kept.in_use <= KEPT_BYTES_MAX;
     if (stays) {
         kept.blocks[kept.count].block = block;
         kept.blocks[kept.count++].length = length;
@@ -103,31 +117,42 @@ static void *large_mapped(int64_t length) {
 /* Room for `bytes`, of which the first `zeros` are zero, or NULL. */
 static void *large_new(int64_t bytes, int64_t zeros) {
     void *block = kept_take(mapped(bytes));
-    if (block == NULL) return large_mapped(mapped(bytes));
-    memset(block, 0, (size_t)zeros);
+    if (block != NULL) memset(block, 0, (size_t)zeros);
+    else block = large_mapped(mapped(bytes));
+    if (block != NULL) count_use(mapped(bytes));
     return block;
 }
 
 static void large_free(void *block, int64_t bytes) {
+    count_use(-mapped(bytes));
     if (!kept_give(block, mapped(bytes))) munmap(block, (size_t)mapped(bytes));
 }
 
-/* The block with room for `bytes`, in a block that was kept or moved by page table when it has to move. Or NULL, with
- * the old one as it was. */
+/* The block with room for `length` bytes, which are more, elsewhere and moved by page table. Or NULL, with the old one as
+ * it was. */
+static void *large_moved(void *block, size_t old_length, size_t length) {
+    if (mremap(block, old_length, length, 0) == block) return block;
+    void *to = large_mapped((int64_t)length);    /* mremap itself would not look for an aligned place */
+    if (to == NULL) return NULL;
+    void *moved = mremap(block, old_length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+    return moved == MAP_FAILED ? NULL : moved;    /* `to` may be somebody else's by then, so it is left alone */
+}
+
+/* The block with room for `bytes`, in a block that was kept when it has to move and there is one. Or NULL, with the old
+ * one as it was. */
 static void *large_grown(void *block, int64_t old_bytes, int64_t bytes) {
-    size_t old_length = (size_t)mapped(old_bytes), length = (size_t)mapped(bytes);
+    int64_t old_length = mapped(old_bytes), length = mapped(bytes);
     if (old_length == length) return block;
-    void *to = kept_take((int64_t)length);
+    void *to = kept_take(length);
     if (to != NULL) {
+        count_use(length);
         memcpy(to, block, (size_t)old_bytes);
         large_free(block, old_bytes);
         return to;
     }
-    if (mremap(block, old_length, length, 0) == block) return block;
-    to = large_mapped((int64_t)length);    /* mremap itself would not look for an aligned place */
-    if (to == NULL) return NULL;
-    void *moved = mremap(block, old_length, length, MREMAP_MAYMOVE | MREMAP_FIXED, to);
-    return moved == MAP_FAILED ? NULL : moved;    /* `to` may be somebody else's by then, so it is left alone */
+    to = large_moved(block, (size_t)old_length, (size_t)length);
+    if (to != NULL) count_use(length - old_length);
+    return to;
 }
 
 #else
