@@ -131,12 +131,13 @@ static inline void link(fc_session_index *index, int32_t group_id, int32_t newer
 }
 
 /* Merge the sessions first .. last, neighbours in their group from late to early, and the window
- * [start, end) into the one that was created first. */
+ * [start, end) into the one that was created first; the others in the order in which they were. */
 static fc_status merge_run(fc_session_index *index, int32_t first, int32_t last, int64_t start_ms,
                            int64_t end_ms, int32_t *survivor) {
     int32_t newer = fc_session_at(index, first)->newer, older = fc_session_at(index, last)->older;
     int32_t oldest = first;
-    int64_t merge_bound = index->merge_count;
+    const int64_t before = index->merge_count;
+    int64_t merge_bound = before;
     fc_status status = FC_OK;
     for (int32_t slot = first; slot != older && status == FC_OK; merge_bound++) {
         status = own(index, slot);
@@ -150,9 +151,12 @@ static fc_status merge_run(fc_session_index *index, int32_t first, int32_t last,
         fc_session *session = fc_session_at(index, slot);
         int32_t next = session->older;
         if (slot != oldest) {
-            int32_t *pair = (int32_t *)index->merges.data + 2 * index->merge_count++;
-            pair[0] = oldest;
-            pair[1] = slot;
+            int32_t *pairs = index->merges.data;
+            int64_t at = index->merge_count++;
+            for (; at > before && fc_session_at(index, pairs[2 * at - 1])->created > session->created; at--)
+                pairs[2 * at + 1] = pairs[2 * at - 1];
+            pairs[2 * at + 1] = slot;
+            pairs[2 * (index->merge_count - 1)] = oldest;
             session->state = 0;
             session->newer = oldest;       /* where its records went; see final_slot */
             index->live_count--;
@@ -231,8 +235,9 @@ static inline void prefetch_ahead(const fc_session_index *index, const int32_t *
 
 fc_status fc_session_assign(fc_session_index *index, const int32_t *ids, const int64_t *ts_ms, int64_t n,
                             const int64_t *gaps_ms, int64_t gap_ms, int64_t watermark_ms, int64_t lateness_ms,
-                            int32_t *sessions) {
+                            int32_t *sessions, int64_t *taken) {
     index->merge_count = 0;
+    if (taken != NULL) *taken = n;
     if (lateness_ms < 0) return FC_ERR_INVALID;
     fc_status status = check_assign(index, ids, ts_ms, n, gaps_ms, gap_ms);
     int64_t done_ms;
@@ -269,6 +274,10 @@ fc_status fc_session_assign(fc_session_index *index, const int32_t *ids, const i
         }
         const int64_t merged_start_ms = smaller(start_ms, earliest->start_ms);
         if (last != slot) {
+            if (taken != NULL && i > 0) {
+                *taken = n = i;
+                break;
+            }
             status = merge_run(index, slot, last, merged_start_ms, merged_end_ms, &slot);
             session = fc_session_at(index, slot);
         } else {
@@ -421,6 +430,12 @@ fc_status fc_session_get(const fc_session_index *index, const int32_t *slots, in
         if (ends_ms != NULL) ends_ms[i] = session->end_ms;
         if (group_ids != NULL) group_ids[i] = session->group_id;
     }
+    return FC_OK;
+}
+
+fc_status fc_session_created(const fc_session_index *index, const int32_t *slots, int64_t n, int64_t *created) {
+    if (!all_live(index, slots, n)) return FC_ERR_INVALID;
+    for (int64_t i = 0; i < n; i++) created[i] = (int64_t)fc_session_at(index, slots[i])->created;
     return FC_OK;
 }
 

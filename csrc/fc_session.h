@@ -78,16 +78,20 @@ void fc_session_free(fc_session_index *index);
  * end - 1 + lateness_ms <= watermark_ms. A late record changes nothing. A session that got a record is no
  * longer fired.
  *
- * index->merges lists, in order, which slot was merged into which. The caller merges accumulators
+ * index->merges lists, in order, which slot was merged into which; those of one record as they were created. The caller merges accumulators
  * accordingly before it updates them with this batch, and clears those of the `from` slots, which are free
  * after the call and may be given out by the next one. Sessions that fc_session_purgeable gives for the
  * watermark have to be released before, or else late records may join them.
+ *
+ * taken, unless NULL, has the call end before a record that would merge sessions, if that is not its first one, and
+ * is set to how many records are in. So all merges of a call are its first record's, and come before its updates: for
+ * aggregates whose result depends on that order.
  *
  * FC_ERR_INVALID, before anything changes, if a gap is <= 0, an id or lateness_ms negative, or ts + gap
  * leaves int64. After FC_ERR_MEMORY or FC_ERR_CAPACITY (2^31 sessions) a part of the batch is in. */
 fc_status fc_session_assign(fc_session_index *index, const int32_t *ids, const int64_t *ts_ms, int64_t n,
                             const int64_t *gaps_ms, int64_t gap_ms, int64_t watermark_ms, int64_t lateness_ms,
-                            int32_t *sessions);
+                            int32_t *sessions, int64_t *taken);
 
 /* The slots of the sessions that are complete and not fired (end - 1 <= watermark_ms), as int32[*count] in
  * `slots`, by end, then start, then slot. O(1) when the watermark completes nothing. FC_ERR_MEMORY. */
@@ -99,7 +103,8 @@ fc_status fc_session_purgeable(fc_session_index *index, int64_t watermark_ms, in
                                fc_buffer *slots, int64_t *count);
 
 /* FC_ERR_INVALID if a slot is not of a live session, and FC_ERR_MEMORY, both before anything changes: for the
- * next four. */
+ * next five. created: an order in which sessions of one group began to be; a merged one, with its oldest. */
+fc_status fc_session_created(const fc_session_index *index, const int32_t *slots, int64_t n, int64_t *created);
 fc_status fc_session_get(const fc_session_index *index, const int32_t *slots, int64_t n, int64_t *starts_ms,
                          int64_t *ends_ms, int32_t *group_ids);   /* each output may be NULL */
 fc_status fc_session_fired(const fc_session_index *index, const int32_t *slots, int64_t n, uint8_t *fired);

@@ -36,13 +36,15 @@ cdef extern from "fc_session.h":
     void fc_session_free(fc_session_index *index) nogil
     fc_status fc_session_assign(fc_session_index *index, const int32_t *ids, const int64_t *ts_ms, int64_t n,
                                 const int64_t *gaps_ms, int64_t gap_ms, int64_t watermark_ms,
-                                int64_t lateness_ms, int32_t *sessions) nogil
+                                int64_t lateness_ms, int32_t *sessions, int64_t *taken) nogil
     fc_status fc_session_expired(fc_session_index *index, int64_t watermark_ms, fc_buffer *slots,
                                  int64_t *count) nogil
     fc_status fc_session_purgeable(fc_session_index *index, int64_t watermark_ms, int64_t lateness_ms,
                                    fc_buffer *slots, int64_t *count) nogil
     fc_status fc_session_get(const fc_session_index *index, const int32_t *slots, int64_t n, int64_t *starts_ms,
                              int64_t *ends_ms, int32_t *group_ids) nogil
+    fc_status fc_session_created(const fc_session_index *index, const int32_t *slots, int64_t n,
+                                 int64_t *created) nogil
     fc_status fc_session_fired(const fc_session_index *index, const int32_t *slots, int64_t n,
                                uint8_t *fired) nogil
     fc_status fc_session_mark_fired(fc_session_index *index, const int32_t *slots, int64_t n) nogil

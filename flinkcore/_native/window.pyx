@@ -192,13 +192,17 @@ cdef class SessionIndex:
         self.busy = True
         return 0
 
-    def assign(self, ids, ts_ms, gap_ms, int64_t watermark_ms=MIN_TIMESTAMP, int64_t allowed_lateness_ms=0):
+    def assign(self, ids, ts_ms, gap_ms, int64_t watermark_ms=MIN_TIMESTAMP, int64_t allowed_lateness_ms=0,
+               bint ends_at_merge=False):
         """Put n records, in order, into the sessions of their groups.
 
         ids : int32[n], group ids;  ts_ms : int64[n]
         gap_ms : int or int64[n], > 0: a record's own window is [ts_ms, ts_ms + gap_ms)
         watermark_ms, allowed_lateness_ms : a record is late when its window, merged with the sessions that it
             intersects or touches, has end - 1 + allowed_lateness_ms <= watermark_ms; it then changes nothing
+        ends_at_merge : the call ends before a record, but the first one, that would merge sessions; then `sessions` is
+            shorter, and the rest of the records is for the next call. For aggregates that have to be merged after the
+            records that came before
         -> (sessions, into, merged): int32[n], the slot of each record's session at the end of the call, -1 for
            late ones; and int32[k] twice, the merges in order: slot merged[j] went into slot into[j]
 
@@ -225,16 +229,17 @@ cdef class SessionIndex:
             gap = gap_ms
         result = np.empty(n, np.int32)
         cdef int32_t[::1] sessions = result
+        cdef int64_t taken = n
         cdef fc_status status
         self.enter()
         with nogil:
             status = fc_session_assign(&self.index, &groups[0], &times[0], n, gap_rows, gap, watermark_ms,
-                                       allowed_lateness_ms, &sessions[0])
+                                       allowed_lateness_ms, &sessions[0], &taken if ends_at_merge else NULL)
         self.busy = False
         check(status, "assign: session gaps are more than 0 ms, ids and the lateness 0 or more, timestamps not within "
                       "a gap of 2^63")
         pairs = int32_array(&self.index.merges, 2 * self.index.merge_count).reshape(-1, 2)
-        return result, np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+        return result[:taken], np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
 
     def expired(self, int64_t watermark_ms):
         """Slots of the sessions that are complete (end - 1 <= watermark_ms) and not fired.
@@ -304,6 +309,22 @@ cdef class SessionIndex:
         self.enter()
         with nogil:
             status = fc_session_get(&self.index, &rows[0], n, starts, ends, ids)
+        self.busy = False
+        if status != FC_OK:
+            check(status, f"{self!r}: a slot is not one of a live session")
+        return result
+
+    def created(self, slots):
+        """int64[m], an order in which the sessions of a group began to be, a merged one with its oldest. ValueError as
+        for starts."""
+        cdef const int32_t[::1] rows = int32_of(slots, "created")
+        cdef int64_t n = rows.shape[0]
+        cdef fc_status status
+        result = np.empty(n, np.int64)
+        cdef int64_t[::1] orders = result
+        self.enter()
+        with nogil:
+            status = fc_session_created(&self.index, &rows[0], n, &orders[0])
         self.busy = False
         if status != FC_OK:
             check(status, f"{self!r}: a slot is not one of a live session")

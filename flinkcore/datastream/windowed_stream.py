@@ -18,6 +18,7 @@ from flinkcore.datastream.keyed_stream import KeyedStream
 from flinkcore.errors import ConfigurationError
 from flinkcore.expr.aggregate import AggregateCall, result_name
 from flinkcore.operators.count_window import CountWindows
+from flinkcore.operators.fold_session import FoldSession
 from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.functions import AggregateFunction
 from flinkcore.operators.output_tag import OutputTag
@@ -156,7 +157,8 @@ class WindowedStream:
             **functions,
         }
         schema = stream.schema
-        make = FoldWindow if FoldWindow.takes(assigner, **settings) else RowWindow
+        folding = (make for make in (FoldWindow, FoldSession) if make.takes(assigner, **settings))
+        make: Any = next(folding, RowWindow)
         make(schema, assigner, schema_out, **settings)  # what does not fit is said here
         return stream._step(
             f"Window({type(assigner).__name__}, {name})",

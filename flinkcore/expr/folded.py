@@ -21,6 +21,10 @@ from flinkcore.expr.translate.updates import Update, starting_value
 
 #: The part of an operator's state that holds accumulators of a function, under the start of their window.
 FOLDED = "folded"
+#: Those of panes that sliding windows share, under the start of their pane.
+FOLDED_PANES = "folded-panes"
+#: Which session each row of FOLDED is, for windows that are sessions.
+FOLDED_SESSIONS = "folded-sessions"
 
 _TYPES = {"int": INT, "float": FLOAT, "bool": BOOL, "str": STR}
 _NAMES = {type: name for name, type in _TYPES.items()}

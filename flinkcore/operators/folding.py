@@ -12,18 +12,20 @@ from typing import Any
 import numpy as np
 
 from flinkcore._native.agg import Accumulators
-from flinkcore._native.column import I64, Column
+from flinkcore._native.column import BYTES, I64, Column
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.expr.evaluate import BatchRows
 from flinkcore.expr.folded import FoldedFields
 from flinkcore.expr.translate import NotTranslated, Unequal
-from flinkcore.expr.translate.exact import FLOAT, INT, NUMBERS, without_none
+from flinkcore.expr.translate.exact import FLOAT, INT, NUMBERS, STR, without_none
 from flinkcore.expr.translate.fold import Fold
 from flinkcore.expr.translate.loop import DTYPES, Loop
+from flinkcore.expr.translate.numbers import SAME
 from flinkcore.expr.translate.program import Program
 from flinkcore.expr.translate.translation import as_python
 from flinkcore.expr.translate.updates import Update
+from flinkcore.expr.typed import InputColumn, Invocation, Typed
 from flinkcore.expr.vector import Vector
 from flinkcore.metrics.operator import OperatorMetrics
 from flinkcore.operators.base import OperatorContext
@@ -45,11 +47,39 @@ def way_of(fold: Fold) -> str:
     return f"{fold.text}, as columns"
 
 
+class OrderShows(Exception):
+    """Records after which merged accumulators would not be those of all records in their order. None is in."""
+
+
+def merges_freely(fold: Fold) -> bool:
+    """Whether accumulators of a fold may be merged by kernels, in any order, as far as the function says.
+
+    A first or last value is the same in any order when it is the key: see FoldByKernels.
+    """
+    return fold.updates is not None and all(
+        update.op in ("min", "max", "keep")
+        or (update.op == "sum" and type == INT)
+        or (update.op in ("first", "last") and type in (INT, STR) and _is_field(update.value))
+        for update, type in zip(fold.updates, fold.shape.types)
+    )
+
+
+def _is_field(value: Typed | None) -> bool:
+    """Whether it is a field of records as they come."""
+    if isinstance(value, Invocation) and value.function is SAME:
+        (value,) = value.args
+    return isinstance(value, InputColumn)
+
+
 class FoldOnColumns:
     """Runs a fold over accumulators that native ones hold.
 
     What is Unequal has changed nothing: Python has to be asked, for all of the batch.
+
+    merged : how many accumulators may become one, by kernels and in any order of their records
     """
+
+    merged = 1
 
     def __init__(self, fold: Fold, fields: FoldedFields) -> None:
         self.fold = fold
@@ -58,10 +88,22 @@ class FoldOnColumns:
     def recount(self) -> None:
         """The accumulators came from elsewhere."""
 
+    def check_order(self, batch: Batch) -> None:
+        """OrderShows: `merged` has to be 1 for this batch to go in. Unequal: as for update"""
+
+    def admits_merges(self, count: int) -> bool:
+        """Whether so many accumulators may be merged into others by kernels, as they are."""
+        return True
+
     def update(
-        self, panes: list[Accumulators], pane_of_row: np.ndarray, ids: np.ndarray, batch: Batch
+        self,
+        panes: list[Accumulators],
+        pane_of_row: np.ndarray,
+        ids: np.ndarray,
+        batch: Batch,
+        rows: np.ndarray | None = None,
     ) -> None:
-        """Adds record i to row ids[i] of panes[pane_of_row[i]]."""
+        """Adds record i, or record rows[i] of the batch, to row ids[i] of panes[pane_of_row[i]]."""
         raise NotImplementedError(type(self).__name__)
 
     def running(self, accumulators: Accumulators, ids: np.ndarray, batch: Batch) -> list[Column]:
@@ -70,15 +112,20 @@ class FoldOnColumns:
 
 
 def fold_on_columns(
-    fold: Fold, every: Callable[[], Iterable[Accumulators]], call: Callable[[Any, Any], Any], metrics: OperatorMetrics
+    fold: Fold,
+    every: Callable[[], Iterable[Accumulators]],
+    call: Callable[[Any, Any], Any],
+    metrics: OperatorMetrics,
+    merged: int = 1,
 ) -> FoldOnColumns:
     """The way to run a fold.
 
     every : the accumulators that there are;  call : the function itself, of an accumulator or None and a record
+    merged : so many accumulators may become one
     NotTranslated : there is none
     """
     if fold.updates is not None:
-        return FoldByKernels(fold, fold.updates, every)
+        return FoldByKernels(fold, fold.updates, every, merged)
     _check(fold)
     return FoldInRounds(fold, call, metrics)
 
@@ -95,12 +142,18 @@ class FoldByKernels(FoldOnColumns):
     """
 
     def __init__(
-        self, fold: Fold, updates: Sequence[Update], every: Callable[[], Iterable[Accumulators]]
+        self,
+        fold: Fold,
+        updates: Sequence[Update],
+        every: Callable[[], Iterable[Accumulators]],
+        merged: int = 1,
     ) -> None:
         super().__init__(fold, FoldedFields(fold.shape, updates))
+        self.merged = merged
         self._every = every
         self._values = [(update, type) for update, type in zip(updates, fold.shape.types) if update.value is not None]
         self._most = [0] * len(self._values)  # no sum of integers is further from 0
+        self._known: tuple[Batch, list[Column]] | None = None  # what was made of the batch that comes
         self.recount()
 
     def recount(self) -> None:
@@ -113,9 +166,14 @@ class FoldByKernels(FoldOnColumns):
                 self._most[i] = max(self._most[i], _most(results[i].to_numpy()))
 
     def update(
-        self, panes: list[Accumulators], pane_of_row: np.ndarray, ids: np.ndarray, batch: Batch
+        self,
+        panes: list[Accumulators],
+        pane_of_row: np.ndarray,
+        ids: np.ndarray,
+        batch: Batch,
+        rows: np.ndarray | None = None,
     ) -> None:
-        arguments = self._arguments(batch, ids)
+        arguments = self._arguments(batch, ids, rows)
         if len(panes) == 1:
             panes[0].update(ids, arguments)
         else:
@@ -125,11 +183,16 @@ class FoldByKernels(FoldOnColumns):
         _, after, _ = accumulators.update_running(ids, self._arguments(batch, ids))
         return self.fields.of_results(after, len(ids))
 
-    def _arguments(self, batch: Batch, ids: np.ndarray) -> list[tuple[Column, ...]]:
+    def _arguments(
+        self, batch: Batch, ids: np.ndarray, rows: np.ndarray | None = None
+    ) -> list[tuple[Column, ...]]:
         """What the native accumulators take of a batch."""
-        columns = self.fold.columns(batch)
+        known, self._known = self._known, None
+        columns = known[1] if known is not None and known[0] is batch else self.fold.columns(batch)
+        if rows is not None:
+            columns = [column.take(rows) for column in columns]
         if not self._values:
-            columns = [Column.from_numpy(np.zeros(batch.num_rows, np.int64))]
+            columns = [Column.from_numpy(np.zeros(len(ids), np.int64))]
         for i, (update, type) in enumerate(self._values):
             if type == INT and update.op == "sum":
                 self._admit(i, update, columns[i].to_numpy(), ids)
@@ -137,9 +200,30 @@ class FoldByKernels(FoldOnColumns):
                 columns[i] = _without_nan(columns[i])  # nothing is less than NaN
         return [(column,) for column in columns]
 
+    def check_order(self, batch: Batch) -> None:
+        columns = self.fold.columns(batch)
+        self._known = batch, columns
+        for (update, type), column in zip(self._values, columns):
+            if update.op in ("first", "last") and not _is_key(batch, column):
+                raise OrderShows("the first of several values")
+            if update.op in ("min", "max") and type == FLOAT:
+                values = column.to_numpy()
+                if (np.isnan(values) | ((values == 0) & np.signbit(values))).any():
+                    raise OrderShows("the first of NaN and others, or of zeros that differ in their sign")
+
+    def admits_merges(self, count: int) -> bool:
+        sums = [i for i, (update, type) in enumerate(self._values) if update.op == "sum" and type == INT]
+        if any(self._most[i] * (count + 1) > _room(self._values[i][0]) for i in sums):
+            self.recount()
+            if any(self._most[i] * (count + 1) > _room(self._values[i][0]) for i in sums):
+                return False
+        for i in sums:
+            self._most[i] *= count + 1
+        return True
+
     def _admit(self, i: int, update: Update, values: np.ndarray, ids: np.ndarray) -> None:
         """Unequal when a sum of integers might leave its limits, which no sum in Python does."""
-        room = min(update.limits[1], -update.limits[0]) - abs(update.start[0] if update.start else 0)
+        room = _room(update) // self.merged
         more = _most(values) * len(values)
         if self._most[i] + more > room >> 8:  # not far from it: what does the most filled row get?
             weights = np.abs(values.astype(np.float64))
@@ -151,8 +235,26 @@ class FoldByKernels(FoldOnColumns):
         self._most[i] += more
 
 
+def _room(update: Update) -> int:
+    """How far from 0 a sum of integers may be, beside what it starts with."""
+    return min(update.limits[1], -update.limits[0]) - abs(update.start[0] if update.start else 0)
+
+
 def _most(values: np.ndarray) -> int:
     return max(abs(int(values.min())), abs(int(values.max()))) if len(values) else 0
+
+
+def _is_key(batch: Batch, column: Column) -> bool:
+    """Whether a column holds what is one of the fields of each record's key."""
+    if column.valid_mask() is not None:
+        return False
+    for key in batch.keys or ():
+        if key.kind == column.kind and key.valid_mask() is None:
+            if key.kind == I64 and np.array_equal(key.to_numpy(), column.to_numpy()):
+                return True
+            if key.kind == BYTES and key.to_arrow().equals(column.to_arrow()):
+                return True
+    return False
 
 
 def _without_nan(column: Column) -> Column:
@@ -193,16 +295,23 @@ class FoldInRounds(FoldOnColumns):
             self._loop = Loop(fold)
 
     def update(
-        self, panes: list[Accumulators], pane_of_row: np.ndarray, ids: np.ndarray, batch: Batch
+        self,
+        panes: list[Accumulators],
+        pane_of_row: np.ndarray,
+        ids: np.ndarray,
+        batch: Batch,
+        rows: np.ndarray | None = None,
     ) -> None:
         self.fold.check(batch)
+        if rows is not None:
+            batch = batch.take(rows)
         self._count(len(ids))
         made = []
         for place, pane in enumerate(panes):
             mine, some = ids, batch
             if len(panes) > 1:
-                rows = np.flatnonzero(pane_of_row == place)
-                mine, some = ids[rows], batch.take(rows)
+                here = np.flatnonzero(pane_of_row == place)
+                mine, some = ids[here], batch.take(here)
             made.append((pane, *self._run(pane, mine, some, None)))
         for pane, distinct, state in made:
             self._write(pane, distinct, state)

@@ -116,14 +116,21 @@ class Panes(Operator):
         pane = self.panes.get(start)
         if pane is None:
             pane = self.panes[start] = self.context.state.part(self.part, self.accumulators, start, shown=self.shown)
-            last_start = self._last_window_start(start)
-            heappush(self._expiry, (last_start + self.size_ms - 1 + self.lateness_ms, start))
-            for window_start in range(last_start, start - self.size_ms, -self.slide_ms):
-                end = window_start + self.size_ms
-                if end - 1 > self.time_ms and end not in self._ends_known:
-                    self._ends_known.add(end)
-                    heappush(self._ends, end)
+            window_starts = self.window_starts(start)
+            heappush(self._expiry, (window_starts[0] + self.size_ms - 1 + self.lateness_ms, start))
+            for window_start in window_starts:
+                self._await(window_start + self.size_ms)
         return pane
+
+    def window_starts(self, start: int) -> range:
+        """Of the windows that a pane is part of, the last one first."""
+        return range(self._last_window_start(start), start - self.size_ms, -self.slide_ms)
+
+    def _await(self, end: int) -> None:
+        """The window up to `end` will fire, if it has not."""
+        if end - 1 > self.time_ms and end not in self._ends_known:
+            self._ends_known.add(end)
+            heappush(self._ends, end)
 
     def _last_window_start(self, time_ms: int) -> int:
         """Start of the last window that holds `time_ms`."""
@@ -232,10 +239,11 @@ class Panes(Operator):
         """The accumulators of the window at `start`, of all ids or of some."""
         if self.pane_ms == self.size_ms:
             return self.panes[start]
+        panes = self.whole(start)
         starts: Iterable[int] = range(start, start + self.size_ms, self.pane_ms)
         if len(self.panes) < self.size_ms // self.pane_ms:  # most of a long window may be empty
             starts = sorted(each for each in self.panes if start <= each < start + self.size_ms)
-        panes = [pane for each in starts if (pane := self.panes.get(each)) is not None]
+        panes += [pane for each in starts if (pane := self.panes.get(each)) is not None]
         if len(panes) == 1:
             return panes[0]
         combined = self.context.state.budgeted(self.accumulators())
@@ -263,8 +271,8 @@ class Panes(Operator):
     def _sweep(self) -> None:
         """Releases the keys that no pane holds, so that the index does not grow with keys of the past."""
         used = np.zeros(self.index.id_bound, bool)
-        for pane in self.panes.values():
-            used[pane.used_ids()] = True
+        for accumulators in self.held():
+            used[accumulators.used_ids()] = True
         self.release_others(used)
         self._sweep_at = 2 * len(self.index) + SWEEP_KEYS_MIN
 
@@ -299,6 +307,14 @@ class Panes(Operator):
     def drop_late(self, batch: Batch) -> None:
         """Records whose windows are gone."""
         raise NotImplementedError(type(self).__name__)
+
+    def whole(self, start: int) -> list[Accumulators]:
+        """What is known of the window at `start` beside its panes, and came before what they hold."""
+        return []
+
+    def held(self) -> Iterable[Accumulators]:
+        """All accumulators, for the keys that are in use."""
+        return self.panes.values()
 
     def emit(
         self, accumulators: Accumulators, rows: np.ndarray, groups: np.ndarray, starts_ms: Any, ends_ms: Any

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from flinkcore import options
-from flinkcore._native.agg import Accumulators
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
@@ -24,8 +23,9 @@ from flinkcore.errors import (
     UnsupportedOperationError,
     UserFunctionError,
 )
-from flinkcore.expr.folded import FOLDED, FoldedFields, only
+from flinkcore.expr.folded import FOLDED, FOLDED_PANES, only
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
+from flinkcore.operators.folded_state import restored_windows
 from flinkcore.operators.functions import AggregateFunction, as_reduce_function, function_name, own_copy
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.output_tag import OutputTag
@@ -164,6 +164,7 @@ class RowWindow(Operator):
         for function in self._functions:
             if hasattr(function, "open"):
                 self._guard(function_name(function) + ".open", function.open, runtime)
+        self._stored: Any = None
         if self._folds():
             self._stored = context.state.field("fold", None, self.description, only)
         self._restore_contents()
@@ -203,7 +204,8 @@ class RowWindow(Operator):
 
     def _folds(self) -> bool:
         """Whether there are, or may be, accumulators that FoldWindow keeps in columns."""
-        return bool(self.context.state.namespaces(FOLDED))
+        state = self.context.state
+        return bool(state.namespaces(FOLDED) or state.namespaces(FOLDED_PANES))
 
     def description(self) -> dict[str, Any] | None:
         """How accumulators lie in columns, in values of JSON; None when there are none."""
@@ -211,26 +213,25 @@ class RowWindow(Operator):
 
     def _restore_contents(self) -> None:
         """Takes over what was kept in columns, when the operator opens."""
-        state = self.context.state
-        fields: FoldedFields | None = None
-        for start in state.namespaces(FOLDED):
-            if state.unclaimed_part(FOLDED, start) is not None:
-                fields = fields or FoldedFields.of_description(self._stored)
-                pane = state.part(FOLDED, fields.accumulators, start)
-                self._to_rows(start, self._stored["size_ms"], pane, fields)
-                state.drop(FOLDED, start)
+        for window, ids, values in restored_windows(self.context.state, self._stored):
+            self._to_rows(window, ids, values)
 
-    def _to_rows(self, start: int, size_ms: int, pane: Accumulators, fields: FoldedFields) -> None:
-        """Puts the accumulators of a window into the table, with the timers that end it."""
-        window, state, timers = TimeWindow(start, start + size_ms), self.state, self._timers
+    def _to_rows(self, window: TimeWindow, ids: Sequence[int], values: Sequence[Any]) -> None:
+        """Puts the contents of a window of some keys into the table, with the timers that end it."""
+        state, timers = self.state, self._timers
         cleanup_ms, last_ms = self._cleanup_ms(window), window.max_timestamp()
-        ids = pane.used_ids()
-        for state.current, value in zip(ids.tolist(), fields.objects(pane, ids)):
+        if cleanup_ms <= timers.watermark_ms:
+            return  # of a pane of which only other windows are left
+        for state.current, value in zip(ids, values):
             self._contents.table.put(window, state.current, value)
             if cleanup_ms < MAX_WATERMARK:
                 timers.register_event(cleanup_ms, window)
             if last_ms > timers.watermark_ms:
                 timers.register_event(last_ms, window)
+            if self.merging:
+                windows = self._windows_of_key()
+                windows.mapping[window] = window
+                self._keep(windows)
         state.current = state.no_key
 
     # -- input --------------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ class RowWindow(Operator):
     def process_watermark(self, watermark_ms: int) -> None:
         self._timers.fire_event(watermark_ms, self._on_event_timer)
         self._emitted.flush()
-        super().process_watermark(watermark_ms)
+        self.out.watermark(watermark_ms)
 
     def process_timer(self, now_ms: int) -> None:
         self._timers.fire_processing(now_ms, self._on_processing_timer)

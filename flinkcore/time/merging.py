@@ -53,16 +53,20 @@ class MergingWindowSet:
             if new in found:
                 merged_new = True
                 result = merge_result
-            members = [window for window in mapping if window in found]  # the oldest keeps its place
+            members = [window for window in mapping if window in found]  # the oldest first, which keeps its place
             if not members:
                 continue
-            kept = mapping[members[0]]
-            given_up = [mapping.pop(member) for member in members]
-            given_up.remove(kept)
-            mapping[merge_result] = kept
-            # A window that only swallowed a smaller new one has not changed.
-            if not (len(members) == 1 and members[0] == merge_result):
-                on_merge(merge_result, members, kept, given_up)
+            if len(members) == 1 and members[0] == merge_result:
+                continue  # a window that only swallowed a smaller new one has not changed
+            kept, *given_up = [mapping[member] for member in members]
+            entries = list(mapping.items())
+            mapping.clear()
+            for window, state_window in entries:
+                if window == members[0]:
+                    mapping[merge_result] = state_window
+                elif window not in found:
+                    mapping[window] = state_window
+            on_merge(merge_result, members, kept, given_up)
         if not merged_new:
             mapping[new] = new
         return result

@@ -85,7 +85,8 @@ class Writer:
         form = rng.choice(["tuple", "list", "place", "value"])
         if form == "value":
             kinds, starts = kinds[:1], starts[:1]
-            own, created, lines = ["a"], starts[0], [f"        return {self.change(kinds[0], 'a')}"]
+            changes = [self.change(kinds[0], "a")]
+            own, created, lines = ["a"], starts[0], [f"        return {changes[0]}"]
         else:
             own = [f"a[{i}]" for i in range(len(kinds))]
             comma = "," if form == "tuple" else ""
@@ -108,12 +109,27 @@ class Writer:
                 type = Types.TUPLE(declared)
             elif len(set(kinds)) == 1:
                 type = Types.LIST(declared[0])
+        merged = [
+            self.merge(change, *(pair if form != "value" else "ab"))
+            for change, pair in zip(changes, ((f"a[{i}]", f"b[{i}]") for i in range(len(kinds))))
+        ]
+        made = {"value": merged[0], "tuple": f"({', '.join(merged)},)"}.get(form, f"[{', '.join(merged)}]")
         source = "\n".join([
             "class Function(AggregateFunction):", "    def create_accumulator(self):", f"        return {created}",
             "    def add(self, r, a):", *lines, "    def get_result(self, a):", f"        return {result}",
-            "    def merge(self, a, b):", "        return a", "",
+            "    def merge(self, a, b):", f"        return {made}", "",
         ])  # fmt: skip
         return source, type
+
+    def merge(self, change: str, a: str, b: str) -> str:
+        """What becomes of a field of two accumulators: mostly what its change suggests."""
+        rng = self.rng
+        if rng.random() < 0.1:
+            return rng.choice([f"{a} - {b}", a, b, f"max({a}, {b})"])
+        for name in ("min(", "max("):
+            if name in change:
+                return f"{name}{a}, {b})"
+        return f"{a} + {b}" if "+" in change or "-" in change else rng.choice([a, b])
 
     def reduce(self) -> str:
         rng = self.rng

@@ -22,7 +22,7 @@ from flinkcore.operators.functions import AggregateFunction, ProcessWindowFuncti
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.state.descriptors import ValueStateDescriptor
-from flinkcore.time.assigners import SlidingEventTimeWindows, TumblingEventTimeWindows
+from flinkcore.time.assigners import SlidingEventTimeWindows, SlidingProcessingTimeWindows, TumblingEventTimeWindows
 from flinkcore.time.triggers import CountTrigger, EventTimeTrigger
 from tests.operators.folds import KEY, ROWS, SCHEMA, Writer, batches, compiled, in_columns, outcome, run
 
@@ -194,7 +194,8 @@ def test_keys_of_windows_that_are_over_are_given_back():
         (True, {}),
         (True, {"trigger": EventTimeTrigger.create()}),
         (False, {"trigger": CountTrigger.of(3)}),
-        (False, {"assigner": SlidingEventTimeWindows.of(10, 5)}),
+        (True, {"assigner": SlidingEventTimeWindows.of(10, 5)}),
+        (False, {"assigner": SlidingProcessingTimeWindows.of(10, 5)}),
         (False, {"aggregate": None, "window_function": object()}),
     ],
 )

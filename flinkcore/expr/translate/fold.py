@@ -34,7 +34,7 @@ from flinkcore.expr.translate.translation import (
     text_of,
     translate_method,
 )
-from flinkcore.expr.translate.updates import PYTHON, RANGED, Update, is_of, start_of, updates_of
+from flinkcore.expr.translate.updates import PYTHON, RANGED, Update, is_of, merges_alike, start_of, updates_of
 from flinkcore.expr.translate.values import Choice, Known, NotTranslated, Record, Value, name_of
 from flinkcore.expr.typed import Constant, InputColumn, Typed
 
@@ -220,6 +220,29 @@ def _check_types(schema: Schema) -> None:
     for type in schema.types:
         if type is not None and (pa.types.is_uint64(type) or (pa.types.is_floating(type) and type.bit_width < 64)):
             raise NotTranslated(f"its records have a {type}, which holds other numbers than Python")
+
+
+def kernels_merge(fold: Fold, merge: Any, schema: Schema | None = None, accumulator_type: Any = None) -> bool:
+    """Whether a function of two accumulators makes of them what the kernels of a fold do.
+
+    merge : AggregateFunction.merge, or a reduce function; then the records have the `schema`
+    """
+    if fold.updates is None:
+        return False
+    build, count = Builder(), len(fold.shape.types)
+    convert = _conversion_to(accumulator_type)
+    ones, others = _state(fold.shape, 0), _state(fold.shape, count)
+    reader = Reader(build, stores=schema is None)
+    try:
+        with build.made_here():
+            values = [_as_value(fold.shape, ones), _as_value(fold.shape, others)]
+            merged, shape = _read_fields(build, lambda: convert(build, reader.call(merge, values)))
+            if schema is not None:
+                merged = [_within(build, field, type) for field, type in zip(merged, schema.types)]
+            fold.depends_on(reader.fixed)
+            return shape == fold.shape and merges_alike(build, fold.updates, merged, ones, others)
+    except (NotTranslated, RecursionError):
+        return False
 
 
 def translate_result(function: Any, shape: Shape, schema_out: Schema) -> Translation:

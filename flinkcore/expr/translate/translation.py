@@ -63,6 +63,10 @@ class Translation:
         """Whether the expressions are the function's, for a batch."""
         return batch.row_kinds is None and all(fixed.stands() for fixed in self._fixed)
 
+    def depends_on(self, fixed: Sequence[Fixed]) -> None:
+        """These names outside are to stand for what they do, too."""
+        self._fixed += tuple(fixed)
+
     def check(self, batch: Batch) -> None:
         """Unequal: ask Python, whatever the columns hold"""
         if not self.ready(batch):

@@ -54,6 +54,21 @@ def updates_of(
     return found
 
 
+def merges_alike(
+    build: Builder,
+    updates: Sequence[Update],
+    merged: Sequence[Typed],
+    ones: Sequence[InputColumn],
+    others: Sequence[InputColumn],
+) -> bool:
+    """Whether a function of two accumulators makes of them what kernels make that have done the updates.
+
+    merged : the fields that it returns, of those of the two
+    """
+    recognizer = _Recognizer(build, ones)
+    return all(map(recognizer.merges, updates, merged, ones, others))
+
+
 @dataclass(frozen=True)
 class _Change:
     """plain : the value as it was read, where it is the same for all records"""
@@ -96,6 +111,19 @@ class _Recognizer:
             for function in ranges:
                 value = self._build.invoke(function, [value], own.type)
         return Update(change.op, value, start, limits)
+
+    def merges(self, update: Update, new: Typed, own: InputColumn, other: InputColumn) -> bool:
+        while isinstance(new, Invocation) and new.function in LIMITS:
+            new = new.args[0]
+        change = self._change(new, own)
+        if change is None:
+            return False
+        takes_other = change.plain is other
+        if update.op == "sum":
+            return change.op == "sum" and takes_other and (update.start is None or update.start[0] == 0)
+        if update.op in ("min", "max"):
+            return change.op == update.op and takes_other
+        return change.op == "keep" or (change.op == "last" and takes_other)
 
     def _present(self, value: Typed) -> Typed:
         """The value, which None would not be."""
