@@ -14,6 +14,7 @@ from flinkcore.graph.transformation import Partitioning
 from flinkcore.operators.base import OperatorDescription
 from flinkcore.operators.timestamps import AssignTimestamps
 from flinkcore.runtime import launch
+from flinkcore.runtime.fused import planned_passes
 from flinkcore.runtime.job import JobRun
 from flinkcore.time.clock import SystemClock
 
@@ -79,12 +80,13 @@ def describe(graph: JobGraph) -> str:
     numbers = {id(chain): i for i, chain in enumerate(graph.chains, 1)}
     made = {node for node in graph.nodes if _makes_watermarks(node)}
     for chain in graph.chains:
+        passes = planned_passes(graph, chain)
         lines += ["", f"task {numbers[id(chain)]}, parallelism {chain.parallelism}"]
         lines += [f"  from {text}" for text in _inputs(chain, numbers)]
         for node in chain.nodes:
             if not node.transformation.hidden or _calls_python(node):
                 lines.append(f"  {node.name}")
-                lines += [f"      {fact}" for fact in _facts(node, made)]
+                lines += [f"      {fact}" for fact in [*_facts(node, made), *_shares(node, passes)]]
     return "\n".join(lines) + "\n"
 
 
@@ -126,6 +128,15 @@ def _facts(node: Node, made: set[Node]) -> list[str]:
     elif node in made:
         facts.append("watermarks are made here")
     return facts or ["source" if transformation.source is not None else "native"]
+
+
+def _shares(node: Node, passes: dict[Node, list[Node] | str]) -> list[str]:
+    """With whom an operator shares a pass over a batch."""
+    found = passes.get(node, [])
+    if isinstance(found, str):
+        return [f"not in the pass of the one before it, in which this has no place: {found}"]
+    others = [other.name for other in found if other is not node and not other.transformation.hidden]
+    return [f"one pass with {', '.join(others)}"] if others else []
 
 
 def _speed(description: OperatorDescription) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,8 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.expr.lowering import Lowering, Moved, NotLowered, Operand
 from flinkcore.expr.patience import Patience
 from flinkcore.expr.typed import InputColumn, Invocation, Typed
+
+T = TypeVar("T")
 
 
 def always(batch: Batch) -> bool:
@@ -87,7 +90,7 @@ class Stages:
         counts, mask = [n] * len(self._stages), None
         if self._filters:
             if nulls not in self._masks:
-                self._masks[nulls] = self._mask_program(nulls)
+                self._masks[nulls] = _if_lowered(lambda: self._mask_program(nulls))
             program = self._masks[nulls]
             masks = None if program is None else program.run(columns, n)
             if masks is None:
@@ -118,7 +121,7 @@ class Stages:
         """The last stage's batch, of the rows where the mask is 1; None: it has to be computed in another way."""
         key = (nulls, mask is not None)
         if key not in self._programs:
-            self._programs[key] = self._column_program(nulls, mask is not None)
+            self._programs[key] = _if_lowered(lambda: self._column_program(nulls, mask is not None))
         program = self._programs[key]
         if program is None:
             return None
@@ -148,54 +151,63 @@ class Stages:
 
     # -- programs -------------------------------------------------------------------------------------------
 
-    def _mask_program(self, nulls: frozenset[int]) -> Pass | None:
+    def why_not(self) -> str | None:
+        """Why there is no pass, even for columns without nulls; None when there is one."""
+        nothing: frozenset[int] = frozenset()
+        try:
+            if self._filters:
+                self._mask_program(nothing)
+            if self._projects:
+                self._column_program(nothing, self._filters)
+        except NotLowered as reason:
+            return str(reason)
+        return None
+
+    def _mask_program(self, nulls: frozenset[int]) -> Pass:
         """Puts out, for each filter, where its condition and those before it are TRUE."""
         lowering = Lowering(self._schema.types, nulls)
         masks: list[tuple[int, str]] = []
         when: int | None = None
-        try:
-            for i, stage in enumerate(self._stages):
-                if stage.condition is not None:
-                    condition = lowering.operand(stage.condition, when)
-                    mask = lowering.both(condition.register, condition.valid)
-                    assert mask is not None
-                    when = lowering.narrowed(when, mask)
-                    masks.append((when, MASK))
-                elif any(later.condition is not None for later in self._stages[i + 1 :]):
-                    lowering.over(_lowered(lowering, stage, when))
-            return lowering.program(masks, masked=False)
-        except NotLowered:
-            return None
+        for i, stage in enumerate(self._stages):
+            if stage.condition is not None:
+                condition = lowering.operand(stage.condition, when)
+                mask = lowering.both(condition.register, condition.valid)
+                assert mask is not None
+                when = lowering.narrowed(when, mask)
+                masks.append((when, MASK))
+            elif any(later.condition is not None for later in self._stages[i + 1 :]):
+                lowering.over(_lowered(lowering, stage, when))
+        return lowering.program(masks, masked=False)
 
-    def _column_program(self, nulls: frozenset[int], masked: bool) -> _Program | None:
+    def _column_program(self, nulls: frozenset[int], masked: bool) -> _Program:
         lowering = Lowering(self._schema.types, nulls)
         columns: Sequence[Operand | Moved] = ()
-        try:
-            for stage in self._stages:
-                if stage.columns is not None:
-                    columns = _lowered(lowering, stage, None)
-                    lowering.over(columns)
-            outputs: list[tuple[int, str]] = []
-            made = []
-            for column, type in zip(columns, self._stages[-1].schema.types):
-                if isinstance(column, Moved) and (
-                    column.type != type or (masked and _is_plain(column, nulls))
-                ):
-                    column = lowering.loaded(column.index)
-                if isinstance(column, Moved):
-                    made.append(_Column(moved=column.index))
-                    continue
-                value, valid = len(outputs), None
-                outputs.append((column.register, column.kind))
-                if column.valid is not None:
-                    valid = len(outputs)
-                    outputs.append((column.valid, MASK))
-                made.append(_Column(value=value, valid=valid))
-            return _Program(
-                lowering.program(outputs, masked) if outputs or lowering.stops else None, tuple(made)
-            )
-        except NotLowered:
-            return None
+        for stage in self._stages:
+            if stage.columns is not None:
+                columns = _lowered(lowering, stage, None)
+                lowering.over(columns)
+        outputs: list[tuple[int, str]] = []
+        made = []
+        for column, type in zip(columns, self._stages[-1].schema.types):
+            if isinstance(column, Moved) and (column.type != type or (masked and _is_plain(column, nulls))):
+                column = lowering.loaded(column.index)
+            if isinstance(column, Moved):
+                made.append(_Column(moved=column.index))
+                continue
+            value, valid = len(outputs), None
+            outputs.append((column.register, column.kind))
+            if column.valid is not None:
+                valid = len(outputs)
+                outputs.append((column.valid, MASK))
+            made.append(_Column(value=value, valid=valid))
+        return _Program(lowering.program(outputs, masked) if outputs or lowering.stops else None, tuple(made))
+
+
+def _if_lowered(make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except NotLowered:
+        return None
 
 
 def _lowered(lowering: Lowering, stage: Stage, when: int | None) -> list[Operand | Moved]:

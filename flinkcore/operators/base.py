@@ -145,7 +145,8 @@ class Operator:
         return None
 
     def stage(self) -> Stage | None:
-        """What the operator does to each batch, once it is open; None where it cannot be part of a pass."""
+        """What the operator does to each batch; None where it cannot be part of a pass. One that is not open may say
+        what it will be, for explain()."""
         return None
 
     def describe(self) -> OperatorDescription:

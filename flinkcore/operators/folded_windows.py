@@ -36,6 +36,7 @@ from flinkcore.operators.functions import (
     ProcessAllWindowFunction,
     ProcessWindowFunction,
     ReduceFunction,
+    function_name,
 )
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.state.keys import KeyIndex
@@ -166,11 +167,22 @@ class FoldedWindows(RowWindow):
         function = self.aggregate if self.aggregate is not None else self.reduce
         try:
             fold = self._read(function)
-            text = f"{way_of(fold)}{self.way(fold)}"
+            text = f"{way_of(fold)}{self.way(fold)}{self._way_of_results(fold)}"
         except NotTranslated as reason:
             why = f"{self.function_name} is called for each record: {reason}"
             return OperatorDescription(False, by_rows.detail, why)
         return OperatorDescription(True, f"{self.assigner!r}: {text}")
+
+    def _way_of_results(self, fold: Fold) -> str:
+        """What is called for each result, for explain()."""
+        if self.window_function is not None:
+            return f"; {function_name(self.window_function)} is called for each result"
+        if self.aggregate is not None:
+            try:
+                translate_result(self.aggregate, fold.shape, self.schema_out)
+            except NotTranslated as reason:
+                return f"; get_result is called for each result: {reason}"
+        return ""
 
     @property
     def waits_for_watermarks(self) -> bool:

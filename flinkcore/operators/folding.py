@@ -42,9 +42,15 @@ def leaves_columns(context: OperatorContext, function_name: str, reason: str) ->
 def way_of(fold: Fold) -> str:
     """How a fold runs, for explain(). NotTranslated: it does not"""
     _check(fold)
-    if fold.updates is None:
-        return f"{fold.text}, as columns, a record of each key at a time"
-    return f"{fold.text}, as columns"
+    if fold.updates is not None:
+        return f"{fold.text}, as columns"
+    fields = f"field {', '.join(map(str, fold.others))} depends" if fold.shape.kind != "value" else "it depends"
+    text = f"{fold.text}, as columns, a record of each key at a time, since {fields} on what was there"
+    try:
+        Loop(fold)
+    except NotTranslated as reason:
+        return f"{text}; without a compiled loop: {reason}"
+    return f"{text}; by a compiled loop after {LOOP_ROWS_MIN:,} records"
 
 
 class OrderShows(Exception):

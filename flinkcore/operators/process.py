@@ -122,6 +122,11 @@ class TranslatedRows(RowOperator):
         super().open(context, out)
         self._translated = Translated(lambda: self.translate(self._function), context.config)
 
+    def _as_opened(self) -> Translated:
+        """The translation; before the operator is open, the one that it will have if the job translates functions."""
+        opened = getattr(self, "_translated", None)
+        return opened or Translated(lambda: self.translate(self.function))
+
 
 class MapRows(TranslatedRows):
     """One record out for one in, at its timestamp."""
@@ -160,10 +165,10 @@ class MapRows(TranslatedRows):
         )
 
     def stage(self) -> Stage | None:
-        translation = self._translated.translation
-        if translation is None:
+        translated = self._as_opened()
+        if translated.translation is None:
             return None
-        return Stage(self.schema_out, columns=translation.fields, ready=self._translated.ready)
+        return Stage(self.schema_out, columns=translated.translation.fields, ready=translated.ready)
 
 
 class FilterRows(TranslatedRows):
@@ -188,10 +193,10 @@ class FilterRows(TranslatedRows):
             self.out.batch(batch)
 
     def stage(self) -> Stage | None:
-        translation = self._translated.translation
-        if translation is None:
+        translated = self._as_opened()
+        if translated.translation is None:
             return None
-        return Stage(self.schema, condition=translation.fields[0], ready=self._translated.ready)
+        return Stage(self.schema, condition=translated.translation.fields[0], ready=translated.ready)
 
     def _mask_by_rows(self, batch: Batch) -> np.ndarray:
         rows, ids, call = to_rows(batch), self._ids(batch), self._call

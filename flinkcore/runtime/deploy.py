@@ -14,7 +14,7 @@ from flinkcore.graph.job_graph import Chain, Connection, JobGraph, Node
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.runtime.channel import Channel, InputGate
-from flinkcore.runtime.fused import fuse
+from flinkcore.runtime.fused import fuse, lines
 from flinkcore.runtime.routing import (
     DeclaredTarget,
     OperatorOutput,
@@ -123,21 +123,6 @@ def _enumerator(node: Node, restoration: Restoration) -> SplitEnumerator:
     return enumerator
 
 
-def _lines(chain: Chain) -> list[list[Node]]:
-    """Nodes that each feed only the next, from every node that is no source and does not continue such a line."""
-    lines: list[list[Node]] = []
-    for node in chain.nodes:
-        if node.transformation.source is not None:
-            continue
-        last = lines[-1][-1] if lines else None
-        only = last.outputs[0] if last is not None and len(last.outputs) == 1 else None
-        if only is not None and only.target is node and only.chained and only.edge.side is None:
-            lines[-1].append(node)
-        else:
-            lines.append([node])
-    return lines
-
-
 class _Deployment:
     """The making of one task."""
 
@@ -169,7 +154,7 @@ class _Deployment:
             self.task.gate = self._gate(chain.head)
         self.task.runners = [runners[node] for node in chain.nodes]
         if graph.config.get(options.FUSE):
-            fuse([[runners[node] for node in run] for run in _lines(chain)])
+            fuse([[runners[node] for node in run] for run in lines(chain)])
         self.task.was_over = all((node.operator_id, index) in run.restoration.over for node in chain.nodes)
 
     def _runner(self, node: Node, runners: dict[Node, OperatorRunner]) -> OperatorRunner:

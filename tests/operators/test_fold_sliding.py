@@ -48,7 +48,9 @@ class Mean(Stats):
         return accumulator[0] + 1, accumulator[1] + value[2]
 
 
-def sliding(function: Any = None, size_ms: int = 10, slide_ms: int = 5, offset_ms: int = 0, **settings: Any) -> FoldWindow:
+def sliding(
+    function: Any = None, size_ms: int = 10, slide_ms: int = 5, offset_ms: int = 0, **settings: Any
+) -> FoldWindow:
     if function is not None:
         settings["aggregate"] = function
     settings = {"key_schema": KEY, "schema": SCHEMA, "schema_out": OBJECTS, **settings}
@@ -114,8 +116,8 @@ def test_what_is_first_among_equals_ends_the_sharing_of_panes_not_the_columns(se
 
 
 def test_the_first_value_of_a_field_that_is_the_key_is_the_same_in_any_order():
-    op = run(sliding(schema_out=Schema(["k", "v"], SCHEMA.types[:2], "tuple"), schema=Schema(["k", "v"], SCHEMA.types[:2], "tuple"),
-                     reduce=lambda a, b: (a[0], a[1] + b[1])))  # fmt: skip
+    pairs = Schema(["k", "v"], SCHEMA.types[:2], "tuple")
+    op = run(sliding(schema_out=pairs, schema=pairs, reduce=lambda a, b: (a[0], a[1] + b[1])))
     op.batch([(1, 5), (2, 7), (1, 1)], [0, 4, 7])
     assert shares(op)
     assert sorted(op.watermark(9).output()) == [(1, 5), (1, 6), (2, 7), (2, 7)]

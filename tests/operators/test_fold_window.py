@@ -22,7 +22,11 @@ from flinkcore.operators.functions import AggregateFunction, ProcessWindowFuncti
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.state.descriptors import ValueStateDescriptor
-from flinkcore.time.assigners import SlidingEventTimeWindows, SlidingProcessingTimeWindows, TumblingEventTimeWindows
+from flinkcore.time.assigners import (
+    SlidingEventTimeWindows,
+    SlidingProcessingTimeWindows,
+    TumblingEventTimeWindows,
+)
 from flinkcore.time.triggers import CountTrigger, EventTimeTrigger
 from tests.operators.folds import KEY, ROWS, SCHEMA, Writer, batches, compiled, in_columns, outcome, run
 

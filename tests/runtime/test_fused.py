@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from flinkcore.cli import explain
 from flinkcore.common import Row, Types
 from flinkcore.connectors.blackhole import BlackHoleSink
 from flinkcore.datastream import DataStream, StreamExecutionEnvironment
@@ -82,3 +83,27 @@ def test_each_operator_counts_its_own_rows() -> None:
         return [(metrics.rows_in, metrics.rows_out) for _, metrics in job.operator_metrics()]
 
     assert counts(True) == counts(False)
+
+
+def test_a_pass_ends_before_what_has_no_place_in_it_and_explain_says_so() -> None:
+    def build(env: StreamExecutionEnvironment) -> DataStream:
+        kept = env.from_arrow(table()).filter(col("a") % 3 == 0).name("Kept")
+        more = kept.with_columns((col("a") + 1).alias("a")).name("More")
+        return more.with_columns(col("s").upper_case.alias("s")).name("Upper")
+
+    env = environment(fuse=True)
+    build(env).sink_to(BlackHoleSink())
+    text = explain.describe(env.job_graph())
+    assert "one pass with More" in text and "one pass with Kept" in text
+    assert "not in the pass of the one before it, in which this has no place: " in text
+    job = env.launch("counts")
+    assert job.wait(30)
+    rows = {context.name: metrics.counts["rows_in_passes"] for context, metrics in job.operator_metrics()}
+    assert rows["More"] == ROWS // 3 + 1 and rows["Kept"] == rows["Upper"] == 0
+    assert run(build, fuse=True) == run(build, fuse=False)
+
+
+def test_explain_knows_of_no_pass_where_none_is_made() -> None:
+    env = environment(fuse=False)
+    stream(env).sink_to(BlackHoleSink())
+    assert "pass" not in explain.describe(env.job_graph())

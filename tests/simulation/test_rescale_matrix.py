@@ -247,11 +247,26 @@ class Totals(Moments):
     def add(self, value: Any, accumulator: Any) -> Any:
         return [accumulator[0] + 1, min(accumulator[1], value.value), accumulator[2] + value.value]
 
+    def merge(self, acc_a: Any, acc_b: Any) -> Any:
+        return [acc_a[0] + acc_b[0], min(acc_a[1], acc_b[1]), acc_a[2] + acc_b[2]]
 
-def folded(function: AggregateFunction) -> Callable[[StreamExecutionEnvironment], DataStream]:
+
+class Whole(Totals):
+    """What is the same in whatever order."""
+
+    def create_accumulator(self) -> Any:
+        return [0, 2**40, 0]
+
+
+TUMBLING = TumblingEventTimeWindows.of(Time.milliseconds(200))
+SLIDING = SlidingEventTimeWindows.of(Time.milliseconds(200), Time.milliseconds(80))
+SESSIONS = EventTimeSessionWindows.with_gap(Time.milliseconds(70))
+
+
+def folded(function: AggregateFunction, windows: Any = TUMBLING) -> Callable[[StreamExecutionEnvironment], DataStream]:
     def build(env: StreamExecutionEnvironment) -> DataStream:
-        windows = records(env, 1).key_by("key").window(TumblingEventTimeWindows.of(Time.milliseconds(200)))
-        return windows.aggregate(function, output_type=Types.TUPLE([LONG, LONG, Types.DOUBLE()]))
+        windowed = records(env, 1).key_by("key").window(windows)
+        return windowed.aggregate(function, output_type=Types.TUPLE([LONG, LONG, Types.DOUBLE()]))
 
     return build
 
@@ -298,6 +313,10 @@ JOBS: dict[str, tuple[Callable[[StreamExecutionEnvironment], DataStream], Callab
     "row windows": (row_windows, everything),
     "windows of functions that kernels know": (folded(Totals()), everything),
     "windows of other functions": (folded(Moments()), everything),
+    "panes of functions that kernels know": (folded(Whole(), SLIDING), everything),
+    "sliding windows of other functions": (folded(Moments(), SLIDING), everything),
+    "sessions of functions that kernels know": (folded(Whole(), SESSIONS), everything),
+    "sessions of other functions": (folded(Totals(), SESSIONS), everything),
     "row windows with triggers": (triggered, everything),
     "row sessions": (row_sessions, everything),
     "row reduce": (reduced, everything),

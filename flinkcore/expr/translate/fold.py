@@ -99,7 +99,7 @@ class Fold(Translation):
     step : the fields behind a record, of its columns and, behind those, the fields before
     first : the fields behind the first record, of its columns
     starts : the fields before the first record, where `step` goes for that, too
-    updates : of its fields, when all of them have one
+    updates : of its fields, when all of them have one;  others : the positions of fields that have none
     """
 
     def __init__(
@@ -109,17 +109,19 @@ class Fold(Translation):
         step: Sequence[Typed],
         first: Sequence[Typed],
         starts: Sequence[Any] | None,
-        updates: Sequence[Update] | None,
+        updates: Sequence[Update | None],
         fixed: Sequence[Fixed],
         record_fields: int,
     ) -> None:
-        values = [update.value for update in updates or () if update.value is not None]
+        known = [update for update in updates if update is not None]
+        self.others = [i for i, update in enumerate(updates) if update is None]
+        values = [] if self.others else [update.value for update in known if update.value is not None]
         super().__init__(text, values, fixed)
         self.shape = shape
         self.step = tuple(step)
         self.first = tuple(first)
         self.starts = None if starts is None else tuple(starts)
-        self.updates = None if updates is None else tuple(updates)
+        self.updates = None if self.others else tuple(known)
         self.record_fields = record_fields
 
 

@@ -3,12 +3,16 @@
 
 What only records say is computed before, on columns. The loop checks what it does: where an integer would need more
 than 64 bits, a divisor is 0, and so on, it ends at that record, and its answer is void. Nothing here is asked to be
-right for all values, see exact.py. The compiler is imported when the first loop is made; what it makes is kept by this
-process alone, in memory.
+right for all values, see exact.py. The compiler is imported when the first loop is made; what it makes is kept in
+memory, and on disk where that is safe (loop_store.py).
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import pickle
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +20,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+import flinkcore
 from flinkcore.expr.evaluate import BatchRows
+from flinkcore.expr.translate import loop_store
 from flinkcore.expr.translate.choice import AFTER, CHOOSE, COMPARISONS, NOT, TRUTH
 from flinkcore.expr.translate.exact import BOOL, EXACT, FLOAT, INT, MIN, Unequal, without_none
 from flinkcore.expr.translate.fold import Fold
@@ -40,6 +46,9 @@ from flinkcore.expr.vector import Vector
 _lock = threading.Lock()
 _compiled: dict[tuple[str, ...], Callable[..., int]] = {}  # a loop of several subtasks is compiled once
 
+log = logging.getLogger(__name__)
+
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 LINES_MAX = 2_000  # of a loop: what two branches share is written twice
 DTYPES: dict[pa.DataType, Any] = {INT: np.int64, FLOAT: np.float64, BOOL: np.bool_}
 
@@ -82,10 +91,20 @@ class Loop:
         written = [kinds[type][::1] for type in self._field_types]
         at = numba.types.Array(numba.int32, 1, "C", readonly=True)
         signature = numba.int64(at, numba.boolean[::1], numba.boolean, *read, *written, *written)
-        scope: dict[str, Any] = {"INF": np.inf, "NAN": np.nan, "float64": np.float64, "int64": np.int64}
+        text = f"{self.source}\n{signature}\n{_OPTIONS}"
+        scope: dict[str, Any] = {
+            "__name__": __name__, "INF": np.inf, "NAN": np.nan, "float64": np.float64, "int64": np.int64
+        }  # fmt: skip
         exec(compile(self.source, "<fold>", "exec", dont_inherit=True), scope)
-        made: Callable[..., int] = numba.njit(signature, nogil=True, error_model="numpy", fastmath=False)(scope["fold"])
-        return made
+        function = scope["fold"]
+        # Machine code of several processes comes together in one, where symbols go by these names.
+        function.__name__ = function.__qualname__ = f"fold_{hashlib.sha256(text.encode()).hexdigest()}"
+        made = numba.njit(**_OPTIONS)(function)
+        made._cache = _OnDisk(text)
+        made.compile(signature)
+        made.disable_compile()
+        found: Callable[..., int] = made
+        return found
 
     def run(
         self,
@@ -108,6 +127,48 @@ class Loop:
         found = self._call(at, is_new, after is not None, *inputs, *state, *(state if after is None else after))
         if found >= 0:
             raise Unequal("a record that the loop leaves to others")
+
+
+class _OnDisk:
+    """What numba's dispatchers ask for a compiled function before they compile it (numba: core.caching._Cache).
+
+    text : of the function, its signature and the options of the compiler
+    """
+
+    cache_path = None
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        from numba.core.compiler import CompileResult
+
+        data = loop_store.read(self._key(target_context))
+        if data is None:
+            return None
+        try:
+            target_context.refresh()
+            return CompileResult._rebuild(target_context, *pickle.loads(data))
+        except Exception:
+            log.warning("a compiled loop on disk is not what this version wrote, and is compiled again", exc_info=True)
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        from numba.core import serialize
+
+        try:
+            loop_store.write(self._key(data.target_context), serialize.dumps(data._reduce()))
+        except Exception:
+            log.warning("a compiled loop could not be kept on disk", exc_info=True)
+
+    def _key(self, target_context: Any) -> str:
+        """All that the machine code depends on."""
+        import llvmlite
+        import numba
+
+        versions = [flinkcore.__version__, numba.__version__, llvmlite.__version__, np.__version__, sys.version]
+        processor = target_context.codegen().magic_tuple()
+        return hashlib.sha256(repr((self._text, versions, processor)).encode()).hexdigest()
 
 
 def _array(vector: Vector, type: pa.DataType, count: int) -> np.ndarray:

@@ -42,16 +42,12 @@ def updates_of(
     first: Sequence[Typed],
     state: Sequence[InputColumn],
     starts: Sequence[tuple[Any] | None],
-) -> list[Update] | None:
-    """What each field is; None when one is something else."""
+) -> list[Update | None]:
+    """What each field is; None for those that are something else."""
     recognizer = _Recognizer(build, state)
-    found = []
-    for new, made, own, start in zip(step, first, state, starts):
-        update = recognizer.update(new, own, made, start)
-        if update is None:
-            return None
-        found.append(update)
-    return found
+    return [
+        recognizer.update(new, own, made, start) for new, made, own, start in zip(step, first, state, starts)
+    ]
 
 
 def merges_alike(
