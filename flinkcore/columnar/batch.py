@@ -25,6 +25,7 @@ class Batch:
     timestamps_ms : int64[n], event time of each record; None when records carry none
     row_kinds : uint8[n], place of each record in a changelog; None when all are inserts
     keys, key_hashes : key columns and uint64[n], present between key_by and the keyed operator
+    rows : positions at which columns of another length than num_rows are taken, each when it is read first; None: none
     """
 
     __slots__ = (
@@ -48,11 +49,11 @@ class Batch:
         row_kinds: np.ndarray | None = None,
         keys: tuple[Column, ...] | None = None,
         key_hashes: np.ndarray | None = None,
+        rows: np.ndarray | None = None,
     ) -> None:
         self.schema = schema
         self._columns = list(columns)
-        # A selection not yet applied to columns that no one read; those are known by their other length.
-        self._rows: np.ndarray | None = None
+        self._rows = rows
         self.num_rows: int = len(columns[0]) if num_rows is None else num_rows
         self.timestamps_ms = timestamps_ms
         self._time_bounds: tuple[int, int] | None = None
@@ -80,6 +81,7 @@ class Batch:
         """The rows at these positions, in their order. Columns are gathered when they are read, keys at once."""
         count = len(rows)
         keys = None if self.keys is None else tuple(key.take(rows) for key in self.keys)
+        selected = rows if self._rows is None else self._rows[rows]
         batch = Batch(
             self.schema,
             self._columns,
@@ -88,20 +90,16 @@ class Batch:
             None if self.row_kinds is None else self.row_kinds[rows],
             keys,
             None if self.key_hashes is None else self.key_hashes[rows],
+            selected,
         )
-        batch._rows = rows if self._rows is None else self._rows[rows]
         for i, column in enumerate(batch._columns):
             if keys and self.keys and column in self.keys:  # gathered already
                 batch._columns[i] = keys[self.keys.index(column)]
             elif len(column) == self.num_rows and (self._rows is not None or count == self.num_rows):
                 batch._columns[i] = column.take(rows)  # of this batch's rows, not of those selected from
             elif len(column) == count:
-                batch._columns[i] = column.take(batch._rows)  # its length would say that it is gathered
+                batch._columns[i] = column.take(selected)  # its length would say that it is gathered
         return batch
-
-    def select_later(self, rows: np.ndarray | None) -> None:
-        """For who makes a batch: columns of another length than its own are taken at `rows`, once they are read."""
-        self._rows = rows
 
     def filter(self, mask: np.ndarray) -> Batch:
         """The rows where bool[n] `mask` is True."""
@@ -147,15 +145,14 @@ class Batch:
 
     def select(self, indices: Sequence[int]) -> Batch:
         """Some of the columns, as rows; a pending selection stays pending."""
-        batch = Batch(
+        return Batch(
             self.schema.select(indices),
             [self._columns[i] for i in indices],
             self.num_rows,
             self.timestamps_ms,
             self.row_kinds,
+            rows=self._rows,
         )
-        batch._rows = self._rows
-        return batch
 
     def _with(self, **parts: object) -> Batch:
         batch = Batch.__new__(Batch)

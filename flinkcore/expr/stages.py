@@ -139,15 +139,14 @@ class Stages:
         if any(each.moved is not None for each in program.columns) or batch.row_kinds is not None:
             rows = mask_rows(mask)
         timestamps = batch.timestamps_ms
-        result = Batch(
+        return Batch(
             schema,
             made,
             count,
             None if timestamps is None else mask_words(timestamps, mask, count),
             None if batch.row_kinds is None else batch.row_kinds[rows],
+            rows=rows,
         )
-        result.select_later(rows)
-        return result
 
     # -- programs -------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from flinkcore.operators.folded_windows import FoldedWindows
 from flinkcore.operators.folding import OrderShows, merges_freely
 from flinkcore.operators.panes import Panes
 from flinkcore.operators.row_window import RowWindow
+from flinkcore.state.table import Rows
 from flinkcore.time import MIN_TIMESTAMP
 from flinkcore.time.assigners import SlidingEventTimeWindows, TumblingEventTimeWindows
 
@@ -36,7 +37,7 @@ ADDED_MAX = 1 << 16  # records times their windows that go in together
 PANES_MAX = 16  # of a window, for each window of a record: merging more takes longer than to have none
 
 
-class FoldWindow(FoldedWindows, Panes):
+class FoldWindow(FoldedWindows, Panes):  # type: ignore[override]  # the index of keys is that of the KeyedState
     """The windows of a RowWindow that FoldWindow.takes."""
 
     assigned = (TumblingEventTimeWindows, SlidingEventTimeWindows)
@@ -81,9 +82,10 @@ class FoldWindow(FoldedWindows, Panes):
         if not fits or (state.namespaces(FOLDED_PANES) and not self.merges):
             RowWindow._restore_contents(self)
         made: dict[int, Accumulators] = {}
-        for window, rows in self._contents.table.rows.items():
-            start, end = window  # type: ignore[misc]
-            if end - start != self.size_ms or (start - self.offset_ms) % self.slide_ms:
+        windows: dict[Any, Rows] = self._contents.table.rows
+        for window, rows in windows.items():
+            start: int = window.start
+            if window.end - start != self.size_ms or (start - self.offset_ms) % self.slide_ms:
                 raise Unequal("windows of another size")
             made[start] = state.budgeted(fields.accumulators())
             fields.put(made[start], np.fromiter(rows, np.int32, len(rows)), list(rows.values()))

@@ -14,6 +14,7 @@ from flinkcore._native.agg import Accumulators
 from flinkcore._native.window import SessionIndex
 from flinkcore.expr.folded import FOLDED, FOLDED_PANES, FOLDED_SESSIONS, FoldedFields
 from flinkcore.state.manager import StateManager
+from flinkcore.state.parts import KEYS
 from flinkcore.time.windows import TimeWindow
 
 
@@ -30,8 +31,8 @@ def restored_windows(state: StateManager, stored: Any) -> Iterator[tuple[TimeWin
         for namespace in state.namespaces(name):
             if state.unclaimed_part(name, namespace) is not None:
                 fields = fields or FoldedFields.of_description(stored)
-                parent = {} if sessions is None else {"parent": FOLDED_SESSIONS}
-                of_name[namespace] = state.part(name, fields.accumulators, namespace, **parent)
+                parent = KEYS if sessions is None else FOLDED_SESSIONS
+                of_name[namespace] = state.part(name, fields.accumulators, namespace, parent)
                 state.drop(name, namespace)
     if sessions is not None:
         index = state.part(FOLDED_SESSIONS, SessionIndex)

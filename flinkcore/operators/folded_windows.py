@@ -107,7 +107,7 @@ class FoldedWindows(RowWindow):
     # -- life ---------------------------------------------------------------------------------------------
 
     def open(self, context: OperatorContext, out: Output) -> None:
-        self.shown = {}
+        self.shown: dict[str, Any] = {}
         self.reason: str | None = None  # why rows are taken one by one
         self._is_read = False
         self._again: Batch | None = None  # the record for which a window fires again
@@ -282,10 +282,10 @@ class FoldedWindows(RowWindow):
         """
         state, context = self.state, self._context
         starts, ends = (np.broadcast_to(times, len(groups)).tolist() for times in (starts_ms, ends_ms))
-        window = TimeWindow(0, 0)
+        window = context.current = TimeWindow(0, 0)
         try:
             for i, (state.current, start, end) in enumerate(zip(groups.tolist(), starts, ends)):
-                if window != (start, end):
+                if window.start != start or window.end != end:
                     window = context.current = TimeWindow(start, end)
                 self._emitted.emit(call(state.current_key(), window, i), window.max_timestamp())
                 if i % RESULTS_BETWEEN_CHECKS == 0:

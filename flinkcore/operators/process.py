@@ -16,6 +16,7 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.errors import FlinkcoreError, UserFunctionError
 from flinkcore.expr.stages import Stage
 from flinkcore.expr.translate import Translation, translate_condition, translate_record
+from flinkcore.expr.translate.flat import FlatTranslation, translate_flat
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.functions import (
     Function,
@@ -217,12 +218,22 @@ class FilterRows(TranslatedRows):
         return np.array(kept, bool)
 
 
-class FlatMapRows(RowOperator):
+class FlatMapRows(TranslatedRows):
     """Any number of records out for one in, at its timestamp."""
 
     method = "flat_map"
 
+    def translate(self, function: Any) -> Translation:
+        return translate_flat(function, self.method, self.schema, self.schema_out)
+
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        made = self._translated.ask(batch, self.context.metrics, FlatTranslation.records)  # type: ignore[arg-type]
+        if made is not None:
+            columns, parents = made
+            if len(parents):
+                timestamps = None if batch.timestamps_ms is None else batch.timestamps_ms[parents]
+                self.out.batch(Batch(self.schema_out, columns, len(parents), timestamps))
+            return
         rows, ids, call = to_rows(batch), self._ids(batch), self._call
         found: list[Any] = []
         ends: list[int] = []

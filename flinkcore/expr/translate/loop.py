@@ -48,7 +48,7 @@ _compiled: dict[tuple[str, ...], Callable[..., int]] = {}  # a loop of several s
 
 log = logging.getLogger(__name__)
 
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
 LINES_MAX = 2_000  # of a loop: what two branches share is written twice
 DTYPES: dict[pa.DataType, Any] = {INT: np.int64, FLOAT: np.float64, BOOL: np.bool_}
 

@@ -40,15 +40,15 @@ class Fixed:
 
 
 @dataclass(frozen=True)
-class _Scope:
+class Scope:
     """The names of one function: its own, and where others are."""
 
     names: dict[str, Value]
     cells: dict[str, CellType]
     globals: dict[str, Any]
 
-    def having(self, name: str, value: Value) -> _Scope:
-        return _Scope({**self.names, name: value}, self.cells, self.globals)
+    def having(self, name: str, value: Value) -> Scope:
+        return Scope({**self.names, name: value}, self.cells, self.globals)
 
 
 class Reader:
@@ -67,27 +67,33 @@ class Reader:
 
     def call(self, called: FunctionType | MethodType, given: Sequence[Value]) -> Value:
         """What a Python function returns for these arguments."""
-        function: Any = called
-        args = list(given)
-        if isinstance(called, MethodType):
-            function = called.__func__
-            args.insert(0, Known(called.__self__))
         if self._depth >= DEPTH_MAX:
             raise NotTranslated("its calls are too deep")
-        try:
-            node = syntax_of(function)
-        except NoSourceError as error:
-            raise NotTranslated(f"{function.__name__} {error}") from None
-        scope = _Scope(
-            self._arguments(function, node.args, args),
-            dict(zip(function.__code__.co_freevars, function.__closure__ or ())),
-            function.__globals__,
-        )
+        node, scope = self.entered(called, given)
         self._depth += 1
         try:
             return self.read(node.body, scope) if isinstance(node, ast.Lambda) else self._block(node.body, scope)
         finally:
             self._depth -= 1
+
+    def entered(
+        self, called: FunctionType | MethodType, given: Sequence[Value]
+    ) -> tuple[ast.Lambda | ast.FunctionDef, Scope]:
+        """What a function consists of, and its names when it begins with these arguments."""
+        function: Any = called
+        args = list(given)
+        if isinstance(called, MethodType):
+            function = called.__func__
+            args.insert(0, Known(called.__self__))
+        try:
+            node = syntax_of(function)
+        except NoSourceError as error:
+            raise NotTranslated(f"{function.__name__} {error}") from None
+        return node, Scope(
+            self._arguments(function, node.args, args),
+            dict(zip(function.__code__.co_freevars, function.__closure__ or ())),
+            function.__globals__,
+        )
 
     def _arguments(self, function: FunctionType, known: ast.arguments, args: Sequence[Value]) -> dict[str, Value]:
         names = [argument.arg for argument in (*known.posonlyargs, *known.args)]
@@ -99,7 +105,7 @@ class Reader:
 
     # -- statements --------------------------------------------------------------------------------------
 
-    def _block(self, statements: Sequence[ast.stmt], scope: _Scope) -> Value:
+    def _block(self, statements: Sequence[ast.stmt], scope: Scope) -> Value:
         """What a run of statements returns."""
         for i, statement in enumerate(statements):
             match statement:
@@ -113,10 +119,10 @@ class Reader:
                     ast.Assign(targets=[target], value=value)
                     | ast.AnnAssign(target=target, value=ast.expr() as value)
                 ):
-                    scope = self._assign(target, self.read(value, scope), scope)
+                    scope = self.assigned(target, self.read(value, scope), scope)
                 case ast.AugAssign(target=ast.Subscript() as target, op=op, value=value) if type(op) in _BINARY:
                     left, right = self.read(target, scope), self.read(value, scope)
-                    scope = self._assign(target, self.operations.binary(_BINARY[type(op)], left, right), scope)
+                    scope = self.assigned(target, self.operations.binary(_BINARY[type(op)], left, right), scope)
                 case ast.AugAssign(target=ast.Name(id=name), op=op, value=value) if type(op) in _BINARY:
                     left, right = self._name(name, scope), self.read(value, scope)
                     if isinstance(left, Record):
@@ -128,24 +134,25 @@ class Reader:
                     raise NotTranslated(f"`{ast.unparse(statement).splitlines()[0]}`")
         return Constant(None, NONE)
 
-    def _if(self, test: ast.expr, then: list[ast.stmt], other: list[ast.stmt], scope: _Scope) -> Value:
+    def _if(self, test: ast.expr, then: list[ast.stmt], other: list[ast.stmt], scope: Scope) -> Value:
         condition = self.build.truth(self.read(test, scope))
         return self.build.either(condition, lambda: self._block(then, scope), lambda: self._block(other, scope))
 
-    def _assign(self, target: ast.expr, value: Value, scope: _Scope) -> _Scope:
+    def assigned(self, target: ast.expr, value: Value, scope: Scope) -> Scope:
+        """The names when a value has been assigned."""
         if isinstance(target, ast.Name):
             return scope.having(target.id, value)
         if isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, Record):
             if len(target.elts) != len(value.fields):
                 raise NotTranslated(f"an assignment of {len(value.fields)} values to `{ast.unparse(target)}`")
             for element, field in zip(target.elts, value.fields):
-                scope = self._assign(element, field, scope)
+                scope = self.assigned(element, field, scope)
             return scope
         if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
             return self._store(target.value.id, self.read(target.slice, scope), value, scope)
         raise NotTranslated(f"an assignment to `{ast.unparse(target)}`")
 
-    def _store(self, name: str, place: Value, value: Value, scope: _Scope) -> _Scope:
+    def _store(self, name: str, place: Value, value: Value, scope: Scope) -> Scope:
         """name[place] = value: of a list that nothing else refers to, so that nobody sees it change."""
         changed = scope.names.get(name)
         if (
@@ -166,7 +173,7 @@ class Reader:
 
     # -- expressions -------------------------------------------------------------------------------------
 
-    def read(self, node: ast.expr, scope: _Scope) -> Value:
+    def read(self, node: ast.expr, scope: Scope) -> Value:
         """What an expression stands for."""
         build, operations = self.build, self.operations
         match node:
@@ -207,7 +214,7 @@ class Reader:
                 return operations.joined([self._formatted(part, scope) for part in parts])
         raise NotTranslated(f"`{ast.unparse(node)}`")
 
-    def _name(self, name: str, scope: _Scope) -> Value:
+    def _name(self, name: str, scope: Scope) -> Value:
         if name in scope.names:
             return scope.names[name]
         if name in scope.cells:
@@ -228,7 +235,7 @@ class Reader:
         self.fixed.append(Fixed(look, value))
         return self.build.constant(value)
 
-    def _logic(self, is_and: bool, nodes: Sequence[ast.expr], scope: _Scope) -> Value:
+    def _logic(self, is_and: bool, nodes: Sequence[ast.expr], scope: Scope) -> Value:
         value = self.read(nodes[0], scope)
         if len(nodes) == 1:
             return value
@@ -242,7 +249,7 @@ class Reader:
         condition = self.build.truth(value)
         return self.build.either(condition, rest, first) if is_and else self.build.either(condition, first, rest)
 
-    def _comparisons(self, left: Value, ops: Sequence[ast.cmpop], nodes: Sequence[ast.expr], scope: _Scope) -> Value:
+    def _comparisons(self, left: Value, ops: Sequence[ast.cmpop], nodes: Sequence[ast.expr], scope: Scope) -> Value:
         """a < b < c is a < b and b < c, where b is computed once."""
         right = self.read(nodes[0], scope)
         first = self._compare(ops[0], left, right)
@@ -299,7 +306,7 @@ class Reader:
         args: Sequence[ast.expr],
         keywords: Sequence[ast.keyword],
         node: ast.expr,
-        scope: _Scope,
+        scope: Scope,
     ) -> Value:
         if isinstance(function, ast.Attribute) and not keywords:
             owner = self.read(function.value, scope)
@@ -317,7 +324,7 @@ class Reader:
             return self.operations.builtin(called.object, given)
         raise NotTranslated(f"`{ast.unparse(node)}`")
 
-    def _formatted(self, part: ast.expr, scope: _Scope) -> Typed:
+    def _formatted(self, part: ast.expr, scope: Scope) -> Typed:
         match part:
             case ast.Constant(value=text):
                 return Constant(text, STR)
