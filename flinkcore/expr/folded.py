@@ -136,10 +136,12 @@ class FoldedFields:
                 for type, op, start in description["fields"]
             ]
             names = description["names"]
-            if description["kind"] not in ("value", "tuple", "list", "row") or not fields:
+            if description["kind"] not in ("value", "tuple", "list", "row", "dict") or not fields:
                 raise ValueError("no kind of an accumulator")
             if any(op not in _OPS or (op == "keep" and start is None) for _, op, start in fields):
                 raise ValueError("no updates of fields")
+            if description["kind"] == "dict" and len(names) != len(fields):
+                raise ValueError("a key for each field")
             shape = Shape(description["kind"], tuple(type for type, _, _ in fields), names and tuple(names))
             found = FoldedFields(shape, [Update(op, None, start, (0, 0)) for _, op, start in fields])
             found.accumulators()  # kernels know these aggregates

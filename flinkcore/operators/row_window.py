@@ -184,8 +184,18 @@ class RowWindow(Operator):
         return OperatorDescription(
             False,
             f"{self.assigner!r}, {type(self.trigger).__name__}, {self.function_name}",
-            f"{self.function_name} is called with rows",
+            f"{self.function_name} is called with rows{self._why_no_columns()}",
         )
+
+    def _why_no_columns(self) -> str:
+        """Why a function that folds records is not even tried on columns, for explain()."""
+        if self.reduce is None and (self.aggregate is None or isinstance(self.aggregate, ExpressionAggregate)):
+            return ""
+        if self.evictor is not None:
+            return ": an evictor wants to see them"
+        if self.assigner.is_event_time() and type(self.trigger) is not EventTimeTrigger:
+            return f": {type(self.trigger).__name__} may ask for results after any of them"
+        return f": of {type(self.assigner).__name__}, no accumulators are kept in columns"
 
     @property
     def waits_for_watermarks(self) -> bool:

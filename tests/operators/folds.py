@@ -82,19 +82,21 @@ class Writer:
             rng.choice(["0", "0", "7", "-3"] if kind == "int" else ["0.0", "0", "-0.0", "math.inf", "-math.inf", "2.5"])
             for kind in kinds
         ]
-        form = rng.choice(["tuple", "list", "place", "value"])
+        form = rng.choice(["tuple", "list", "place", "value", "dict", "key", "row"])
         if form == "value":
             kinds, starts = kinds[:1], starts[:1]
             changes = [self.change(kinds[0], "a")]
             own, created, lines = ["a"], starts[0], [f"        return {changes[0]}"]
         else:
             own = [f"a[{i}]" for i in range(len(kinds))]
-            comma = "," if form == "tuple" else ""
-            created = f"({', '.join(starts)}{comma})" if form == "tuple" else f"[{', '.join(starts)}]"
+            if form in ("dict", "key"):
+                own = [f"a['k{i}']" for i in range(len(kinds))]
+            elif form == "row":
+                own = [f"a.f{i}" for i in range(len(kinds))]
+            created = _literal(form, starts)
             changes = [self.change(kind, each) for kind, each in zip(kinds, own)]
-            made = f"({', '.join(changes)}{comma})" if form == "tuple" else f"[{', '.join(changes)}]"
-            lines = [f"        return {made}"]
-            if form == "place":
+            lines = [f"        return {_literal(form, changes)}"]
+            if form in ("place", "key"):
                 lines = [f"        {each} = {change}" for each, change in zip(own, changes)] + ["        return a"]
         if rng.random() < 0.2:
             lines = [f"        if {self.condition()}:", "            return a", *lines]
@@ -111,9 +113,9 @@ class Writer:
                 type = Types.LIST(declared[0])
         merged = [
             self.merge(change, *(pair if form != "value" else "ab"))
-            for change, pair in zip(changes, ((f"a[{i}]", f"b[{i}]") for i in range(len(kinds))))
+            for change, pair in zip(changes, ((each, f"b{each[1:]}") for each in own))
         ]
-        made = {"value": merged[0], "tuple": f"({', '.join(merged)},)"}.get(form, f"[{', '.join(merged)}]")
+        made = merged[0] if form == "value" else _literal(form, merged)
         source = "\n".join([
             "class Function(AggregateFunction):", "    def create_accumulator(self):", f"        return {created}",
             "    def add(self, r, a):", *lines, "    def get_result(self, a):", f"        return {result}",
@@ -140,6 +142,17 @@ class Writer:
                                       self.change(kind, own)]))  # fmt: skip
         fields += [rng.choice(["a[3]", "r[3]"]), rng.choice(["a[4]", "r[4]"])]
         return f"def Function(a, r):\n    return ({', '.join(fields)})\n"
+
+
+def _literal(form: str, values: list[str]) -> str:
+    """An accumulator of these fields."""
+    if form == "tuple":
+        return f"({', '.join(values)},)"
+    if form in ("dict", "key"):
+        return "{" + ", ".join(f"'k{i}': {value}" for i, value in enumerate(values)) + "}"
+    if form == "row":
+        return f"Row({', '.join(f'f{i}={value}' for i, value in enumerate(values))})"
+    return f"[{', '.join(values)}]"
 
 
 def compiled(source: str, name: str) -> Any:

@@ -223,8 +223,8 @@ def test_which_windows_may_be_sessions_on_columns():
 
 
 def test_explain_says_who_merges():
-    assert sessions(Stats()).describe().detail.endswith("Stats.add, as columns")
-    assert sessions(Mean()).describe().detail.endswith("; Mean.merge is called for sessions that become one")
+    assert "Stats.add, as columns; get_result" in sessions(Stats()).describe().detail
+    assert "; Mean.merge is called for sessions that become one; get_result" in sessions(Mean()).describe().detail
 
 
 def test_a_record_that_belongs_to_a_session_of_the_same_batch_is_not_late():

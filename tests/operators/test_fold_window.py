@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from flinkcore.columnar.row import Row
 from flinkcore.columnar.schema import Schema
 from flinkcore.common import Types
 from flinkcore.errors import FlinkcoreError, StateFormatError, UserFunctionError
@@ -23,10 +24,12 @@ from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.state.descriptors import ValueStateDescriptor
 from flinkcore.time.assigners import (
+    CountTumblingWindowAssigner,
     SlidingEventTimeWindows,
     SlidingProcessingTimeWindows,
     TumblingEventTimeWindows,
 )
+from flinkcore.time.evictors import CountEvictor
 from flinkcore.time.triggers import CountTrigger, EventTimeTrigger
 from tests.operators.folds import KEY, ROWS, SCHEMA, Writer, batches, compiled, in_columns, outcome, run
 
@@ -207,6 +210,16 @@ def test_which_windows_may_run_on_columns(takes, settings):
     assert FoldWindow.takes(**{"assigner": TumblingEventTimeWindows.of(10), "aggregate": Stats(), **settings}) is takes
 
 
+def test_explain_says_why_windows_are_not_tried_on_columns():
+    for settings, reason in (
+        ({"trigger": CountTrigger.of(3)}, "CountTrigger may ask for results after any of them"),
+        ({"evictor": CountEvictor.of(3)}, "an evictor wants to see them"),
+        ({"assigner": CountTumblingWindowAssigner.of(3)}, "of CountTumblingWindowAssigner, no accumulators are kept"),
+    ):
+        made = {"assigner": TumblingEventTimeWindows.of(10), "aggregate": Stats(), **settings}
+        assert reason in RowWindow(SCHEMA, schema_out=OBJECTS, **made).describe().reason
+
+
 def test_explain_says_how_a_function_runs_and_why():
     class Joined(Stats):
         def add(self, value, accumulator):
@@ -218,6 +231,78 @@ def test_explain_says_how_a_function_runs_and_why():
     assert not described.native
     assert "Joined is called for each record: `str(value)[::-1]`" not in described.detail
     assert described.reason.startswith("Joined is called for each record: ")
+
+
+class Named(AggregateFunction):
+    """The same by names."""
+
+    def create_accumulator(self):
+        return {"n": 0, "total": 0.0, "best": 0}
+
+    def add(self, value, accumulator):
+        accumulator["n"] += 1
+        if value[3]:
+            accumulator["total"] += value[2]
+        best = value[1] if value[1] > 2 else -value[1] if value[1] > 0 else 0
+        accumulator["best"] = max(accumulator["best"], best)
+        return accumulator
+
+    def get_result(self, accumulator):
+        return accumulator["n"], accumulator["best"], accumulator["total"] / accumulator["n"]
+
+    def merge(self, acc_a, acc_b):
+        raise AssertionError
+
+
+class AsRows(Named):
+    def create_accumulator(self):
+        return Row(n=0, total=0.0, best=0)
+
+    def add(self, value, a):
+        best = value[1] if value[1] > 2 else -value[1] if value[1] > 0 else 0
+        if value[3]:
+            return Row(n=a.n + 1, total=a.total + value[2], best=max(a.best, best))
+        return Row(n=a.n + 1, total=a.total, best=max(a.best, best)) if value[1] < 100 else Row(n=0, total=0.0, best=0)
+
+    def get_result(self, a):
+        return a.n, a.best, a.total / a.n
+
+
+@pytest.mark.parametrize("function", [Named(), AsRows()])
+def test_accumulators_with_names_are_columns(function):
+    found = []
+    for translate in (True, False):
+        op = run(window(function, schema_out=TRIPLE), translate)
+        op.batch([(1, 5, 0.5, True, ""), (1, 2, 9.0, False, ""), (2, 1, 0.25, True, "")], [0, 1, 2])
+        assert in_columns(op) is translate
+        op = run(window(function, schema_out=TRIPLE), not translate, restore=op.snapshot())
+        op.batch([(1, 1, 0.25, True, "")], [3]).watermark(9)
+        assert in_columns(op) is not translate
+        found.append(sorted(op.output()))
+    assert found[0] == found[1] == [(1, 0, 0.25), (3, 5, 0.25)]
+
+
+def test_a_dict_whose_keys_change_is_left_to_python():
+    class Counts(Named):
+        def add(self, value, accumulator):
+            accumulator[value[4]] = 1
+            return accumulator
+
+    class Turned(Named):
+        def add(self, value, accumulator):
+            return {"total": accumulator["total"], "n": accumulator["n"] + 1, "best": 0}
+
+    class Unpacked(Named):
+        def add(self, value, accumulator):
+            _n, _total, _best = accumulator
+            return accumulator
+
+    for function, reason in (
+        (Counts(), "an assignment to an item of accumulator"),
+        (Turned(), "created with other names, or in another order"),
+        (Unpacked(), "an assignment to `(_n, _total, _best)`"),
+    ):
+        assert reason in window(function).describe().reason
 
 
 def test_an_accumulator_that_no_record_changes_is_there_for_every_window():

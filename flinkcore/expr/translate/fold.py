@@ -44,7 +44,7 @@ Convert = Callable[[Builder, Value], Value]
 class Shape:
     """How an accumulator looks in Python.
 
-    kind : "value", of one field, "tuple", "list" or "row";  names : of a Row's fields
+    kind : "value", of one field, "tuple", "list", "row" or "dict";  names : of a Row's fields, or a dict's keys
     types : of the fields, as the translation knows them
     """
 
@@ -61,6 +61,9 @@ class Shape:
             return list(zip(*fields))
         if self.kind == "list":
             return [list(values) for values in zip(*fields)]
+        if self.kind == "dict":
+            assert self.names is not None
+            return [dict(zip(self.names, values)) for values in zip(*fields)]
         names = None if self.names is None else list(self.names)
         return [make_row(names, list(values)) for values in zip(*fields)]
 
@@ -82,9 +85,13 @@ class Shape:
     def _fields(self, value: Any) -> Sequence[Any]:
         if self.kind == "value":
             return (value,)
-        kinds: dict[str, Any] = {"tuple": tuple, "list": list, "row": Row}
+        kinds: dict[str, Any] = {"tuple": tuple, "list": list, "row": Row, "dict": dict}
         if value.__class__ is not kinds[self.kind] or len(value) != len(self.types):
             raise Unequal(f"an accumulator that is no {self.kind} of {len(self.types)} fields")
+        if self.kind == "dict":
+            if tuple(value) != self.names:
+                raise Unequal("an accumulator with other keys")
+            return list(value.values())
         if self.kind == "row":
             names = getattr(value, "_fields", None)
             if (None if not names else tuple(names)) != self.names:
@@ -140,6 +147,8 @@ def translate_aggregate(function: Any, schema: Schema, accumulator_type: Any = N
         state = _state(shape, len(schema.names))
         step, again = _read_fields(build, lambda: convert(build, reader.call(add, [record, _as_value(shape, state)])))
         _same_shape(shape, again)
+        if isinstance(created, Record) and created.names != shape.names:
+            raise NotTranslated(f"its accumulator is {_text(shape)}, created with other names, or in another order")
         starts: list[tuple[Any] | None] = [None] * len(state)
         if len(initial) == len(state):
             starts = [start_of(value, type) for value, type in zip(initial, shape.types)]
@@ -348,7 +357,8 @@ def _conversion_to(type_info: Any) -> Convert:
 def _conversion_of_fields(kind: str, types: Any, names: tuple[str, ...] | None = None) -> Convert:
     def convert(build: Builder, value: Value) -> Value:
         def of_one(value: Value) -> Value:
-            if not isinstance(value, Record) or (value.kind == "row" and (kind != "row" or value.names != names)):
+            is_other_row = isinstance(value, Record) and value.kind == "row" and (kind != "row" or value.names != names)
+            if not isinstance(value, Record) or value.kind == "dict" or is_other_row:
                 raise NotTranslated(f"its accumulator is {name_of(value)} where a {kind} is declared")
             wanted = types if isinstance(types, (list, tuple)) else [types] * len(value.fields)
             if len(wanted) != len(value.fields):

@@ -130,7 +130,7 @@ class Operations:
         def of_one(value: Value) -> Value:
             if isinstance(value, Typed) and isinstance(container, Record) and value.type in (INT, STR):
                 members = [each for each in container.fields if isinstance(each, Constant) and each.type == value.type]
-                if members and len(members) == len(container.fields) and container.kind != "row":
+                if members and len(members) == len(container.fields) and container.kind in ("tuple", "list"):
                     return self.build.invoke(IS_IN, [value, *members], BOOL)
             if isinstance(value, Constant) and isinstance(container, Typed) and value.type == container.type == STR:
                 return self.build.invoke(texts.test("contains", str(value.value)), [container], BOOL)
@@ -201,7 +201,7 @@ class Operations:
                 folded = self.build.fold(lambda text: text[low:high], value)
                 if folded is not None:
                     return folded
-                if isinstance(value, Record) and value.kind != "row":
+                if isinstance(value, Record) and value.kind in ("tuple", "list"):
                     return Record(value.kind, value.fields[low:high])
                 if isinstance(value, Typed) and value.type == STR:
                     return self.build.invoke(texts.part(low, high), [value], STR)

@@ -142,7 +142,7 @@ class Reader:
         """The names when a value has been assigned."""
         if isinstance(target, ast.Name):
             return scope.having(target.id, value)
-        if isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, Record):
+        if isinstance(target, (ast.Tuple, ast.List)) and isinstance(value, Record) and value.kind != "dict":
             if len(target.elts) != len(value.fields):
                 raise NotTranslated(f"an assignment of {len(value.fields)} values to `{ast.unparse(target)}`")
             for element, field in zip(target.elts, value.fields):
@@ -153,22 +153,21 @@ class Reader:
         raise NotTranslated(f"an assignment to `{ast.unparse(target)}`")
 
     def _store(self, name: str, place: Value, value: Value, scope: Scope) -> Scope:
-        """name[place] = value: of a list that nothing else refers to, so that nobody sees it change."""
+        """name[place] = value: of a list or a dict that nothing else refers to, so that nobody sees it change."""
         changed = scope.names.get(name)
         if (
             self.stores
             and self._depth == 1
             and isinstance(changed, Record)
-            and changed.kind == "list"
+            and changed.kind in ("list", "dict")
             and isinstance(place, Constant)
-            and type(place.value) is int
-            and -len(changed.fields) <= place.value < len(changed.fields)
+            and (index := _index_of(changed, place)) is not None
             and not any(_refers(other, changed) for known, other in scope.names.items() if known != name)
             and not _refers(value, changed)
         ):
             fields = list(changed.fields)
-            fields[place.value] = value
-            return scope.having(name, Record("list", tuple(fields)))
+            fields[index] = value
+            return scope.having(name, Record(changed.kind, tuple(fields), changed.names))
         raise NotTranslated(f"an assignment to an item of {name}")
 
     # -- expressions -------------------------------------------------------------------------------------
@@ -184,6 +183,9 @@ class Reader:
             case ast.Tuple(elts=elements) | ast.List(elts=elements):
                 kind = "tuple" if isinstance(node, ast.Tuple) else "list"
                 return Record(kind, tuple(self.read(element, scope) for element in elements))
+            case ast.Dict(keys=keys, values=values) if _are_names(keys):
+                names = tuple(key.value for key in keys)  # type: ignore[union-attr]
+                return Record("dict", tuple(self.read(each, scope) for each in values), names)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
                 return operations.binary(_BINARY[type(op)], self.read(left, scope), self.read(right, scope))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
@@ -275,15 +277,14 @@ class Reader:
 
     def _item(self, value: Value, place: Value, node: ast.expr) -> Value:
         if isinstance(value, Record) and isinstance(place, Constant):
-            index = place.value
-            if type(index) is int and -len(value.fields) <= index < len(value.fields):
+            index = _index_of(value, place)
+            if index is not None:
                 return value.fields[index]
-            if value.names and isinstance(index, str) and index in value.names:
-                return value.fields[value.names.index(index)]
         raise NotTranslated(f"`{ast.unparse(node)}`")
 
     def _attribute(self, value: Value, name: str, node: ast.expr) -> Value:
-        if isinstance(value, Record) and value.names and name in value.names and not hasattr(Row, name):
+        is_row = isinstance(value, Record) and value.kind == "row"
+        if isinstance(value, Record) and is_row and value.names and name in value.names and not hasattr(Row, name):
             return value.fields[value.names.index(name)]
         if isinstance(value, Known) and not isinstance(value.object, type):
             owner = value.object
@@ -331,6 +332,22 @@ class Reader:
             case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
                 return self.operations.formatted(self.read(value, scope))
         raise NotTranslated(f"`{ast.unparse(part)}` in a formatted string")
+
+
+def _are_names(keys: Sequence[ast.expr | None]) -> bool:
+    """Whether these are the keys of a dict that is known: different texts."""
+    names = [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+    return len(set(names)) == len(keys) > 0
+
+
+def _index_of(record: Record, place: Constant) -> int | None:
+    """Which field record[place] is; None: none, as far as is known."""
+    index: Any = place.value
+    if type(index) is int and record.kind != "dict" and -len(record.fields) <= index < len(record.fields):
+        return index % len(record.fields)
+    if record.names and isinstance(index, str) and index in record.names:
+        return record.names.index(index)
+    return None
 
 
 def _refers(value: Value, record: Record) -> bool:

@@ -44,7 +44,8 @@ def outputs(build: Builder, value: Value, schema: Schema) -> list[Typed]:
 
 
 def _fields(value: Value, schema: Schema) -> tuple[Value, ...]:
-    if not isinstance(value, Record) or len(value.fields) != len(schema.names) or None in schema.types:
+    is_record = isinstance(value, Record) and value.kind != "dict" and None not in schema.types
+    if not isinstance(value, Record) or not is_record or len(value.fields) != len(schema.names):
         raise NotTranslated(f"it returns {name_of(value)} for {schema}")
     if value.names is None or schema.form == "tuple" or value.names == schema.names:
         return value.fields

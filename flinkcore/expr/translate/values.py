@@ -16,9 +16,9 @@ class NotTranslated(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """A tuple, list or Row: its fields.
+    """A tuple, list, Row or dict: its fields.
 
-    kind : "tuple", "list" or "row";  names : of a Row's fields
+    kind : "tuple", "list", "row" or "dict";  names : of a Row's fields, or a dict's keys
     """
 
     kind: str
