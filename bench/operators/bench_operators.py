@@ -18,6 +18,7 @@ from flinkcore.expr.aggregate import AggregateCall, aggregate_call
 from flinkcore.operators import folding
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.operators.batches import Filter, Project
+from flinkcore.operators.fold_session import FoldSession
 from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.functions import AggregateFunction
 from flinkcore.operators.group_aggregate import GroupAggregate
@@ -29,7 +30,11 @@ from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
 from flinkcore.testing.harness import CollectedOutput, ManualTimers
 from flinkcore.time import MAX_WATERMARK
-from flinkcore.time.assigners import TumblingEventTimeWindows
+from flinkcore.time.assigners import (
+    EventTimeSessionWindows,
+    SlidingEventTimeWindows,
+    TumblingEventTimeWindows,
+)
 from flinkcore.time.clock import ManualClock
 
 KEY = Schema(["key"], [pa.int64()], "value")
@@ -241,3 +246,60 @@ def bench_session_window(timed, size, keys):
         return SessionWindow(batches[0].schema, KEY, aggregates, names, workloads.SESSION_GAP_MS)
 
     assert_answer(measure(timed, make, batches, table), "W6", table)
+
+
+class Totals(CountSumMax):
+    """A count and a sum of doubles, which rounds as the order of records says."""
+
+    def create_accumulator(self):
+        return 0, 0.0
+
+    def add(self, value, accumulator):
+        return accumulator[0] + 1, accumulator[1] + value.value
+
+    def get_result(self, accumulator):
+        return (accumulator[0],)
+
+    def merge(self, acc_a, acc_b):
+        return acc_a[0] + acc_b[0], acc_a[1] + acc_b[1]
+
+
+class Counted(CountSumMax):
+    """What any order of records gives."""
+
+    def get_result(self, accumulator):
+        return (accumulator[0],)
+
+
+COUNTS = Schema(["count"], [pa.int64()], "tuple")
+
+
+@pytest.mark.parametrize("function", [Counted(), Totals()], ids=["panes", "each"])
+@pytest.mark.parametrize("keys", [1_000, 100_000])
+def bench_function_sliding(timed, size, keys, function):
+    table = data.events(size(**ROWS), keys)
+    batches = keyed(batches_of(table))
+    assigner = SlidingEventTimeWindows.of(workloads.WINDOW_MS, workloads.SLIDE_MS)
+
+    def make() -> Operator:
+        return FoldWindow(batches[0].schema, assigner, COUNTS, aggregate=function, key_schema=KEY)
+
+    found = measure(timed, make, batches, table)
+    answer = workloads.WORKLOADS["W2"].answer(table)
+    assert sorted(found["count"].to_pylist()) == sorted(answer["count"].to_pylist())
+
+
+@pytest.mark.parametrize("function", [Counted(), Totals()], ids=["kernels", "python"])
+@pytest.mark.parametrize("keys", [1_000, 1_000_000])
+def bench_function_session(timed, size, keys, function):
+    """function : whose sessions kernels merge, or Python"""
+    table = data.events(size(**ROWS), keys)
+    batches = keyed(batches_of(table))
+    assigner = EventTimeSessionWindows.with_gap(workloads.SESSION_GAP_MS)
+
+    def make() -> Operator:
+        return FoldSession(batches[0].schema, assigner, COUNTS, aggregate=function, key_schema=KEY)
+
+    found = measure(timed, make, batches, table)
+    answer = workloads.WORKLOADS["W6"].answer(table)
+    assert sorted(found["count"].to_pylist()) == sorted(answer["count"].to_pylist())

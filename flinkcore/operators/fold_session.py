@@ -34,6 +34,7 @@ from flinkcore.time.assigners import EventTimeSessionWindows
 log = logging.getLogger(__name__)
 
 CUTS_MIN = 256  # before it is asked whether batches are cut too often
+TRY_ROWS_MIN, TRY_ROWS_MAX = 256, 1 << 30  # records that are looked at for the next cut
 ROWS_OF_CUT_MIN = 32  # fewer between two cuts are done sooner by rows
 
 
@@ -76,6 +77,7 @@ class FoldSession(FoldedWindows, Sessions):
     def open(self, context: OperatorContext, out: Output) -> None:
         self._sweep_at = SWEEP_KEYS_MIN
         self._cuts = self._rows_of_cuts = 0
+        self._try_rows = TRY_ROWS_MAX
         self._is_open = False
         self._odd: dict[int, Any] = {}  # accumulators that columns do not hold, by slot
         FoldedWindows.open(self, context, out)
@@ -121,6 +123,7 @@ class FoldSession(FoldedWindows, Sessions):
         Sessions.process_watermark(self, watermark_ms)
 
     def _add_records(self, batch: Batch, times: np.ndarray) -> None:
+        groups = self.intern(batch) if self._columns is not None else times
         while self._columns is not None:
             if self._columns.merged > 1:
                 try:
@@ -132,20 +135,23 @@ class FoldSession(FoldedWindows, Sessions):
                 except Unequal as reason:
                     self._by_rows(str(reason))
                     break
-            taken = self._assign(batch, times)
+            tried = min(batch.num_rows, self._try_rows)
+            taken = self._assign(batch.slice(0, tried), groups[:tried], times[:tried])
+            self._try_rows = min(TRY_ROWS_MAX, 4 * self._try_rows) if taken == tried else max(TRY_ROWS_MIN, 2 * taken)
             if taken == batch.num_rows:
                 return
-            batch, times = batch.slice(taken, batch.num_rows - taken), times[taken:]
+            batch, groups, times = batch.slice(taken, batch.num_rows - taken), groups[taken:], times[taken:]
+            if taken == tried:
+                continue
             self._cuts, self._rows_of_cuts = self._cuts + 1, self._rows_of_cuts + taken
             if self._columns is not None and self._cuts > max(CUTS_MIN, self._rows_of_cuts // ROWS_OF_CUT_MIN):
                 self._by_rows("sessions that become one too often")
         self._process_rows(batch)
 
-    def _assign(self, batch: Batch, times: np.ndarray) -> int:
+    def _assign(self, batch: Batch, groups: np.ndarray, times: np.ndarray) -> int:
         """Adds records; where the user's function is called for sessions that become one, those up to one that makes
         sessions one and is not the first. -> how many"""
         assert self._columns is not None
-        groups = self.intern(batch)
         slots, into, merged = self.sessions.assign(
             groups, times, self.gaps(batch), self.time_ms, self.lateness_ms, ends_at_merge=self._columns.merged == 1
         )
@@ -175,8 +181,9 @@ class FoldSession(FoldedWindows, Sessions):
             raise UserFunctionError(self.context.name, self.function_name, error, record, 0) from error
         self.values.clear(slots)
         try:
-            fields.put(self.values, np.array(list(found), np.int32), list(found.values()))
-            self._columns.recount()
+            ids = np.array(list(found), np.int32)
+            fields.put(self.values, ids, list(found.values()))
+            self._columns.saw(self.values, ids)
         except Unequal as reason:
             self.values.clear(slots)
             self._odd = found

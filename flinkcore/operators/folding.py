@@ -94,6 +94,9 @@ class FoldOnColumns:
     def recount(self) -> None:
         """The accumulators came from elsewhere."""
 
+    def saw(self, accumulators: Accumulators, ids: np.ndarray) -> None:
+        """Some accumulators came from elsewhere."""
+
     def check_order(self, batch: Batch) -> None:
         """OrderShows: `merged` has to be 1 for this batch to go in. Unequal: as for update"""
 
@@ -158,6 +161,7 @@ class FoldByKernels(FoldOnColumns):
         self.merged = merged
         self._every = every
         self._values = [(update, type) for update, type in zip(updates, fold.shape.types) if update.value is not None]
+        self._sums = [i for i, (update, type) in enumerate(self._values) if update.op == "sum" and type == INT]
         self._most = [0] * len(self._values)  # no sum of integers is further from 0
         self._known: tuple[Batch, list[Column]] | None = None  # what was made of the batch that comes
         self.recount()
@@ -165,10 +169,13 @@ class FoldByKernels(FoldOnColumns):
     def recount(self) -> None:
         """Sees how far sums are from 0."""
         self._most = [0] * len(self._values)
-        sums = [i for i, (update, type) in enumerate(self._values) if update.op == "sum" and type == INT]
-        for accumulators in self._every() if sums else ():
-            results = accumulators.results(accumulators.used_ids())
-            for i in sums:
+        for accumulators in self._every() if self._sums else ():
+            self.saw(accumulators, accumulators.used_ids())
+
+    def saw(self, accumulators: Accumulators, ids: np.ndarray) -> None:
+        if self._sums:
+            results = accumulators.results(ids)
+            for i in self._sums:
                 self._most[i] = max(self._most[i], _most(results[i].to_numpy()))
 
     def update(
@@ -218,12 +225,11 @@ class FoldByKernels(FoldOnColumns):
                     raise OrderShows("the first of NaN and others, or of zeros that differ in their sign")
 
     def admits_merges(self, count: int) -> bool:
-        sums = [i for i, (update, type) in enumerate(self._values) if update.op == "sum" and type == INT]
-        if any(self._most[i] * (count + 1) > _room(self._values[i][0]) for i in sums):
+        if any(self._most[i] * (count + 1) > _room(self._values[i][0]) for i in self._sums):
             self.recount()
-            if any(self._most[i] * (count + 1) > _room(self._values[i][0]) for i in sums):
+            if any(self._most[i] * (count + 1) > _room(self._values[i][0]) for i in self._sums):
                 return False
-        for i in sums:
+        for i in self._sums:
             self._most[i] *= count + 1
         return True
 

@@ -22,7 +22,9 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.errors import CheckpointStorageError, ConfigurationError, StateFormatError
 from flinkcore.expr.aggregate import aggregate_call
 from flinkcore.operators.count_window import CountWindows
-from flinkcore.operators.functions import KeyedProcessFunction, ProcessWindowFunction
+from flinkcore.operators.fold_session import FoldSession
+from flinkcore.operators.fold_window import FoldWindow
+from flinkcore.operators.functions import AggregateFunction, KeyedProcessFunction, ProcessWindowFunction
 from flinkcore.operators.group_aggregate import GroupAggregate
 from flinkcore.operators.pane_window import PaneWindow
 from flinkcore.operators.process import KeyedProcessRows
@@ -41,7 +43,11 @@ from flinkcore.state.ttl import StateTtlConfig
 from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
 from flinkcore.testing.harness import harness
-from flinkcore.time.assigners import TumblingEventTimeWindows
+from flinkcore.time.assigners import (
+    EventTimeSessionWindows,
+    SlidingEventTimeWindows,
+    TumblingEventTimeWindows,
+)
 from flinkcore.time.clock import ManualClock
 from flinkcore.time.triggers import CountTrigger
 from tests.checkpoint.stored_state import Saved
@@ -117,6 +123,39 @@ def test_sessions_are_read_with_their_bounds(tmp_path: Path) -> None:
         (1, at(5), at(13), 2, 110, 100), (1, at(17), at(22), 1, 1, 1),
         (2, at(15), at(20), 1, 20, 20), (3, at(12), at(17), 1, 7, 7)]  # fmt: skip
     assert rows_of(read_state(path, "op", "sessions"))[0] == (1, at(5), at(13), False)
+
+
+class Sums(AggregateFunction):
+    def create_accumulator(self):
+        return {"n": 0, "total": 0}
+
+    def add(self, value, accumulator):
+        return {"n": accumulator["n"] + 1, "total": accumulator["total"] + value[1]}
+
+    def get_result(self, accumulator):
+        return accumulator
+
+    def merge(self, acc_a, acc_b):
+        return {"n": acc_a["n"] + acc_b["n"], "total": acc_a["total"] + acc_b["total"]}
+
+
+def test_functions_on_columns_are_read_by_windows_panes_and_sessions(tmp_path: Path) -> None:
+    schema = Schema(["k", "v"], [pa.int64(), pa.int64()], "tuple")
+    settings = {"aggregate": Sums(), "key_schema": Schema(["k"], [pa.int64()], "value")}
+    sliding = FoldWindow(schema, SlidingEventTimeWindows.of(20, 10), Schema.of_objects(), **settings)
+    sessions = FoldSession(schema, EventTimeSessionWindows.with_gap(5), Schema.of_objects(), **settings)
+    found = []
+    for name, operator, state in (("a", sliding, "folded-panes"), ("b", sessions, "folded")):
+        op = harness(operator, key="k")
+        op.batch([row[:2] for row in FIRST], [row[2] for row in FIRST])
+        found.append(read_state(Saved(tmp_path / name, op.state).snapshot().complete(), "op", state))
+    assert found[0].column_names == ["k", "pane_start", "pane_end", "value"]
+    assert rows_of(found[0]) == [
+        (1, at(0), at(10), {"n": 1, "total": 10}), (1, at(10), at(20), {"n": 1, "total": 1}),
+        (2, at(10), at(20), {"n": 1, "total": 20})]  # fmt: skip
+    assert rows_of(found[1]) == [
+        (1, at(5), at(10), {"n": 1, "total": 10}), (1, at(17), at(22), {"n": 1, "total": 1}),
+        (2, at(15), at(20), {"n": 1, "total": 20})]  # fmt: skip
 
 
 def test_count_windows_are_read_with_what_they_hold(tmp_path: Path) -> None:
