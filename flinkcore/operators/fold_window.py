@@ -9,7 +9,6 @@ rows. Windows that a snapshot holds by rows, or that were filled the second way,
 from __future__ import annotations
 
 import logging
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,7 @@ class FoldWindow(FoldedWindows, Panes):  # type: ignore[override]  # the index o
         self._overlap = -(-self.size_ms // self.slide_ms)  # windows of a record, at most
 
     def merged(self, fold: Fold, function: Any) -> int:
-        panes = self.size_ms // gcd(self.size_ms, self.slide_ms)
+        panes = self.size_ms // self.pane_ms
         shares = self._overlap > 1 and panes <= PANES_MAX * self._overlap
         if shares and merges_freely(fold) and not self.clears_windows():
             return panes + 1
@@ -101,7 +100,6 @@ class FoldWindow(FoldedWindows, Panes):  # type: ignore[override]  # the index o
         """Whether records go into panes, or into each of their windows."""
         self.merges = shares
         self.part = FOLDED_PANES if shares else FOLDED
-        self.pane_ms = gcd(self.size_ms, self.slide_ms) if shares else self.size_ms
         self.shown = {"fold": self.shown["fold"]}
 
     def _window(self, start: int) -> Accumulators:

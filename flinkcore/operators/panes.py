@@ -69,8 +69,8 @@ class Panes(Operator):
 
     def open_panes(self) -> None:
         """Takes over the panes that a snapshot held; when the operator opens."""
-        window = "pane" if self.merges else "window"
-        self.shown["bounds"] = [f"{window}_start", f"{window}_end", self.pane_ms]
+        window, length_ms = ("pane", self.pane_ms) if self.merges else ("window", self.size_ms)
+        self.shown["bounds"] = [f"{window}_start", f"{window}_end", length_ms]
         context = self.context
         self.time_ms = self.restored_time()  # the watermark, or the time of the clock
         # [first key group, end, time] of old subtasks: their clocks, unlike watermarks, stood at different times.
@@ -237,7 +237,7 @@ class Panes(Operator):
 
     def _combined(self, start: int, ids: np.ndarray | None = None) -> Accumulators:
         """The accumulators of the window at `start`, of all ids or of some."""
-        if self.pane_ms == self.size_ms:
+        if not self.merges:
             return self.panes[start]
         panes = self.whole(start)
         starts: Iterable[int] = range(start, start + self.size_ms, self.pane_ms)
