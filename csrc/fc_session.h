@@ -78,14 +78,14 @@ void fc_session_free(fc_session_index *index);
  * end - 1 + lateness_ms <= watermark_ms. A late record changes nothing. A session that got a record is no
  * longer fired.
  *
- * index->merges lists, in order, which slot was merged into which; those of one record as they were created. The caller merges accumulators
- * accordingly before it updates them with this batch, and clears those of the `from` slots, which are free
- * after the call and may be given out by the next one. Sessions that fc_session_purgeable gives for the
- * watermark have to be released before, or else late records may join them.
+ * index->merges lists, in order, which slot was merged into which; those of one record as they were created.
+ * The caller merges accumulators accordingly before it updates them with this batch, and clears those of the
+ * `from` slots, which are free after the call and may be given out by the next one. Sessions that
+ * fc_session_purgeable gives for the watermark have to be released before, or else late records may join them.
  *
- * taken, unless NULL, has the call end before a record that would merge sessions, if that is not its first one, and
- * is set to how many records are in. So all merges of a call are its first record's, and come before its updates: for
- * aggregates whose result depends on that order.
+ * taken, unless NULL, has the call end before a record that would merge sessions, if that is not its first
+ * one, and is set to how many records are in. So all merges of a call are its first record's, and come before
+ * its updates: for aggregates whose result depends on that order.
  *
  * FC_ERR_INVALID, before anything changes, if a gap is <= 0, an id or lateness_ms negative, or ts + gap
  * leaves int64. After FC_ERR_MEMORY or FC_ERR_CAPACITY (2^31 sessions) a part of the batch is in. */

@@ -309,6 +309,41 @@ def test_windows_that_touch_at_the_gap_are_one_and_a_millisecond_more_makes_two(
     assert index.ends(slots).tolist() == [20, 20, 31]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_call_may_end_before_each_record_that_makes_sessions_one(seed):
+    rng = random.Random(seed)
+    n = rng.choice([1, 20, 200])
+    ids, times = int32s([rng.randint(0, 3) for _ in range(n)]), int64s([rng.randint(0, 30 * n) for _ in range(n)])
+    gaps = int64s([rng.choice([5, 40]) for _ in range(n)])
+    one, cut = SessionIndex(), SessionIndex()
+    merges, start = [], 0
+    for row in range(n):
+        _, into, merged = one.assign(ids[row : row + 1], times[row : row + 1], gaps[row : row + 1])
+        merges.append(len(merged))
+    while start < n:
+        slots, into, merged = cut.assign(ids[start:], times[start:], gaps[start:], ends_at_merge=True)
+        assert len(slots) > 0 and into.tolist() == [slots[0]] * merges[start] and len(merged) == merges[start]
+        assert not any(merges[start + 1 : start + len(slots)])
+        start += len(slots)
+        assert start == n or merges[start]
+    found = []
+    for index in (one, cut):
+        slots = index.slots()
+        slots = slots[np.argsort(index.created(slots))]
+        found.append([getattr(index, ask)(slots).tolist() for ask in ("group_ids", "starts", "ends")])
+    assert found[0] == found[1]
+
+
+def test_sessions_of_one_record_are_merged_in_the_order_in_which_they_were_created():
+    index = SessionIndex()
+    index.assign(int32s([0] * 4), int64s([60, 20, 0, 40]), 10)
+    slots, into, merged = index.assign(int32s([0]), int64s([5]), 100)
+    assert into.tolist() == [slots[0]] * 3 == [0] * 3 and merged.tolist() == [1, 2, 3]
+    assert index.created(slots).tolist() == [0]
+    with pytest.raises(ValueError, match="live session"):
+        index.created(merged)
+
+
 def test_one_record_joins_three_sessions_into_the_oldest():
     index = SessionIndex()
     slots, into, merged = index.assign(int32s([7] * 3), int64s([100, 50, 0]), 20)
