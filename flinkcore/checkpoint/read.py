@@ -34,6 +34,8 @@ from flinkcore.errors import ConfigurationError, StateFormatError
 from flinkcore.expr.described import aggregation_of_description
 from flinkcore.expr.folded import FoldedFields
 from flinkcore.state.accumulators import AccumulatorRows
+from flinkcore.state.codec import PICKLED
+from flinkcore.state.column_rows import ColumnRows
 from flinkcore.state.content import content_of_description
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import MODES, PART_NUMBERS, PartState
@@ -290,10 +292,26 @@ class _Subtask:
             if entry.namespace is not None:
                 places += _bounds(shown.get("bounds"), entry.namespace, len(ids))
             return _Piece(places, _results(part, ids, shown))
+        if isinstance(part, ColumnRows):
+            return self._column_rows(entry, part, shown, allow_pickle)
         if isinstance(part, SessionIndex):
             slots = part.slots()
             return _Piece(self._places(entry.name, slots), [_Column("fired", pa.array(part.fired(slots)))])
         return _Piece(self._places(entry.name, part.live_ids()), [])
+
+    def _column_rows(
+        self, entry: PartState, part: ColumnRows, shown: dict[str, Any], allow_pickle: bool
+    ) -> _Piece:
+        places = _bounds(shown["bounds"], entry.namespace, part.row_count) if "bounds" in shown else []
+        values = []
+        table = part.table()
+        for name in table.column_names:
+            kind, _, column = name.partition(".")
+            array = table.column(name).combine_chunks()
+            if allow_pickle and kind == "value" and part.schema.type_of(column) is None:
+                array = _of_objects(PICKLED.decode(array, True))
+            values.append(_Column(column or name, array))
+        return _Piece(places, values, told=False)
 
     def _stored_rows(
         self, entry: PartState, part: StoredRows, shown: dict[str, Any], allow_pickle: bool

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         BroadcastStream,
         ConnectedStreams,
     )
+    from flinkcore.datastream.joined_streams import CoGroupedStreams, JoinedStreams
     from flinkcore.datastream.keyed_stream import KeyedStream
     from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
     from flinkcore.datastream.windowed_stream import AllWindowedStream
@@ -302,6 +303,7 @@ class DataStream(_Settings):
         if more and isinstance(more[0], TypeInformation):  # PyFlink: key_by(key_selector, key_type)
             key_type, *more = more  # type: ignore[assignment]
         schema = self._schema
+        key_columns: tuple[int, ...] | None = None
         if all(isinstance(selector, (str, Expression)) for selector in (key_selector, *more)):
             if on_null != "group":
                 BadRecords(on_null)  # a policy that does not exist is said here
@@ -310,6 +312,7 @@ class DataStream(_Settings):
                 names, [schema.type_of(name) for name in names], "value" if len(names) == 1 else "tuple"
             )
             edges = self._keyed_edges(lambda: KeyByColumns(schema, names, on_null))
+            key_columns = tuple(map(schema.index_of, names))
         else:
             if more:
                 raise ConfigurationError(
@@ -328,7 +331,7 @@ class DataStream(_Settings):
             edges = self._keyed_edges(assign)
         from flinkcore.datastream.keyed_stream import KeyedStream
 
-        return KeyedStream(self._env, edges, schema, key_schema, self)
+        return KeyedStream(self._env, edges, schema, key_schema, self, key_columns)
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
         """Gives records their event time, and the stream its watermarks."""
@@ -376,6 +379,23 @@ class DataStream(_Settings):
         if isinstance(ds, BroadcastStream):
             return BroadcastConnectedStream(self, ds, ds.broadcast_state_descriptors)
         return ConnectedStreams(self, ds)
+
+    def join(self, other_stream: DataStream) -> JoinedStreams:
+        """Pairs of records with those of another stream, of equal keys, in windows (Flink: DataStream.join). Beyond
+        PyFlink.
+
+            a.join(b).where("id").equal_to("seller").window(TumblingEventTimeWindows.of(...)).apply(function, type)
+        """
+        from flinkcore.datastream.joined_streams import JoinedStreams
+
+        return JoinedStreams(self, other_stream)
+
+    def co_group(self, other_stream: DataStream) -> CoGroupedStreams:
+        """The records of this stream and another, of equal keys, in windows: for a function that is given those of
+        both (Flink: DataStream.coGroup). Beyond PyFlink."""
+        from flinkcore.datastream.joined_streams import CoGroupedStreams
+
+        return CoGroupedStreams(self, other_stream)
 
     def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
         """The records that the last step sent to a side output."""

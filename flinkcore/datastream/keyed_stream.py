@@ -40,6 +40,7 @@ from flinkcore.table.expression import Expression
 from flinkcore.time.assigners import CountSlidingWindowAssigner, CountTumblingWindowAssigner, WindowAssigner
 
 if TYPE_CHECKING:
+    from flinkcore.datastream.joined_streams import CoGroupedStreams, IntervalJoin, JoinedStreams
     from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
     from flinkcore.datastream.windowed_stream import AllWindowedStream, WindowedStream
 
@@ -54,10 +55,12 @@ class KeyedStream(DataStream):
         schema: Schema,
         key_schema: Schema,
         original: DataStream,
+        key_columns: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__(env, edges, schema)
         self._key_schema = key_schema
         self._original = original
+        self._key_columns = key_columns  # which columns of the records are the key; None: a function makes it
 
     @property
     def _keys(self) -> Schema | None:
@@ -193,6 +196,15 @@ class KeyedStream(DataStream):
             CountTumblingWindowAssigner.of(size) if slide == 0 else CountSlidingWindowAssigner.of(size, slide)
         )
 
+    # -- joins --------------------------------------------------------------------------------------------
+
+    def interval_join(self, other_stream: KeyedStream) -> IntervalJoin:
+        """Pairs with the records of another keyed stream that are close in time (Flink: KeyedStream.intervalJoin).
+        Beyond PyFlink."""
+        from flinkcore.datastream.joined_streams import IntervalJoin
+
+        return IntervalJoin(self, other_stream)
+
     # -- results ------------------------------------------------------------------------------------------
 
     def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
@@ -213,6 +225,12 @@ class KeyedStream(DataStream):
 
     def union(self, *streams: DataStream) -> DataStream:
         return self._original.union(*streams)
+
+    def join(self, other_stream: DataStream) -> JoinedStreams:
+        return self._original.join(other_stream)
+
+    def co_group(self, other_stream: DataStream) -> CoGroupedStreams:
+        return self._original.co_group(other_stream)
 
     def select(self, *expressions: Any) -> DataStream:
         return self._original.select(*expressions)

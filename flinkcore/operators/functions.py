@@ -45,11 +45,14 @@ __all__ = [
     "BatchRuntimeContext",
     "BroadcastProcessFunction",
     "CoFlatMapFunction",
+    "CoGroupFunction",
     "CoMapFunction",
     "CoProcessFunction",
     "FilterFunction",
+    "FlatJoinFunction",
     "FlatMapFunction",
     "Function",
+    "JoinFunction",
     "KeySelector",
     "KeyedBatchFunction",
     "KeyedBroadcastProcessFunction",
@@ -61,6 +64,7 @@ __all__ = [
     "Partitioner",
     "ProcessAllWindowFunction",
     "ProcessFunction",
+    "ProcessJoinFunction",
     "ProcessWindowFunction",
     "ReduceFunction",
     "ReduceFunctionWrapper",
@@ -311,6 +315,49 @@ class KeyedCoProcessFunction(Function):
 
     def on_timer(self, timestamp: int, ctx: KeyedCoProcessFunction.OnTimerContext) -> Iterable[Any] | None:
         """A timer of the key fired."""
+
+
+class JoinFunction(Function):
+    """One record for each pair of records of two streams (Flink: JoinFunction). Beyond PyFlink."""
+
+    @abstractmethod
+    def join(self, first: Any, second: Any) -> Any: ...
+
+
+class FlatJoinFunction(Function):
+    """Any number of records for each pair (Flink: FlatJoinFunction). Beyond PyFlink."""
+
+    @abstractmethod
+    def join(self, first: Any, second: Any) -> Iterable[Any] | None: ...
+
+
+class CoGroupFunction(Function):
+    """All records of a key and window, of either stream, to any number of records; one side may be empty (Flink:
+    CoGroupFunction). Beyond PyFlink."""
+
+    @abstractmethod
+    def co_group(self, first: list[Any], second: list[Any]) -> Iterable[Any] | None: ...
+
+
+class ProcessJoinFunction(Function):
+    """Any number of records for each pair of an interval join; `yield tag, value` with an OutputTag goes to that side
+    output (Flink: ProcessJoinFunction). Beyond PyFlink."""
+
+    class Context(ABC):
+        """Times of the pair, in milliseconds."""
+
+        @abstractmethod
+        def get_left_timestamp(self) -> int: ...
+
+        @abstractmethod
+        def get_right_timestamp(self) -> int: ...
+
+        @abstractmethod
+        def get_timestamp(self) -> int:
+            """The later one of both: what results carry."""
+
+    @abstractmethod
+    def process_element(self, left: Any, right: Any, ctx: ProcessJoinFunction.Context) -> Iterable[Any] | None: ...
 
 
 class WindowFunction(Function, Generic[IN, OUT, KEY, W]):

@@ -84,7 +84,7 @@ class Panes(Operator):
         self._ends_known: set[int] = set()
         self._expiry: list[tuple[int, int]] = []  # heap of (time at which a pane goes, its start)
         self._sweep_at = SWEEP_KEYS_MIN
-        for start in sorted(context.state.namespaces(self.part)):
+        for start in sorted(self.stored_starts()):
             self._pane(start)
         if self.processing_time:
             self._register_timer()
@@ -115,7 +115,7 @@ class Panes(Operator):
     def _pane(self, start: int) -> Accumulators:
         pane = self.panes.get(start)
         if pane is None:
-            pane = self.panes[start] = self.context.state.part(self.part, self.accumulators, start, shown=self.shown)
+            pane = self.panes[start] = self.make_pane(start)
             window_starts = self.window_starts(start)
             heappush(self._expiry, (window_starts[0] + self.size_ms - 1 + self.lateness_ms, start))
             for window_start in window_starts:
@@ -227,23 +227,29 @@ class Panes(Operator):
 
     def _unfired_ids(self, ids: np.ndarray, last_ms: int) -> np.ndarray:
         """The ids whose window up to `last_ms` has not fired, before the job was rescaled, in another subtask."""
+        if not self._have_fired(last_ms):
+            return ids
+        return ids[self._unfired(self.index.hashes(ids))]
+
+    def _have_fired(self, last_ms: int) -> bool:
+        """Whether the window up to `last_ms` has fired for some key groups, in another subtask."""
         self._fired = [each for each in self._fired if each[2] >= last_ms]
-        if self._fired:
-            groups = self.index.hashes(ids) % np.uint64(self.context.state.max_parallelism)
-            for first, end, _ in self._fired:
-                outside = (groups < first) | (groups >= end)
-                ids, groups = ids[outside], groups[outside]
-        return ids
+        return bool(self._fired)
+
+    def _unfired(self, hashes: np.ndarray) -> np.ndarray:
+        """bool[n]: the keys for which it has not."""
+        groups = hashes % np.uint64(self.context.state.max_parallelism)
+        outside = np.ones(len(groups), bool)
+        for first, end, _ in self._fired:
+            outside &= (groups < first) | (groups >= end)
+        return outside
 
     def _combined(self, start: int, ids: np.ndarray | None = None) -> Accumulators:
         """The accumulators of the window at `start`, of all ids or of some."""
         if not self.merges:
             return self.panes[start]
         panes = self.whole(start)
-        starts: Iterable[int] = range(start, start + self.size_ms, self.pane_ms)
-        if len(self.panes) < self.size_ms // self.pane_ms:  # most of a long window may be empty
-            starts = sorted(each for each in self.panes if start <= each < start + self.size_ms)
-        panes += [pane for each in starts if (pane := self.panes.get(each)) is not None]
+        panes += [pane for each in self._starts(start) if (pane := self.panes.get(each)) is not None]
         if len(panes) == 1:
             return panes[0]
         combined = self.context.state.budgeted(self.accumulators())
@@ -256,6 +262,12 @@ class Panes(Operator):
         self.count_overflows(combined)
         return combined
 
+    def _starts(self, start: int) -> Iterable[int]:
+        """The starts of the panes of the window at `start`, at least of those that there are."""
+        if len(self.panes) < self.size_ms // self.pane_ms:  # most of a long window may be empty
+            return sorted(each for each in self.panes if start <= each < start + self.size_ms)
+        return range(start, start + self.size_ms, self.pane_ms)
+
     def _expire(self, time_ms: int) -> None:
         expired = False
         while self._expiry and self._expiry[0][0] <= time_ms:
@@ -263,13 +275,15 @@ class Panes(Operator):
             pane = self.panes.pop(start)
             self.count_overflows(pane)
             self.expired(start, pane)
-            self.context.state.drop(self.part, start)
+            self.drop_pane(start)
             expired = True
-        if expired and len(self.index) >= self._sweep_at:
-            self._sweep()
+        if expired:
+            self.sweep()
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Releases the keys that no pane holds, so that the index does not grow with keys of the past."""
+        if len(self.index) < self._sweep_at:
+            return
         used = np.zeros(self.index.id_bound, bool)
         for accumulators in self.held():
             used[accumulators.used_ids()] = True
@@ -282,6 +296,18 @@ class Panes(Operator):
         """What time it was. It is state: what was late stays late after a restore."""
         found: int = self.context.state.field("time_ms", MIN_TIMESTAMP, lambda: self.time_ms)
         return found
+
+    def stored_starts(self) -> Iterable[int]:
+        """The starts of the panes that a snapshot held."""
+        return self.context.state.namespaces(self.part)
+
+    def make_pane(self, start: int) -> Any:
+        """The pane at `start`: the restored one, or an empty one."""
+        return self.context.state.part(self.part, self.accumulators, start, shown=self.shown)
+
+    def drop_pane(self, start: int) -> None:
+        """The pane at `start` is no state any more."""
+        self.context.state.drop(self.part, start)
 
     def accumulators(self) -> Accumulators:
         """An empty pane."""

@@ -39,7 +39,7 @@ from flinkcore.operators.window_functions import (
     WindowContents,
     evaluator,
 )
-from flinkcore.state.codec import codec_of, codec_of_schema
+from flinkcore.state.codec import Codec, codec_of, codec_of_schema
 from flinkcore.state.content import Content
 from flinkcore.state.keyed import KeyedState
 from flinkcore.state.types import converter
@@ -248,7 +248,7 @@ class RowWindow(Operator):
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         assert batch.keys is not None and batch.key_hashes is not None
-        rows, stamps = to_rows(batch), timestamps_of(batch)
+        rows, stamps = self._elements(batch, input_index), timestamps_of(batch)
         ids = self.state.intern(batch.keys, batch.key_hashes)
         state, assign, context = self.state, self._assigner.assign_windows, self._assigner_context
         add = self._add_to_session if self.merging else self._add_to_window
@@ -279,6 +279,13 @@ class RowWindow(Operator):
         self._emitted.flush()
         if late:
             self._drop_late(batch, late)
+
+    def _elements(self, batch: Batch, input_index: int) -> list[Any]:
+        """The records of a batch as windows hold them."""
+        return to_rows(batch)
+
+    def _element_codec(self) -> Codec:
+        return codec_of_schema(self.schema)
 
     def process_watermark(self, watermark_ms: int) -> None:
         self._timers.fire_event(watermark_ms, self._on_event_timer)
@@ -487,7 +494,7 @@ class RowWindow(Operator):
     # -- functions ----------------------------------------------------------------------------------------
 
     def _make_contents(self, reduce: Any, aggregate: Any) -> WindowContents:
-        element = codec_of_schema(self.schema)
+        element = self._element_codec()
         if self._evictor is not None:
             return WindowContents(TimestampedValues(element))
         if reduce is not None:

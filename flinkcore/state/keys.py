@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +16,12 @@ from flinkcore.columnar.objects import decode_column, decode_key, holds_pickle, 
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Form, Schema
 from flinkcore.errors import FlinkcoreError
+from flinkcore.state.described_schema import describe_schema, schema_of_description
 from flinkcore.state.part import FrozenPart
 
 _UNKNOWN: Any = object()
 _NEIGHBOURS = 256  # ids whose keys become objects together
 _ABSORBED = 65_536  # keys that move to another index at a time
-_OBJECT_FIELD = {b"flinkcore": b"object"}  # metadata of a field that holds Python objects
 
 
 class KeyIndex:
@@ -224,28 +223,14 @@ class KeyIndex:
     def describe(self) -> dict[str, Any]:
         """The schema in Arrow's form, so that a reader can show the keys without the program; objects are binary
         fields there, with canonical bytes. "pickled": whether some of these are pickles."""
-        fields = [
-            pa.field(name, pa.binary(), metadata=_OBJECT_FIELD) if type is None else pa.field(name, type)
-            for name, type in zip(self.schema.names, self.schema.types)
-        ]
-        schema = pa.schema(fields).serialize().to_pybytes()
-        return {
-            "schema": base64.b64encode(schema).decode(),
-            "names": list(self.schema.names),
-            "form": self.schema.form,
-            "pickled": self._pickled,
-        }
+        return {**describe_schema(self.schema), "pickled": self._pickled}
 
     @classmethod
     def of_description(cls, description: dict[str, Any], allow_pickle: bool = False) -> KeyIndex:
         """An empty index for keys as described. ValueError: they are not."""
         try:
-            arrow = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(description["schema"], validate=True)))
-            types = [None if field.metadata == _OBJECT_FIELD else field.type for field in arrow]
-            form, pickled = description["form"], description["pickled"]
-            if description["names"] != arrow.names or form not in ("row", "tuple", "value", "object"):
-                raise ValueError("names or form are not those of the schema")
-            index = cls(Schema(arrow.names, types, form), allow_pickle)
+            pickled = description["pickled"]
+            index = cls(schema_of_description(description), allow_pickle)
         except (LookupError, TypeError, ValueError, OSError, pa.ArrowException, FlinkcoreError) as error:
             raise ValueError(f"not the description of a KeyIndex: {error!r}") from error
         index._pickled = pickled is not False

@@ -15,6 +15,7 @@ from flinkcore import faultpoint
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.memory import MemoryShare
 from flinkcore.errors import StateFormatError, StateMigrationError
+from flinkcore.state.column_rows import ColumnRows
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import (
     MODES,
@@ -296,7 +297,7 @@ class StateManager:
                 if made.take_over(stored):  # type: ignore[attr-defined]
                     self._rewritten = self.epoch  # what segments of earlier epochs hold is of other types
                 return made
-            if isinstance(made, KeyIndex):
+            if isinstance(made, (KeyIndex, ColumnRows)):
                 stored.fit(made)
             elif isinstance(made, Accumulators):  # they may have learned since of what type a comparand is
                 made.adopt(stored.describe())
@@ -393,14 +394,17 @@ class StateManager:
                 if entry.parent is not None and entry.name != KEYS and entry.parent not in maps:
                     waiting.append((entry, part))
                     continue
-                if entry.parent is None and entry.name != KEYS and not homeless:
+                carries_keys = isinstance(part, ColumnRows)
+                if entry.parent is None and entry.name != KEYS and not homeless and not carries_keys:
                     continue
                 key = (entry.name, _text(entry.namespace))
                 if key not in self._parts:
                     self._add_empty(entry)
                 target = self._parts[key].part
-                ids: np.ndarray | None
-                if entry.name == KEYS:
+                ids: np.ndarray | None = None
+                if carries_keys:
+                    target.absorb(part, self.key_groups, self.max_parallelism)
+                elif entry.name == KEYS:
                     ids = kept_keys(target, part, self.key_groups, self.max_parallelism)
                 else:
                     ids = absorb(target, part, maps.get(entry.parent))

@@ -29,7 +29,7 @@ class FrozenPart(Protocol):
 class StatePart(Protocol):
     """Called by the task's thread, all of it."""
 
-    kind: str  # "keys", "accumulators", "sessions", "table", "timers": says who reads the blocks
+    kind: str  # "keys", "accumulators", "sessions", "rows", "table", "timers": says who reads the blocks
 
     def describe(self) -> dict[str, Any]:
         """What is needed to make the part again, and to check that it still fits the program: values of JSON."""

@@ -10,6 +10,7 @@ from typing import Any
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.group import GroupIndex
 from flinkcore._native.window import SessionIndex
+from flinkcore.state.column_rows import ColumnRows
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.part import PartState
 from flinkcore.state.stored import StoredRows
@@ -23,6 +24,7 @@ _MAKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "accumulators": Accumulators.of_description,
     "groups": GroupIndex.of_description,
     "keys": KeyIndex.of_description,
+    "rows": ColumnRows.of_description,
     "sessions": SessionIndex.of_description,
     "table": partial(StoredRows, "table"),
     "timers": partial(StoredRows, "timers"),

@@ -14,9 +14,18 @@ from flinkcore.expr.translate.exact import Unequal
 from flinkcore.expr.translate.translation import (
     Translation,
     translate_condition,
+    translate_pair,
     translate_record,
     translate_timestamp,
 )
 from flinkcore.expr.translate.values import NotTranslated
 
-__all__ = ["NotTranslated", "Translation", "Unequal", "translate_condition", "translate_record", "translate_timestamp"]
+__all__ = [
+    "NotTranslated",
+    "Translation",
+    "Unequal",
+    "translate_condition",
+    "translate_pair",
+    "translate_record",
+    "translate_timestamp",
+]

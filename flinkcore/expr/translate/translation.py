@@ -126,6 +126,14 @@ def translate_timestamp(function: Any, method: str, schema: Schema) -> Translati
     return _translate(function, method, schema, lambda build, value: outputs(build, value, _MILLISECONDS), before)
 
 
+def translate_pair(function: Any, method: str, schemas: tuple[Schema, Schema], schema_out: Schema) -> Translation:
+    """A function from a record of one stream and one of another to one of a declared type; batches have the columns of
+    the first, then those of the second. NotTranslated: says why"""
+    first, second = schemas
+    given = [record_of(first), record_of(second, len(first))]
+    return _reading(method_of(function, method), lambda build, value: outputs(build, value, schema_out), given)
+
+
 class _Before:
     """The timestamp that a record had: no operation takes it."""
 
@@ -183,13 +191,13 @@ def _reading(
         raise NotTranslated("it is nested too deep") from None
 
 
-def record_of(schema: Schema) -> Value:
-    """What a function sees of a batch's rows."""
+def record_of(schema: Schema, place: int = 0) -> Value:
+    """What a function sees of a batch's rows. place : of the first of the schema's columns in the batch"""
     fields: list[InputColumn] = []
     for i, (name, type) in enumerate(zip(schema.names, schema.types)):
         if type is None:
             raise NotTranslated("its records are Python objects, of no declared type")
-        fields.append(InputColumn(i, name, _python_type(type)))
+        fields.append(InputColumn(place + i, name, _python_type(type)))
     if schema.form == "value":
         return fields[0]
     is_row = schema.form == "row"
