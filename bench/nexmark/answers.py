@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ def q0(events: int) -> dict[str, float]:
     return {
         "rows": len(columns["price"]),
         **{name: exact_sum(values) for name, values in columns.items()},
-        "extra": extra_bytes(events),
+        "extra": sum(extra_bytes(events)),
     }
 
 
@@ -35,13 +35,15 @@ def exact_sum(values: np.ndarray) -> int:
     return (int((values >> 20).sum()) << 20) + int((values & 0xFFFFF).sum())
 
 
-def extra_bytes(events: int) -> int:
-    """The bytes of the column that fills bids up, made in parts: it is most of them."""
-    total, generator = 0, NexmarkGenerator()
+def extra_bytes(events: int, rows: np.ndarray | None = None) -> Iterator[int]:
+    """The bytes of the column that fills bids up, all or some of its rows, made in parts: it is most of a bid."""
+    generator, made = NexmarkGenerator(), 0
     for first in range(0, events, PART_EVENTS):
         (part,) = generator.columns("bids", ["extra"], first, min(PART_EVENTS, events - first))
-        total += pc.sum(pc.binary_length(part.to_arrow())).as_py() or 0
-    return total
+        lengths = pc.binary_length(part.to_arrow()).to_numpy()
+        wanted = slice(None) if rows is None else rows[(rows >= made) & (rows < made + len(lengths))] - made
+        yield int(lengths[wanted].sum())
+        made += len(lengths)
 
 
 def q1(events: int) -> dict[str, float]:
@@ -65,19 +67,48 @@ def q5(events: int) -> dict[str, float]:
         for shift in range(0, SIZE_MS, SLIDE_MS)
     ]
     windows = pa.concat_tables(shifted).group_by(["auction", "start"]).aggregate([("count_all", "sum")])
-    top = windows.group_by("start").aggregate([("count_all_sum", "max"), ("auction", "count")])
+    most = windows.group_by("start").aggregate([("count_all_sum", "max")])
+    hottest = windows.join(most, keys="start")
+    hottest = hottest.filter(pc.equal(hottest["count_all_sum"], hottest["count_all_sum_max"]))
+    starts = exact_sum(hottest["start"].to_numpy())
     return {
-        "rows": top.num_rows,
-        "num": pc.sum(top["count_all_sum_max"]).as_py(),
-        "auctions": pc.sum(top["auction_count"]).as_py(),
+        "rows": hottest.num_rows,
+        "auction": pc.sum(hottest["auction"]).as_py(),
+        "num": pc.sum(hottest["count_all_sum"]).as_py(),
+        "starttime": starts,
+        "endtime": starts + SIZE_MS * hottest.num_rows,
     }
 
 
 def q7(events: int) -> dict[str, float]:
-    columns = bids(events, "price", "date_time")
-    windows = pa.table({"start": columns["date_time"] // SIZE_MS, "price": columns["price"]})
-    top = windows.group_by("start").aggregate([("price", "max")])
-    return {"rows": top.num_rows, "price": pc.sum(top["price_max"]).as_py()}
+    columns = bids(events, "auction", "bidder", "price", "date_time")
+    windows = columns["date_time"] // SIZE_MS
+    highest = np.zeros(int(windows.max()) - int(windows.min()) + 1, np.int64)
+    np.maximum.at(highest, windows - windows.min(), columns["price"])
+    kept = np.flatnonzero(columns["price"] == highest[windows - windows.min()])
+    return {
+        "rows": len(kept),
+        **{name: exact_sum(values[kept]) for name, values in columns.items()},
+        "extra": sum(extra_bytes(events, kept)),
+    }
+
+
+def q8(events: int) -> dict[str, float]:
+    ids, names, opened = NexmarkGenerator().columns("persons", ["id", "name", "date_time"], 0, events)
+    sellers, sold = NexmarkGenerator().columns("auctions", ["seller", "date_time"], 0, events)
+    selling = set(zip(sellers.to_numpy().tolist(), (sold.to_numpy() // SIZE_MS).tolist()))
+    starts = (opened.to_numpy() // SIZE_MS).tolist()
+    new = {
+        (id, name, start)
+        for id, name, start in zip(ids.to_numpy().tolist(), names.to_pylist(), starts)
+        if (id, start) in selling
+    }
+    return {
+        "rows": len(new),
+        "id": sum(id for id, _, _ in new),
+        "name": sum(len(name.encode()) for _, name, _ in new),
+        "window_start": sum(start for _, _, start in new) * SIZE_MS,
+    }
 
 
 def q11(events: int) -> dict[str, float]:
@@ -94,6 +125,7 @@ ANSWERS: dict[str, Callable[[int], dict[str, float]]] = {
     "q2": q2,
     "q5": q5,
     "q7": q7,
+    "q8": q8,
     "q11": q11,
 }
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.nexmark.answers import problem_of
-from bench.nexmark.files import write_events
+from bench.nexmark.files import streams_of, write_events
 from bench.nexmark.queries import QUERIES
 from bench.peers.engines import ENGINES, python_of
 from bench.results import ROOT, Line, Section, cores
@@ -84,7 +84,8 @@ def run(options: argparse.Namespace) -> list[Section]:
                     continue
                 events = min(options.events or EVENTS[engine], EVENTS[engine])
                 if engine != "flinkcore":
-                    write_events(events, threads)
+                    for stream in streams_of(query):
+                        write_events(stream, events, threads)
                 arguments = {
                     "engine": engine,
                     "query": query,

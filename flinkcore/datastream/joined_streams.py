@@ -7,7 +7,7 @@ PyFlink has none of them. Names and semantics are Flink's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from flinkcore.columnar.typeinfo import TypeInformation
 from flinkcore.datastream.arguments import called, nodes_of, output_schema, require_function
@@ -25,6 +25,53 @@ from flinkcore.operators.window_join import WindowJoin
 from flinkcore.time import assigners
 from flinkcore.time.assigners import WindowAssigner, milliseconds
 from flinkcore.time.triggers import Trigger
+
+W = TypeVar("W", bound="_WithWindow")
+
+
+class _WithWindow:
+    """Windows in which the records of two streams meet."""
+
+    def __init__(self, streams: ConnectedStreams, assigner: WindowAssigner[Any, Any]) -> None:
+        self._connected = streams
+        self._assigner = assigner
+        self._trigger: Trigger[Any, Any] | None = None
+        self._evictor: Any = None
+        self._lateness_ms = 0
+
+    def trigger(self: W, trigger: Trigger[Any, Any]) -> W:
+        """When windows fire, in place of the assigner's own trigger; it is given TaggedUnions."""
+        self._trigger = trigger
+        return self
+
+    def evictor(self: W, evictor: Any) -> W:
+        """What is taken out of a window before its function sees it; it is given TaggedUnions."""
+        self._evictor = evictor
+        return self
+
+    def allowed_lateness(self: W, time: Any) -> W:
+        """How long a window stays after the watermark has passed it: a Duration, or int milliseconds. Each record
+        that comes meanwhile makes it fire again for its key. Records that are later are dropped and counted."""
+        self._lateness_ms = milliseconds(time)
+        if self._lateness_ms < 0:
+            raise ConfigurationError(f"allowed lateness must not be negative, got {self._lateness_ms} ms")
+        return self
+
+    def _by_rows(self, name: str, function: Any, output_type: TypeInformation | None) -> DataStream:
+        connected, assigner, out = self._connected, self._assigner, output_schema(output_type)
+        schemas = _schemas(connected)
+        settings: dict[str, Any] = {
+            "trigger": self._trigger,
+            "evictor": self._evictor,
+            "allowed_lateness_ms": self._lateness_ms,
+            "key_schema": connected._keys,
+        }
+
+        def make() -> Operator:
+            return CoGroupWindow(schemas, assigner, function, out, **settings)
+
+        make()  # what does not fit is said here
+        return _step(connected, f"Window({type(assigner).__name__}, {name})", make)
 
 
 class CoGroupedStreams:
@@ -48,7 +95,7 @@ class CoGroupedStreams:
         return CoGroupedStreams.Where(self, keyed)
 
     def _with_window(self, streams: ConnectedStreams, assigner: WindowAssigner[Any, Any]) -> Any:
-        return CoGroupedStreams.WithWindow(streams, assigner)
+        return self.WithWindow(streams, assigner)
 
     class Where:
         """The second stream's key is to be said yet."""
@@ -81,33 +128,8 @@ class CoGroupedStreams:
                 )
             return self._streams._with_window(self._connected, assigner)
 
-    class WithWindow:
+    class WithWindow(_WithWindow):
         """What is to happen in the windows."""
-
-        def __init__(self, streams: ConnectedStreams, assigner: WindowAssigner[Any, Any]) -> None:
-            self._connected = streams
-            self._assigner = assigner
-            self._trigger: Trigger[Any, Any] | None = None
-            self._evictor: Any = None
-            self._lateness_ms = 0
-
-        def trigger(self, trigger: Trigger[Any, Any]) -> Any:
-            """When windows fire, in place of the assigner's own trigger; it is given TaggedUnions."""
-            self._trigger = trigger
-            return self
-
-        def evictor(self, evictor: Any) -> Any:
-            """What is taken out of a window before its function sees it; it is given TaggedUnions."""
-            self._evictor = evictor
-            return self
-
-        def allowed_lateness(self, time: Any) -> Any:
-            """How long a window stays after the watermark has passed it: a Duration, or int milliseconds. Each record
-            that comes meanwhile makes it fire again for its key. Records that are later are dropped and counted."""
-            self._lateness_ms = milliseconds(time)
-            if self._lateness_ms < 0:
-                raise ConfigurationError(f"allowed lateness must not be negative, got {self._lateness_ms} ms")
-            return self
 
         def apply(self, function: CoGroupFunction, output_type: TypeInformation | None = None) -> DataStream:
             """A function of all records of a key and window, first those of the one stream, then those of the other;
@@ -115,22 +137,6 @@ class CoGroupedStreams:
             if not isinstance(function, CoGroupFunction):
                 raise ConfigurationError(f"apply of a co_group takes a CoGroupFunction, got {called(function)}")
             return self._by_rows("CoGroup", function, output_type)
-
-        def _by_rows(self, name: str, function: Any, output_type: TypeInformation | None) -> DataStream:
-            connected, assigner, out = self._connected, self._assigner, output_schema(output_type)
-            schemas = _schemas(connected)
-            settings: dict[str, Any] = {
-                "trigger": self._trigger,
-                "evictor": self._evictor,
-                "allowed_lateness_ms": self._lateness_ms,
-                "key_schema": connected._keys,
-            }
-
-            def make() -> Operator:
-                return CoGroupWindow(schemas, assigner, function, out, **settings)
-
-            make()  # what does not fit is said here
-            return _step(connected, f"Window({type(assigner).__name__}, {name})", make)
 
 
 class JoinedStreams(CoGroupedStreams):
@@ -141,10 +147,7 @@ class JoinedStreams(CoGroupedStreams):
 
     _takes = "join"
 
-    def _with_window(self, streams: ConnectedStreams, assigner: WindowAssigner[Any, Any]) -> Any:
-        return JoinedStreams.WithWindow(streams, assigner)
-
-    class WithWindow(CoGroupedStreams.WithWindow):
+    class WithWindow(_WithWindow):
         """What is to become of the pairs.
 
         In tumbling and sliding windows that fire when they end, pairs are found on columns; all others are windows of

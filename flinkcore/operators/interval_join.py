@@ -29,6 +29,7 @@ SIDES = ("left", "right")
 AT_WATERMARK = "at watermark"
 #: Buckets are half as long as the interval, for records stay until all of their bucket can go; but not shorter.
 BUCKET_MS_MIN = 1000
+BUCKET_MS_MAX = 1 << 40  # 34 years: the grid of buckets keeps away from the limits of int64
 
 Place = Any  # of a bucket: its start, or AT_WATERMARK
 
@@ -81,7 +82,7 @@ class IntervalJoin(Operator):
         self.lower_ms = lower_ms
         self.upper_ms = upper_ms
         self.late_tags = late_tags
-        self.bucket_ms = max(BUCKET_MS_MIN, (upper_ms - lower_ms) // 2)
+        self.bucket_ms = min(max(BUCKET_MS_MIN, (upper_ms - lower_ms) // 2), BUCKET_MS_MAX)
         # How long after its time a record of either stream may still get a partner that is not late.
         self._stay_ms = (max(0, upper_ms), max(0, -lower_ms))
 

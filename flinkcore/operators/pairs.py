@@ -214,7 +214,7 @@ class CalledPairs(Pairs):
 
     def close(self) -> None:
         function = getattr(self, "_function", None)
-        if hasattr(function, "close"):
+        if function is not None and hasattr(function, "close"):
             self._guard("close", function.close)
 
     def emit(self, left: Batch, right: Batch, timestamps_ms: np.ndarray, bounds: Bounds | None = None) -> None:

@@ -118,8 +118,8 @@ class WindowJoin(Panes):
                 assert batch.key_hashes is not None
                 batch = batch.filter(self._unfired(batch.key_hashes))
             for askers, rows in partners.pairs(batch):
-                pair = batch.with_keys(None, None).take(askers), rows_of(asked, rows)
-                self._emit(*(reversed(pair) if left_is_asked else pair), start, end)
+                own, others = batch.with_keys(None, None).take(askers), rows_of(asked, rows)
+                self._emit(*((others, own) if left_is_asked else (own, others)), start, end)
 
     def _fire_again(self, record: Batch, time_ms: int) -> None:
         """All pairs of the record's key, in each window that has fired and not gone."""
@@ -140,7 +140,7 @@ class WindowJoin(Panes):
 
     def _sides(self, start: int) -> tuple[list[Batch], list[Batch]]:
         """The records of a window, of both streams."""
-        panes = [pane for each in self._starts(start) if (pane := self.panes.get(each)) is not None]
+        panes: list[Any] = [pane for each in self._starts(start) if (pane := self.panes.get(each)) is not None]
         left, right = ([batch for pane in panes for batch in pane[side].batches] for side in (0, 1))
         return left, right
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from flinkcore._native.column import ARROW, BOOL, BYTES, OBJECT, Column, physical_kind
+from flinkcore._native.column import ARROW, BOOL, BYTES, OBJECT, Column
 from flinkcore._native.hash import hash_columns
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.fields import ValueFault
@@ -52,8 +52,9 @@ class ColumnRows:
             key_columns = None
         self.key_columns = None if key_columns is None else tuple(key_columns)
         self.key_schema = key_schema
-        self._key_types = [pa.binary() if kind in (ARROW, OBJECT) else type
-                           for type, kind in zip(key_schema.types, key_schema.kinds)]  # fmt: skip
+        self._key_types = [
+            pa.binary() if kind in (ARROW, OBJECT) else type for type, kind in zip(key_schema.types, key_schema.kinds)
+        ]
         self._objects = [i for i, type in enumerate(schema.types) if type is None]
         self._sealed = False  # objects are pickles yet, as a snapshot holds them
         self._epoch = 1
@@ -134,8 +135,9 @@ class ColumnRows:
         for what in ("record", "key", "key_columns", "timed"):
             stored, wanted = self.describe()[what], program.describe()[what]
             if stored != wanted:
-                said = {"record": (self.schema, program.schema), "key": (self.key_schema, program.key_schema)}
-                raise ValueError("the {0} is {1}, the program's is {2}".format(what, *said.get(what, (stored, wanted))))
+                shown = {"record": (self.schema, program.schema), "key": (self.key_schema, program.key_schema)}
+                here, there = shown.get(what, (stored, wanted))
+                raise ValueError(f"the {what.replace('_', ' ')} is {here}, the program's is {there}")
         self.schema = program.schema
         if self._objects:
             self._chunks = [(epoch, self._opened(batch)) for epoch, batch in self._chunks]
@@ -188,15 +190,16 @@ class ColumnRows:
             self._add(moved.with_keys(keys, kept.key_hashes), self._epoch)
 
     def table(self) -> pa.Table:
-        """The rows that a snapshot holds, as its blocks have them; for readers without the program. Objects are pickled."""
+        """The rows that a snapshot holds, as its blocks have them, objects pickled; for readers without the program."""
         schema = self._block_schema()
         blocks = [pa.RecordBatch.from_arrays(self.arrays(batch, self._sealed), schema=schema) for batch in self.batches]
         return pa.Table.from_batches(blocks, schema)
 
     def arrays(self, batch: Batch, sealed: bool) -> list[pa.Array]:
         """The columns of a block."""
-        columns = [self._array(batch.column(i), sealed or type is not None, i)
-                   for i, type in enumerate(self.schema.types)]  # fmt: skip
+        columns = [
+            self._array(batch.column(i), sealed or type is not None, i) for i, type in enumerate(self.schema.types)
+        ]
         if self.key_columns is None:
             assert batch.keys is not None
             columns += [key.to_arrow() for key in batch.keys]
@@ -235,7 +238,7 @@ def rows_of(batches: Sequence[Batch], rows: np.ndarray) -> Batch:
 
     batches : at least one, of one schema
     """
-    if len(batches) == 1:
+    if len(batches) == 1 or not len(rows):
         return batches[0].with_keys(None, None).take(rows)
     ends = np.cumsum([batch.num_rows for batch in batches])
     batch_of_row = np.searchsorted(ends, rows, side="right")

@@ -26,11 +26,13 @@ from flinkcore.operators.fold_session import FoldSession
 from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.functions import AggregateFunction, KeyedProcessFunction, ProcessWindowFunction
 from flinkcore.operators.group_aggregate import GroupAggregate
+from flinkcore.operators.pairs import CalledPairs
 from flinkcore.operators.pane_window import PaneWindow
 from flinkcore.operators.process import KeyedProcessRows
 from flinkcore.operators.row_aggregate import expression_windows
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.operators.session_window import SessionWindow
+from flinkcore.operators.window_join import WindowJoin
 from flinkcore.state.batch_state import ColumnValues
 from flinkcore.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 from flinkcore.state.keyed import KeyedState
@@ -42,7 +44,7 @@ from flinkcore.state.parts import KEYS, shown_of
 from flinkcore.state.ttl import StateTtlConfig
 from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
-from flinkcore.testing.harness import harness
+from flinkcore.testing.harness import Harness, harness
 from flinkcore.time.assigners import (
     EventTimeSessionWindows,
     SlidingEventTimeWindows,
@@ -52,6 +54,7 @@ from flinkcore.time.clock import ManualClock
 from flinkcore.time.triggers import CountTrigger
 from tests.checkpoint.stored_state import Saved
 from tests.operators.columnar import AGGREGATES, KEY, SCHEMA, Runner
+from tests.operators.joins import LEFT, OBJECTS
 from tests.runtime.test_stopping import Started
 
 LONG, STRING = ti.BasicTypeInfo.LONG_TYPE_INFO(), ti.BasicTypeInfo.STRING_TYPE_INFO()
@@ -86,6 +89,22 @@ def in_two_snapshots(folder: Path, runner: Runner, *inputs: list[tuple[int, int,
 
 FIRST = [(1, 10, 5), (2, 20, 15), (1, 1, 17)]
 SECOND = [(1, 100, 8), (3, 7, 12)]
+
+
+def test_records_that_wait_for_a_join_are_read_with_the_bounds_of_their_windows(tmp_path):
+    pairs = CalledPairs((LEFT, OBJECTS), lambda left, right: left, OBJECTS)
+    op = Harness(WindowJoin(pairs, (LEFT.select([0]), OBJECTS), ((0,), None), 10), key="k")
+    op.batch([("a", 1), ("b", 2)], timestamps_ms=[12, 25]).batch([{"x"}], timestamps_ms=[3], keys=[()], input=1)
+    path = Saved(tmp_path, op.state).snapshot().complete()
+    assert rows_of(read_state(path, "op", "left")) == [
+        (at(10), at(20), 0, "a", 1),
+        (at(20), at(30), 0, "b", 2),
+    ]
+    assert read_state(path, "op", "left").column_names == ["window_start", "window_end", "row_kind", "k", "v"]
+    (row,) = read_state(path, "op", "right").to_pylist()
+    assert row["value"].startswith(b"\x80\x05")
+    (row,) = read_state(path, "op", "right", allow_pickle=True).to_pylist()
+    assert "x" in str(row["value"])
 
 
 def test_tumbling_windows_are_read_as_their_results_so_far(tmp_path: Path) -> None:
