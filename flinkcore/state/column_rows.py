@@ -73,10 +73,13 @@ class ColumnRows:
         """Adds the rows of a keyed batch."""
         assert not self._sealed, "rows are claimed before some are added"
         assert batch.keys is not None and batch.key_hashes is not None
+        columns = batch.columns
+        keys = plain_keys(batch.keys) if self.key_columns is None else [columns[i] for i in self.key_columns]
         timestamps = batch.timestamps_ms if self.timed else None
-        kept = Batch(self.schema, batch.columns, batch.num_rows, timestamps, batch.row_kinds)
-        keys = self._keys_of(kept) if self.key_columns is not None else tuple(plain_keys(batch.keys))
-        self._add(kept.with_keys(keys, batch.key_hashes), self._epoch)
+        kept = Batch(
+            self.schema, columns, batch.num_rows, timestamps, batch.row_kinds, tuple(keys), batch.key_hashes
+        )
+        self._add(kept, self._epoch)
 
     def _add(self, batch: Batch, epoch: int) -> None:
         if not batch.num_rows:
