@@ -22,10 +22,13 @@ from flinkcore.operators.fold_session import FoldSession
 from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.functions import AggregateFunction
 from flinkcore.operators.group_aggregate import GroupAggregate
+from flinkcore.operators.interval_join import IntervalJoin
 from flinkcore.operators.key import KeyByColumns
+from flinkcore.operators.pairs import SelectedPairs
 from flinkcore.operators.pane_window import PaneWindow
 from flinkcore.operators.row_reduce import RowReduce
 from flinkcore.operators.session_window import SessionWindow
+from flinkcore.operators.window_join import WindowJoin
 from flinkcore.table.expression import to_node
 from flinkcore.table.expressions import col, lit
 from flinkcore.testing.harness import CollectedOutput, ManualTimers
@@ -39,6 +42,7 @@ from flinkcore.time.clock import ManualClock
 
 KEY = Schema(["key"], [pa.int64()], "value")
 ROWS = {"smoke": 20_000, "full": 10_000_000}
+INTERVAL_MS = 100
 
 
 def batches_of(table: pa.Table) -> list[Batch]:
@@ -303,3 +307,78 @@ def bench_function_session(timed, size, keys, function):
     found = measure(timed, make, batches, table)
     answer = workloads.WORKLOADS["W6"].answer(table)
     assert sorted(found["count"].to_pylist()) == sorted(answer["count"].to_pylist())
+
+
+def sides_of(table: pa.Table) -> tuple[list[Batch], list[Batch]]:
+    """The odd and the even records of a table, keyed, the latter under other names."""
+    batches = batches_of(table)
+    odd, even = ([batch.take(np.arange(first, batch.num_rows, 2)) for batch in batches] for first in (1, 0))
+    other = Schema([f"other_{name}" for name in batches[0].schema.names], batches[0].schema.types)
+    even = [batch.with_columns(other, batch.columns) for batch in even]
+    return feed(KeyByColumns(batches[0].schema, ["key"]), odd), feed(KeyByColumns(other, ["other_key"]), even)
+
+
+def feed_two(operator: Operator, sides: tuple[list[Batch], list[Batch]]) -> list[Batch]:
+    """As feed, in turns."""
+    out = CollectedOutput()
+    operator.open(OperatorContext("bench", ManualClock(), ManualTimers(), Configuration()), out)
+    highest_ms = -(2**62)
+    for pair in zip(*sides):
+        for side, batch in enumerate(pair):
+            operator.process_batch(batch, side)
+            assert batch.timestamps_ms is not None
+            highest_ms = max(highest_ms, int(batch.timestamps_ms.max()))
+        operator.process_watermark(highest_ms - workloads.OUT_OF_ORDERNESS_MS - 1)
+    operator.process_watermark(MAX_WATERMARK)
+    operator.close()
+    return out.batches
+
+
+def joins(timed, size, keys, make, pairs_of) -> None:
+    """Times a join of two halves of a table on its key; its pairs are counted, and their values added up."""
+    table = data.events(size(smoke=20_000, full=4_000_000), size(smoke=min(keys, 1_000), full=keys))
+    sides = sides_of(table)
+    schemas = sides[0][0].schema, sides[1][0].schema
+    nodes = [to_node((col("value") + col("other_value")).alias("sum"))]
+    pairs = SelectedPairs(schemas, nodes, None, windowed=make is WindowJoin)
+    key_schemas = KEY, Schema(["other_key"], [pa.int64()], "value")
+    places = schemas[0].index_of("key"), schemas[1].index_of("other_key")
+    columns = (places[0],), (places[1],)
+    run = lambda: feed_two(pairs_of(pairs, key_schemas, columns), sides)  # noqa: E731
+    made = timed(run, rows=table.num_rows, bytes=table.nbytes)
+    halves = [table.take(pa.array(np.arange(first, table.num_rows, 2))) for first in (1, 0)]
+    assert sum(batch.num_rows for batch in made), "a join without pairs measures nothing"
+    found = sum(batch.num_rows for batch in made), sum(int(batch.column("sum").to_numpy().sum()) for batch in made)
+    assert found == counted_pairs(*halves, by_window=make is WindowJoin)
+
+
+def counted_pairs(left: pa.Table, right: pa.Table, by_window: bool) -> tuple[int, int]:
+    """(pairs, sum of their values) by sorted times of each key."""
+    parts = [
+        (each["key"].to_numpy(), each["date_time"].cast(pa.int64()).to_numpy(), each["value"].to_numpy())
+        for each in (left, right)
+    ]
+    lowest = min(int(times.min()) for _, times, _ in parts)
+    span = 2 * (max(int(times.max()) for _, times, _ in parts) - lowest + workloads.WINDOW_MS + INTERVAL_MS)
+    _, codes = np.unique(np.concatenate([keys for keys, _, _ in parts]), return_inverse=True)
+    codes = codes[: len(parts[0][0])], codes[len(parts[0][0]) :]
+    places = [codes[i] * span + parts[i][1] - lowest for i in (0, 1)]
+    order = np.argsort(places[1], kind="stable")
+    ordered, sums = places[1][order], np.concatenate([[0], np.cumsum(parts[1][2][order])])
+    if by_window:
+        starts = parts[0][1] // workloads.WINDOW_MS * workloads.WINDOW_MS - lowest
+        first, end = codes[0] * span + starts, codes[0] * span + starts + workloads.WINDOW_MS
+    else:
+        first, end = places[0] - INTERVAL_MS, places[0] + INTERVAL_MS + 1
+    first, end = (np.searchsorted(ordered, bounds) for bounds in (first, end))
+    return int((end - first).sum()), int((sums[end] - sums[first] + parts[0][2] * (end - first)).sum())
+
+
+@pytest.mark.parametrize("keys", [100_000, 1_000_000])
+def bench_window_join(timed, size, keys):
+    joins(timed, size, keys, WindowJoin, lambda *parts: WindowJoin(*parts, workloads.WINDOW_MS))
+
+
+@pytest.mark.parametrize("keys", [1_000, 100_000])
+def bench_interval_join(timed, size, keys):
+    joins(timed, size, keys, IntervalJoin, lambda *parts: IntervalJoin(*parts, -INTERVAL_MS, INTERVAL_MS))

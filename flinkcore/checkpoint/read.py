@@ -49,7 +49,7 @@ T = TypeVar("T")
 ENUMERATOR = "enumerator"
 
 #: What may be left off in front of the name of a state.
-_KINDS = ("table", "columns", "operator", "timers")
+_KINDS = ("table", "columns", "rows", "operator", "timers")
 
 _INSTANT = pa.timestamp("ms")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=([^\]]+)\]")
@@ -75,6 +75,7 @@ def read_state(
         windows of aggregates   the key's columns; window_start and window_end, or pane_start and pane_end where
                                 windows overlap and share panes; then the results so far, under their aliases
         timers                  the key's columns, the window's, and `timestamp`
+        records of joins        window_start and window_end, or timestamp_ms; row_kind; the record's columns
         operator state          subtask, and `value`; broadcast state once. What is no table (splits, committables,
                                 fields) as text of JSON
 

@@ -51,8 +51,8 @@ class ConnectedStreams:
     ) -> ConnectedStreams:
         """The streams with keys of one type; selectors as DataStream.key_by takes them."""
         return ConnectedStreams(
-            _without_keys(self.stream1).key_by(key_selector1, key_type=key_type),
-            _without_keys(self.stream2).key_by(key_selector2, key_type=key_type),
+            without_keys(self.stream1).key_by(key_selector1, key_type=key_type),
+            without_keys(self.stream2).key_by(key_selector2, key_type=key_type),
         )
 
     def map(self, func: CoMapFunction, output_type: TypeInformation | None = None) -> DataStream:
@@ -140,7 +140,7 @@ class BroadcastConnectedStream:
         )
 
 
-def _without_keys(stream: DataStream) -> DataStream:
+def without_keys(stream: DataStream) -> DataStream:
     return stream._original if isinstance(stream, KeyedStream) else stream
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from flinkcore.columnar.typeinfo import TypeInformation
 from flinkcore.datastream.arguments import called, nodes_of, output_schema, require_function
-from flinkcore.datastream.connected_streams import ConnectedStreams
+from flinkcore.datastream.connected_streams import ConnectedStreams, without_keys
 from flinkcore.datastream.data_stream import DataStream
 from flinkcore.datastream.keyed_stream import KeyedStream
 from flinkcore.errors import ConfigurationError, SchemaError
@@ -91,7 +91,7 @@ class CoGroupedStreams:
         self, key_selector: Any, *more: Any, key_type: TypeInformation | None = None
     ) -> CoGroupedStreams.Where:
         """The key of the first stream's records; arguments as for DataStream.key_by."""
-        keyed = _without_keys(self._inputs[0]).key_by(key_selector, *more, key_type=key_type)
+        keyed = without_keys(self._inputs[0]).key_by(key_selector, *more, key_type=key_type)
         return CoGroupedStreams.Where(self, keyed)
 
     def _with_window(self, streams: ConnectedStreams, assigner: WindowAssigner[Any, Any]) -> Any:
@@ -108,7 +108,7 @@ class CoGroupedStreams:
             self, key_selector: Any, *more: Any, key_type: TypeInformation | None = None
         ) -> CoGroupedStreams.EqualTo:
             """The key of the second stream's records, of the same type. SchemaError: it has another one"""
-            other = _without_keys(self._streams._inputs[1]).key_by(key_selector, *more, key_type=key_type)
+            other = without_keys(self._streams._inputs[1]).key_by(key_selector, *more, key_type=key_type)
             return CoGroupedStreams.EqualTo(self._streams, ConnectedStreams(self._keyed, other))
 
     class EqualTo:
@@ -314,7 +314,3 @@ def _keys(streams: ConnectedStreams) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 def _step(streams: ConnectedStreams, name: str, make: Callable[[], Operator]) -> DataStream:
     return streams.stream1._step(name, make, make().output_schema(), second=streams.stream2._edges)
-
-
-def _without_keys(stream: DataStream) -> DataStream:
-    return stream._original if isinstance(stream, KeyedStream) else stream

@@ -15,8 +15,9 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import StateFormatError
-from flinkcore.operators.base import OperatorDescription
+from flinkcore.operators.base import OperatorContext, OperatorDescription, Output
 from flinkcore.operators.functions import CoGroupFunction, FlatJoinFunction, WindowFunction, function_name
+from flinkcore.operators.pairs import ROWS
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.state.codec import Codec, Description, codec_of_schema
 from flinkcore.time.assigners import WindowAssigner
@@ -96,6 +97,11 @@ class CoGroupWindow(RowWindow):
         super().__init__(schemas[0], assigner, schema_out, window_function=wrapped, **settings)
         self.schemas = schemas
         self.function_name = function_name(function)
+
+    def open(self, context: OperatorContext, out: Output) -> None:
+        for name in ROWS:
+            context.state.refuse_restored(name, "joins on columns use (without a trigger or an evictor)")
+        super().open(context, out)
 
     def _elements(self, batch: Batch, input_index: int) -> list[Any]:
         first = input_index == 0

@@ -20,11 +20,10 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.errors import ConfigurationError, DataError, JobCancelledError
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.output_tag import OutputTag
-from flinkcore.operators.pairs import Pairs, Partners
+from flinkcore.operators.pairs import ROWS, SIDES, Pairs, Partners
 from flinkcore.state.column_rows import ColumnRows, rows_of
 from flinkcore.time import MIN_TIMESTAMP
 
-SIDES = ("left", "right")
 #: Records of the very time of the watermark that have no future to wait for: they go with the next watermark.
 AT_WATERMARK = "at watermark"
 #: Buckets are half as long as the interval, for records stay until all of their bucket can go; but not shorter.
@@ -92,7 +91,7 @@ class IntervalJoin(Operator):
         self.watermark_ms: int = context.state.field("watermark_ms", MIN_TIMESTAMP, lambda: self.watermark_ms)
         self._buckets: tuple[dict[Place, _Bucket], dict[Place, _Bucket]] = ({}, {})
         for side in (0, 1):
-            for place in context.state.namespaces(SIDES[side]):
+            for place in context.state.namespaces(ROWS[side]):
                 self._bucket(side, place)
         self.pairs.open(context, out)
 
@@ -224,7 +223,7 @@ class IntervalJoin(Operator):
             gone = watermark_ms - self._stay_ms[side] - self.bucket_ms + 1  # starts at or before: all records go
             for place in [place for place in buckets if place == AT_WATERMARK or place <= gone]:
                 del buckets[place]
-                self.context.state.drop(SIDES[side], place)
+                self.context.state.drop(ROWS[side], place)
         super().process_watermark(watermark_ms)
 
     def _bucket(self, side: int, place: Place) -> _Bucket:
@@ -235,6 +234,6 @@ class IntervalJoin(Operator):
                 return ColumnRows(self.schemas[side], self.key_schemas[side], self.key_columns[side], timed=True)
 
             bucket = self._buckets[side][place] = _Bucket(
-                self.context.state.part(SIDES[side], make, place, parent=None)
+                self.context.state.part(ROWS[side], make, place, parent=None)
             )
         return bucket

@@ -33,6 +33,9 @@ from flinkcore.operators.windowed import WINDOW_END, WINDOW_START, WINDOW_TYPE
 #: Pairs of one batch. A record with more partners makes larger ones.
 PAIRS_MAX = 32_768
 Bounds = tuple[int, int]
+SIDES = ("left", "right")
+#: The names in the operator's state of the records that wait.
+ROWS = ("rows/left", "rows/right")
 
 
 class Partners:

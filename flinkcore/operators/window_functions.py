@@ -26,6 +26,10 @@ from flinkcore.state.table import Rows, Table
 Evaluate = Callable[[Any, Any, WindowContext, list[Any]], "Iterable[Any] | None"]
 
 
+#: The name in the operator's state of what windows of rows hold.
+CONTENTS = "table/window-contents"
+
+
 class WindowContents:
     """The elements of windows, by state window and group id: all of them.
 
@@ -41,7 +45,7 @@ class WindowContents:
     def bind(self, state: KeyedState, window: Codec) -> None:
         """Makes the table to keep them in; called when the operator opens. window : codec of windows"""
         content = Content(self.kind, self._element, owned=self.kind == "list")
-        self.table = state.table("window-contents", content, window)
+        self.table = state.table(CONTENTS.partition("/")[2], content, window)
         self._hold = state.hold
 
     def add(self, window: Any, group_id: int, row: Any) -> None:

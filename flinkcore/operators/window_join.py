@@ -17,11 +17,10 @@ from flinkcore.columnar.objects import plain_keys
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import JobCancelledError
 from flinkcore.operators.base import OperatorContext, OperatorDescription, Output
-from flinkcore.operators.pairs import PAIRS_MAX, Pairs, Partners
+from flinkcore.operators.pairs import PAIRS_MAX, ROWS, Pairs, Partners
 from flinkcore.operators.panes import Panes
+from flinkcore.operators.window_functions import CONTENTS
 from flinkcore.state.column_rows import ColumnRows, rows_of
-
-SIDES = ("left", "right")
 
 
 class WindowJoin(Panes):
@@ -53,6 +52,7 @@ class WindowJoin(Panes):
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
+        context.state.refuse_restored(CONTENTS, "windows of rows use (with a trigger, an evictor or another assigner)")
         self.shown: dict[str, Any] = {}
         self._input = 0
         self.open_panes()
@@ -76,7 +76,7 @@ class WindowJoin(Panes):
         super().process_batch(batch, input_index)
 
     def stored_starts(self) -> Iterable[int]:
-        return {start for side in SIDES for start in self.context.state.namespaces(side)}
+        return {start for side in ROWS for start in self.context.state.namespaces(side)}
 
     def make_pane(self, start: int) -> tuple[ColumnRows, ...]:
         return tuple(self._rows(side, start) for side in (0, 1))
@@ -85,10 +85,10 @@ class WindowJoin(Panes):
         def make() -> ColumnRows:
             return ColumnRows(self.schemas[side], self.key_schemas[side], self.key_columns[side])
 
-        return self.context.state.part(SIDES[side], make, start, parent=None, shown=self.shown)
+        return self.context.state.part(ROWS[side], make, start, parent=None, shown=self.shown)
 
     def drop_pane(self, start: int) -> None:
-        for side in SIDES:
+        for side in ROWS:
             self.context.state.drop(side, start)
 
     def sweep(self) -> None:

@@ -16,16 +16,14 @@ from flinkcore.columnar.fields import ValueFault
 from flinkcore.columnar.objects import plain_keys
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import FlinkcoreError, SchemaError, StateFormatError, StateMigrationError
-from flinkcore.state.blocks import PRESENT, block_schema, read, written
+from flinkcore.state.blocks import PRESENT, ROWS_MAX, block_schema, read, written
 from flinkcore.state.codec import PICKLED
 from flinkcore.state.described_schema import describe_schema, schema_of_description
 from flinkcore.state.part import Payload
 
-#: Batches of one epoch are put together up to so many rows: a stream of single records makes few batches, and each
-#: record is copied log2 of that often at most.
-CHUNK_ROWS = 262_144
-#: Rows of about so many bytes become blocks together.
-_WRITTEN_ROWS = 65_536
+#: Batches of one epoch are put together up to so many rows: a stream of single records makes few batches, in which each
+#: record is copied log2 of that often at most; batches of about that many rows are not copied at all.
+CHUNK_ROWS = 65_536
 _OBJECT_BYTES = 64  # what a Python object is counted as
 
 
@@ -272,8 +270,8 @@ class FrozenRows:
     def blocks(self) -> Iterator[Payload]:
         schema = self._rows._block_schema()
         for batch in self._batches:
-            for start in range(0, batch.num_rows, _WRITTEN_ROWS):
-                part = batch.slice(start, min(_WRITTEN_ROWS, batch.num_rows - start))
+            for start in range(0, batch.num_rows, ROWS_MAX):  # in steps, for objects are pickled under the GIL
+                part = batch.slice(start, min(ROWS_MAX, batch.num_rows - start))
                 yield from written(schema, self._rows.arrays(part, self._sealed))
 
     def release(self) -> None:

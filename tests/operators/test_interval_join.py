@@ -100,7 +100,7 @@ def test_records_go_when_no_partner_can_come_any_more():
     op = joined(0, 3000)
     op.batch([("a", 1)], timestamps_ms=[0]).batch([("a", 7)], timestamps_ms=[0], input=1)
     op.watermark(1499)
-    assert [entry.name for entry in op.state.entries()] == ["left"]  # a right record waits for no one
+    assert [entry.name for entry in op.state.entries()] == ["rows/left"]  # a right record waits for no one
     op.watermark(4499)
     assert op.state.entries() == []
     assert op.output() == [("a", 1, 7)]
@@ -167,7 +167,7 @@ def test_pickled_records_are_read_by_the_program_alone():
     schemas = (OBJECTS, OBJECTS)
     op = Harness(join(-5, 5, schemas))
     op.batch([{"a": 1}], timestamps_ms=[0], keys=[()])
-    (part,) = [part for part in op.state._parts.values() if part.name == "left"]
+    (part,) = [part for part in op.state._parts.values() if part.name == "rows/left"]
     frozen = part.part.freeze(0, 1)
     from flinkcore.state.parts import make_part
 

@@ -285,3 +285,15 @@ def test_state_of_records_of_other_types_is_refused():
     pairs = CalledPairs((Schema(*other, "tuple"), RIGHT), triple, OBJECTS)
     with pytest.raises(StateMigrationError, match=r"the record is .*int64.*, the program's is .*double"):
         Harness(window(pairs, 10), key="k", key2="user", restore=saved)
+
+
+@pytest.mark.parametrize("on_columns", [True, False])
+def test_state_of_windows_of_rows_and_of_joins_on_columns_is_not_taken_for_the_other(on_columns):
+    def rows():
+        return CoGroupWindow((LEFT, RIGHT), TumblingEventTimeWindows(10, 0), triple, OBJECTS, key_schema=KEYS[0])
+
+    makes = [lambda: window(by_rows(), 10), rows]
+    before, after = makes if on_columns else reversed(makes)
+    saved = Harness(before(), key="k", key2="user").batch([("a", 1)], timestamps_ms=[0]).snapshot()
+    with pytest.raises(StateMigrationError, match="the program asks for it in another way now"):
+        Harness(after(), key="k", key2="user", restore=saved)
