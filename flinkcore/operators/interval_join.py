@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flinkcore._native.window import pane_index, pane_starts
+from flinkcore._native.window import panes_of
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.objects import plain_keys
 from flinkcore.columnar.schema import Schema
@@ -147,7 +147,7 @@ class IntervalJoin(Operator):
                 assert times is not None
         if not batch.num_rows:
             return
-        starts, bucket_of_row = pane_index(pane_starts(times, self.bucket_ms))
+        starts, bucket_of_row = panes_of(times, self.bucket_ms)
         for i, start in enumerate(starts.tolist()):
             rows = batch if len(starts) == 1 else batch.filter(bucket_of_row == i)
             self._bucket(side, start).rows.append(rows)
