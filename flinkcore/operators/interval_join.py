@@ -114,13 +114,13 @@ class IntervalJoin(Operator):
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         times = batch.timestamps_ms
-        if times is None or (batch.num_rows and int(times.min()) == MIN_TIMESTAMP):
+        if times is None or (batch.num_rows and batch.time_bounds()[0] == MIN_TIMESTAMP):
             raise DataError(
                 f"operator '{self.context.name}': records of its {SIDES[input_index]} stream have no timestamps; call "
                 f"assign_timestamps_and_watermarks before an interval join"
             )
-        late = times < self.watermark_ms
-        if late.any():
+        if batch.num_rows and batch.time_bounds()[0] < self.watermark_ms:
+            late = times < self.watermark_ms
             self._drop_late(batch.filter(late), input_index)
             batch = batch.filter(~late)
         if batch.num_rows:
@@ -158,7 +158,7 @@ class IntervalJoin(Operator):
         assert times is not None and keys is not None
         other = 1 - side
         lower_ms, upper_ms = (self.lower_ms, self.upper_ms) if side == 0 else (-self.upper_ms, -self.lower_ms)
-        earliest, latest = int(times.min()) + lower_ms, int(times.max()) + upper_ms
+        earliest, latest = batch.time_bounds()[0] + lower_ms, batch.time_bounds()[1] + upper_ms
         places = [
             place
             for place in self._buckets[other]
