@@ -108,6 +108,8 @@ class UserFunctionError(FlinkcoreError, RuntimeError):
         text += "" if error is None else _text(error)
         if self.position is not None:
             text += f"\n  at record {self.position} of its batch: {_shorten(self.record)}"
+        elif self.record is not None:
+            text += f"\n  at record {_shorten(self.record)}"
         return f"{text}\n{self._traceback}"
 
 

@@ -51,6 +51,8 @@ FUSE = ConfigOption(
 )
 
 # -- Python functions ----------------------------------------------------------------------------------------
+#: Functions run in the process of the job either way; "thread" is heeded where PyFlink refuses it.
+PYTHON_EXECUTION_MODE = ConfigOption("python.execution-mode", "string", "process")
 BUNDLE_SIZE = ConfigOption("python.fn-execution.bundle.size", "int", 1_000)
 BUNDLE_TIME = ConfigOption("python.fn-execution.bundle.time", "duration", 1_000)
 ARROW_BATCH_SIZE = ConfigOption("python.fn-execution.arrow.batch.size", "int", 1_000)

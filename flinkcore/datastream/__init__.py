@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The DataStream API, with PyFlink's names (pyflink.datastream)."""
 
+from flinkcore.datastream.async_data_stream import AsyncDataStream
 from flinkcore.datastream.checkpoint_config import CheckpointConfig
 from flinkcore.datastream.checkpointing_mode import CheckpointingMode
 from flinkcore.datastream.collect import CloseableIterator
@@ -10,6 +11,8 @@ from flinkcore.datastream.execution_mode import RuntimeExecutionMode
 from flinkcore.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
 from flinkcore.datastream.functions import (
     AggregateFunction,
+    AsyncFunction,
+    AsyncRetryStrategy,
     BroadcastProcessFunction,
     CoFlatMapFunction,
     CoGroupFunction,
@@ -55,6 +58,9 @@ from flinkcore.datastream.windowed_stream import AllWindowedStream, WindowedStre
 __all__ = [
     "AggregateFunction",
     "AllWindowedStream",
+    "AsyncDataStream",
+    "AsyncFunction",
+    "AsyncRetryStrategy",
     "BroadcastConnectedStream",
     "BroadcastProcessFunction",
     "BroadcastStream",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -131,16 +132,54 @@ class AsyncRetryPredicate(ABC, Generic[OUT]):
 
 
 class AsyncRetryStrategy(ABC, Generic[OUT]):
-    """How often and when an asynchronous call is tried again."""
+    """How often and when an asynchronous call is tried again (see flinkcore.datastream.async_retry_strategies)."""
 
     @abstractmethod
-    def can_retry(self, current_attempts: int) -> bool: ...
+    def can_retry(self, current_attempts: int) -> bool:
+        """Whether attempt number `current_attempts`, counted from 1, may be followed by another."""
 
     @abstractmethod
-    def get_backoff_time_millis(self, current_attempts: int) -> int: ...
+    def get_backoff_time_millis(self, current_attempts: int) -> int:
+        """How long after that attempt the next one begins."""
 
     @abstractmethod
-    def get_retry_predicate(self) -> AsyncRetryPredicate: ...
+    def get_retry_predicate(self) -> AsyncRetryPredicate:
+        """What asks for another attempt."""
+
+    @staticmethod
+    def no_restart() -> AsyncRetryStrategy:
+        """One attempt."""
+        from flinkcore.datastream.async_retry_strategies import NO_RETRY_STRATEGY
+
+        return NO_RETRY_STRATEGY
+
+    @staticmethod
+    def fixed_delay(
+        max_attempts: int,
+        backoff_time_millis: int,
+        result_predicate: Callable[[list[OUT]], bool] | None = None,
+        exception_predicate: Callable[[Exception], bool] | None = None,
+    ) -> AsyncRetryStrategy:
+        """A FixedDelayRetryStrategy."""
+        from flinkcore.datastream.async_retry_strategies import FixedDelayRetryStrategy
+
+        return FixedDelayRetryStrategy(max_attempts, backoff_time_millis, result_predicate, exception_predicate)
+
+    @staticmethod
+    def exponential_backoff(
+        max_attempts: int,
+        initial_delay: int,
+        max_retry_delay: int,
+        multiplier: float,
+        result_predicate: Callable[[list[OUT]], bool] | None = None,
+        exception_predicate: Callable[[Exception], bool] | None = None,
+    ) -> AsyncRetryStrategy:
+        """An ExponentialBackoffDelayRetryStrategy."""
+        from flinkcore.datastream.async_retry_strategies import ExponentialBackoffDelayRetryStrategy
+
+        return ExponentialBackoffDelayRetryStrategy(
+            max_attempts, initial_delay, max_retry_delay, multiplier, result_predicate, exception_predicate
+        )
 
 
 class AsyncFunction(Function, Generic[IN, OUT]):
@@ -148,11 +187,11 @@ class AsyncFunction(Function, Generic[IN, OUT]):
 
     @abstractmethod
     async def async_invoke(self, value: Any) -> list[Any]:
-        """The results for a record, in a list."""
+        """The results for a record, in a list. What it raises fails the job."""
 
     def timeout(self, value: Any) -> list[Any]:
         """The results when the call took too long; raises unless overridden."""
-        raise TimeoutError("Async function call has timed out")
+        raise TimeoutError(f"Async function call has timed out for input: {value}")
 
 
 class AsyncFunctionDescriptor:

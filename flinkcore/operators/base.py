@@ -8,6 +8,7 @@ changes is made in open(). It is called by one thread, in this order:
           end_input?  (prepare_snapshot | notify_*)*  close
 
 All that an operator must not forget lies in its `context.state`, which snapshots and restores it: see state.manager.
+An operator that `delays` is also asked to resume, between any two of these, and gets end_input when it is not busy.
 A bounded input ends with the watermark 2**63 - 1, so that all event time fires, and then end_input. close is called
 also after a failure. What an operator emits goes to `self.out`, during any of these calls but close.
 """
@@ -16,15 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
+from flinkcore.errors import UnsupportedOperationError
 from flinkcore.expr.stages import Stage
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.state.manager import StateManager
 from flinkcore.time.clock import Clock
+
+if TYPE_CHECKING:
+    from flinkcore.time.event_loop import TaskLoop
 
 
 class Output(Protocol):
@@ -50,9 +55,16 @@ class ProcessingTimers(Protocol):
         """Asks for process_timer at or soon after this processing time; the same time twice is one call."""
 
 
+def _no_event_loop() -> NoReturn:
+    raise UnsupportedOperationError("this operator runs where there is no event loop")
+
+
 @dataclass
 class OperatorContext:
-    """What an operator is handed when it opens."""
+    """What an operator is handed when it opens.
+
+    event_loop : the asyncio loop of the task, made when it is first asked for
+    """
 
     name: str
     clock: Clock
@@ -69,6 +81,7 @@ class OperatorContext:
     job_id: str = ""
     checkpointing: bool = False  # there will be snapshots: what becomes visible outside waits for them
     attempt: int = 0  # how often the job was started anew after a failure
+    event_loop: Callable[[], TaskLoop] = _no_event_loop
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,10 @@ class Operator:
     context: OperatorContext
     out: Output
 
+    #: Whether what a call leads to may be emitted after it has returned, from resume(). Such an operator keeps the
+    #: order of watermarks and records itself, and gets a watermark again that had come before a restored checkpoint.
+    delays = False
+
     def open(self, context: OperatorContext, out: Output) -> None:
         self.context = context
         self.out = out
@@ -110,6 +127,20 @@ class Operator:
 
     def end_input(self) -> None:
         """All inputs ended; the final watermark has passed."""
+
+    def resume(self) -> bool:
+        """Of an operator that delays: emits what is ready now. -> whether there was anything to do"""
+        return False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an operator that delays has as much as it can take: no batch comes until that has changed."""
+        return False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an operator that delays has still something to emit of what it was given."""
+        return False
 
     def prepare_snapshot(self, checkpoint_id: int) -> None:
         """The state is about to be frozen: what is held back elsewhere goes into it now. Must be quick."""

@@ -186,6 +186,7 @@ class _Deployment:
             job_id=self.run.job_id,
             checkpointing=self.run.checkpointing,
             attempt=self.run.attempt,
+            event_loop=self.task.event_loop,
         )
         runner.restored = self.run.restoration.states.get((node.operator_id, self.index))
         return runner

@@ -177,6 +177,8 @@ class _Worker(threading.Thread):
     def wake(self) -> None:
         if not self._awake.is_set():
             self._awake.set()
+            if self.task.loop is not None:
+                self.task.loop.wake()
 
     def run(self) -> None:
         job, task = self.job, self.task
@@ -200,9 +202,16 @@ class _Worker(threading.Thread):
             if progress is Progress.FINISHED:
                 return
             if progress is Progress.IDLE:
-                awake.wait(self._pause_s())
+                self._park(self._pause_s())
             elif progress is Progress.BLOCKED:
-                awake.wait(PARK_S_MAX)
+                self._park(PARK_S_MAX)
+
+    def _park(self, pause_s: float) -> None:
+        """Waits until somebody wakes it; coroutines of the task go on meanwhile."""
+        if self.task.loop is None:
+            self._awake.wait(pause_s)
+        elif not self._awake.is_set():
+            self.task.loop.turn(pause_s)
 
     def _interrupted(self) -> bool:
         """Whether to stop here: what a stopping savepoint committed is still to be done."""
@@ -213,7 +222,7 @@ class _Worker(threading.Thread):
 
     def _timeout_ms(self) -> int:
         """How long a source may wait for its next record: not beyond the task's next timer."""
-        if self.task.source is None:
+        if self.task.source is None or self.task.loop is not None:
             return 0
         wake_ms = self.task.timers.next_ms()
         if wake_ms is None:

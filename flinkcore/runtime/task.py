@@ -11,7 +11,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flinkcore import faultpoint
 from flinkcore.checkpoint.alignment import Barrier
@@ -25,6 +25,9 @@ from flinkcore.runtime.source_driver import SourceDriver
 from flinkcore.state.part import FrozenState, RestoredState
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from flinkcore.time.clock import Clock
+
+if TYPE_CHECKING:
+    from flinkcore.time.event_loop import TaskLoop
 
 
 class Progress(enum.Enum):
@@ -172,10 +175,11 @@ class OperatorRunner:
                 self._rows_at_once = 4 * count
 
     def watermark(self, watermark_ms: int) -> None:
-        if watermark_ms <= self._watermark_ms:  # it had come before the checkpoint that was restored
+        # It had come before the checkpoint that was restored. Of what delays, records from before it may be in flight.
+        if watermark_ms <= self._watermark_ms and not self.operator.delays:
             self.out.watermark(watermark_ms)
             return
-        self._watermark_ms = watermark_ms
+        self._watermark_ms = max(self._watermark_ms, watermark_ms)
         previous = self.task.enter(self)
         self.operator.process_watermark(watermark_ms)
         self.task.leave(previous)
@@ -190,7 +194,17 @@ class OperatorRunner:
         self.operator.process_timer(now_ms)
         self.task.leave(previous)
 
+    def resume(self) -> bool:
+        previous = self.task.enter(self)
+        worked = self.operator.resume()
+        self.task.leave(previous)
+        return worked
+
     def end(self) -> None:
+        """The input is over: the operator's, or when it still has something to emit, soon."""
+        if self.operator.is_busy:
+            self.task.ending.append(self)
+            return
         previous = self.task.enter(self)
         self.operator.end_input()
         self.out.end()
@@ -209,6 +223,8 @@ class Task:
         self.gate: InputGate | None = None
         self.source: SourceDriver | None = None
         self.runners: list[OperatorRunner] = []  # inputs before their consumers
+        self.loop: TaskLoop | None = None  # made when an operator asks for it
+        self.ending: list[OperatorRunner] = []  # whose input is over, while they still have something to emit
         self.channels_out: list[Channel] = []
         self.requests: deque[tuple[Request, Any]] = deque()  # appended to by any thread
         self.listener: CheckpointListener | None = None  # None: nothing is checkpointed
@@ -257,6 +273,39 @@ class Task:
         for channel in self.channels_out:
             if not channel.has_room:
                 return Progress.BLOCKED
+        resumed = self.loop is not None and not self.over and self._resume(self.loop)
+        progress = self._next(choose, timeout_ms)
+        return self._worked() if resumed else progress
+
+    def event_loop(self) -> TaskLoop:
+        """The loop of those of its operators that wait for coroutines."""
+        if self.loop is None:
+            from flinkcore.time.event_loop import TaskLoop  # asyncio takes 30 ms to import, and few need it
+
+            self.loop = TaskLoop(self.clock)
+        return self.loop
+
+    def _resume(self, loop: TaskLoop) -> bool:
+        """Lets coroutines go on for a moment, and the operators that waited for them. -> whether anything happened"""
+        worked = loop.turn()
+        for runner in self.runners:
+            if runner.operator.delays:
+                worked = runner.resume() or worked
+        ended = [runner for runner in self.ending if not runner.operator.is_busy]
+        for runner in ended:
+            self.ending.remove(runner)
+            runner.end()
+        if ended:
+            self._input_over()
+        return worked or bool(ended)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether an operator can take nothing more, or all that the source had is on its way."""
+        return bool(self.ending and self.source) or any(runner.operator.is_full for runner in self.runners)
+
+    def _next(self, choose: Callable[[Sequence[int]], int] | None, timeout_ms: int) -> Progress:
+        """Fires the due timers of one operator, or takes one element, or reads one batch."""
         if self.over:
             return self._wait_for_checkpoint()
         if self.timers.next_ms() is not None:
@@ -265,6 +314,8 @@ class Task:
             if due is not None:
                 due.timer(now_ms)
                 return Progress.WORKED
+        if self.loop is not None and self._is_full:
+            return Progress.IDLE
         if self.source is not None:
             return Progress.IDLE if self._held else self._step_source(timeout_ms)
         assert self.gate is not None
@@ -282,6 +333,8 @@ class Task:
         times = [self.timers.next_ms()]
         if self.source is not None:
             times.append(self.source.next_wake_ms())
+        if self.loop is not None:
+            times.append(self.loop.next_wake_ms())
         known = [time for time in times if time is not None]
         return min(known) if known else None
 
@@ -296,6 +349,8 @@ class Task:
                 culprit = culprit or runner
                 failures.append(error)
         self.current = culprit
+        if self.loop is not None:
+            self.loop.close()
         return failures
 
     def enter(self, runner: OperatorRunner) -> OperatorRunner | None:
@@ -378,7 +433,7 @@ class Task:
             self._held = False
         elif request is Request.DRAIN:
             self._drains = True
-            if self.source is not None and not self.over:
+            if self.source is not None and not self.over and not self.ending:
                 self._held = False
                 self._end_source()
         elif request is Request.END:
@@ -424,6 +479,8 @@ class Task:
             listener.declined(self, barrier, failure)
 
     def _input_over(self) -> None:
+        if self.ending:
+            return
         self.over = True
         self._finish_if_done()
 

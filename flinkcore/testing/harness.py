@@ -20,7 +20,7 @@ A snapshot is what a checkpoint would hold of the operator; another one goes on 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
-from flinkcore.errors import SchemaError
+from flinkcore.errors import ConfigurationError, SchemaError
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
 from flinkcore.operators.key import hash_keys
@@ -40,6 +40,9 @@ from flinkcore.state.manager import StateManager
 from flinkcore.testing.snapshot import MAX_PARALLELISM, Snapshot, restored_state, written_snapshot
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from flinkcore.time.clock import ManualClock
+
+if TYPE_CHECKING:
+    from flinkcore.time.event_loop import TaskLoop
 
 
 class CollectedOutput:
@@ -100,6 +103,8 @@ class Harness:
         self._schemas = getattr(operator, "schemas", (first,))
         self._keys = [[each] if isinstance(each, (str, int)) else each for each in (key, key2)]
         self._timers = ManualTimers()
+        self._loop: TaskLoop | None = None
+        self._closed = False
         self._context = OperatorContext(
             type(operator).__name__,
             self.clock,
@@ -109,6 +114,7 @@ class Harness:
             subtask_index,
             parallelism,
             state=self.state,
+            event_loop=self._event_loop,
         )
         self._snapshots = 0
         if restore is not None:
@@ -119,6 +125,7 @@ class Harness:
         )
         self._restored_ms = self._watermark_ms
         operator.open(self._context, self.collected)
+        self._settle()
 
     # -- input --------------------------------------------------------------------------------------------
 
@@ -148,14 +155,16 @@ class Harness:
         if timestamps_ms is not None:
             batch = batch.with_timestamps(np.array(timestamps_ms, np.int64))
         self.operator.process_batch(self._keyed(batch, keys, input), input)
+        self._settle()
         return self
 
     def watermark(self, watermark_ms: int) -> Harness:
         """Event time reaches `watermark_ms`; nothing when it had before the snapshot that was restored."""
-        if watermark_ms <= self._restored_ms != MIN_TIMESTAMP:
+        if watermark_ms <= self._restored_ms != MIN_TIMESTAMP and not self.operator.delays:
             return self
         self._watermark_ms = watermark_ms
         self.operator.process_watermark(watermark_ms)
+        self._settle()
         return self
 
     def advance(self, duration_ms: int) -> Harness:
@@ -163,21 +172,41 @@ class Harness:
         end_ms = self.clock.now_ms() + duration_ms
         while True:
             due = [time_ms for time_ms in self._timers.pending if time_ms <= end_ms]
-            if not due:
+            wake_ms = None if self._loop is None else self._loop.next_wake_ms()
+            if not due and (wake_ms is None or wake_ms > end_ms):
                 break
-            next_ms = min(due)
+            next_ms = min(due if wake_ms is None else [*due, wake_ms])
             self.clock.advance(max(0, next_ms - self.clock.now_ms()))
-            self._timers.pending -= {time_ms for time_ms in due if time_ms <= self.clock.now_ms()}
-            self.operator.process_timer(self.clock.now_ms())
+            fired = {time_ms for time_ms in due if time_ms <= self.clock.now_ms()}
+            if fired:
+                self._timers.pending -= fired
+                self.operator.process_timer(self.clock.now_ms())
+            self._settle()
         self.clock.advance(end_ms - self.clock.now_ms())
+        self._settle()
         return self
 
     def end(self) -> Harness:
-        """The bounded input ends: the last watermark, then end_input, then close."""
+        """The bounded input ends: the last watermark, then end_input, then close. Coroutines come to their end before,
+        however long they sleep."""
         self.operator.process_watermark(MAX_WATERMARK)
+        self._settle()
+        while self.operator.is_busy:
+            wake_ms = None if self._loop is None else self._loop.next_wake_ms()
+            if wake_ms is None:
+                raise ConfigurationError(f"{self._context.name} waits for something that is not the clock")
+            self.advance(wake_ms - self.clock.now_ms())
         self.operator.end_input()
-        self.operator.close()
+        self.close()
         return self
+
+    def close(self) -> None:
+        """As after a failure, or when the job is cancelled: nothing is emitted any more. Nothing after end()."""
+        if not self._closed:
+            self._closed = True
+            self.operator.close()
+            if self._loop is not None:
+                self._loop.close()
 
     def snapshot(self) -> Snapshot:
         """All state of the operator, timers and the watermark included, in the format of a savepoint."""
@@ -218,6 +247,18 @@ class Harness:
         return found
 
     # -- inside -------------------------------------------------------------------------------------------
+
+    def _event_loop(self) -> TaskLoop:
+        if self._loop is None:
+            from flinkcore.time.event_loop import TaskLoop  # asyncio is slow to import
+
+            self._loop = TaskLoop(self.clock)
+        return self._loop
+
+    def _settle(self) -> None:
+        """Coroutines go on until all that remain sleep."""
+        while self._loop is not None and self._loop.turn() | self.operator.resume():
+            pass
 
     def _keyed(self, batch: Batch, keys: Sequence[Any] | None, input: int) -> Batch:
         names = self._keys[input]
