@@ -91,7 +91,8 @@ def _wait(
     output_type: TypeInformation | None,
     ordered: bool,
 ) -> DataStream:
-    from flinkcore.operators.async_wait import AsyncWait  # with asyncio, which is slow to import and seldom used
+    # Imports asyncio, which is slow, and few programs need it.
+    from flinkcore.operators.async_wait import AsyncWait
 
     _validate(data_stream, function, timeout, retry, capacity)
     schema, out = data_stream.schema, output_schema(output_type)
