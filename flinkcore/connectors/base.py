@@ -64,7 +64,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import pyarrow as pa
 
@@ -320,6 +320,10 @@ class Source(ABC):
     def _stored_types(self) -> list[type]:
         return [*_subclasses(SourceSplit), AssignedState, *self.state_types]
 
+    def get_java_function(self) -> NoReturn:
+        """UnsupportedOperationError: in PyFlink, the object in the JVM; there is none here."""
+        _no_java(self)
+
     def side_schema(self, tag: str) -> Schema | None:
         """The schema of a side output; None when this source has none of that name. The default knows the one
         that `bad_records` names, for sources that have that field."""
@@ -343,6 +347,10 @@ class Source(ABC):
         raise SchemaError(f"the reader of {type(self).__name__} returned {type(rows).__name__}; read() "
                           "returns a Batch, a pyarrow RecordBatch or Table, a list, or None at the end of "
                           "the split")
+
+
+def _no_java(connector: object) -> NoReturn:
+    raise UnsupportedOperationError(f"{type(connector).__name__} has no Java object: flinkcore runs without a JVM")
 
 
 def _subclasses(kind: type) -> Iterator[type]:
@@ -456,6 +464,11 @@ class SinkWriter:
         by prepare_commit."""
         return []
 
+    def snapshot_state(self, checkpoint_id: int) -> list[Any]:
+        """What Sink.restore_writer needs beside committables, as items of plain data: any subtask of a restored job
+        may get any of them (Flink: StatefulSinkWriter). Called after prepare_commit."""
+        return []
+
     def close(self) -> None:
         """Releases what the writer holds; what was not prepared is not to be kept. Also after a failure."""
 
@@ -479,14 +492,23 @@ class Sink(ABC):
 
     takes_batches : whether its writers override write_batch; explain() says so when they do not
     committable_types : the dataclasses that its committables are, or are made of
+    writer_state_types : those of what its writers' snapshot_state gives
     """
 
     takes_batches: bool = False
     committable_types: tuple[type, ...] = ()
+    writer_state_types: tuple[type, ...] = ()
 
     @abstractmethod
     def create_writer(self, context: SinkContext) -> SinkWriter:
         """The writer of one subtask. A sink that cannot be written says so here, before any record arrives."""
+
+    def restore_writer(self, context: SinkContext, recovered_state: list[Any]) -> SinkWriter:
+        """The writer of one subtask that goes on from what snapshot_state gave (Flink: SupportsWriterState). Called in
+        the place of create_writer when there is anything."""
+        raise UnsupportedOperationError(
+            f"the restored checkpoint holds state of writers, and {type(self).__name__} has no restore_writer; restore "
+            "it with the sink that wrote it, or give the sink another uid to start without it")
 
     def create_committer(self) -> Committer | None:
         """The committer of one subtask; None when what is written is visible at once, so that records can come twice
@@ -498,9 +520,20 @@ class Sink(ABC):
         and what writers of this attempt hold is not theirs. Called by subtask 0, after the first checkpoint of the
         attempt is complete."""
 
+    def get_java_function(self) -> NoReturn:
+        """UnsupportedOperationError: in PyFlink, the object in the JVM; there is none here."""
+        _no_java(self)
+
     def encode_committable(self, committable: Any) -> Any:
         """A committable as a value of JSON. Override both for committables that are no plain data."""
         return plain.encode(committable, self.committable_types)
 
     def decode_committable(self, stored: Any) -> Any:
         return plain.decode(stored, self.committable_types)
+
+    def encode_writer_state(self, state: Any) -> Any:
+        """An item of snapshot_state as a value of JSON."""
+        return plain.encode(state, self.writer_state_types)
+
+    def decode_writer_state(self, stored: Any) -> Any:
+        return plain.decode(stored, self.writer_state_types)

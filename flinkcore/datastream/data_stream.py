@@ -495,6 +495,12 @@ class DataStream(_Settings):
                 f"sink_to takes a Sink, got {type(sink).__name__}; implement "
                 f"flinkcore.connectors.base.Sink, or use one of flinkcore.datastream.connectors"
             )
+        transformer = getattr(sink, "get_transformer", lambda: None)()  # PyFlink: SupportsPreprocessing
+        if transformer is not None:
+            return transformer.apply(self)._sink_to(sink)
+        return self._sink_to(sink)
+
+    def _sink_to(self, sink: Sink) -> DataStreamSink:
         schema = self._schema
         stream = self._step(
             "Sink", lambda: SinkOperator(sink, schema, _sink_context), schema, kind="Data Sink"

@@ -34,13 +34,19 @@ class SinkOperator(Operator):
         self._committer: Any = None
         self._prepared: dict[int, list[Any]] = {}  # by checkpoint, not committed
         self._unnamed: list[Any] = []  # prepared at the end of the input, for the checkpoint that comes next
+        self._checkpoint_id = 0  # of the last barrier
         self._persisted = 0  # what these checkpoints hold is safe on its disk; the writing thread's own
         self._may_have_leftovers = False
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
         self._context = self._make_context(context, self.schema)
-        self._writer = self.sink.create_writer(self._context)
+        stored = context.state.items("writer", "split", self.snapshot_writer)
+        if stored:
+            recovered = [self.sink.decode_writer_state(item) for item in stored]
+            self._writer = self.sink.restore_writer(self._context, recovered)
+        else:
+            self._writer = self.sink.create_writer(self._context)
         if not hasattr(self._writer, "write_batch"):
             raise SchemaError(
                 f"{type(self.sink).__name__}.create_writer returned {type(self._writer).__name__}, "
@@ -82,8 +88,13 @@ class SinkOperator(Operator):
         self._writer.flush(False)
         committables = self._unnamed + self._prepare()
         self._unnamed = []
+        self._checkpoint_id = checkpoint_id
         if committables:
             self._prepared[checkpoint_id] = committables
+
+    def snapshot_writer(self) -> list[Any]:
+        """What the writer keeps beside committables, as values of JSON."""
+        return [self.sink.encode_writer_state(item) for item in self._writer.snapshot_state(self._checkpoint_id)]
 
     def snapshot_committables(self) -> list[Any]:
         """All that is not committed, as values of JSON: any subtask may commit any of it."""

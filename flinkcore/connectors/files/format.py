@@ -91,11 +91,13 @@ class WriterFormat(ABC):
 
     suffix : end of the part files' names when the user gives none
     compressible : whether a file may be compressed as a whole
+    joinable : whether the bytes of one file behind those of another are a file, too
     """
 
     name: str
     suffix: str = ""
     compressible: bool = True
+    joinable: bool = True
 
     @abstractmethod
     def bind(self, schema: Schema) -> None:

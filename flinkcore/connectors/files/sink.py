@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -27,14 +27,13 @@ from flinkcore import faultpoint
 from flinkcore.columnar.batch import Batch
 from flinkcore.connectors.base import Committer, Sink, SinkContext, SinkWriter
 from flinkcore.connectors.files.buckets import BasePathBuckets, BucketAssigner
+from flinkcore.connectors.files.compaction import PREFIX, CompactedFile, Compaction, Compactor, WaitingFile
 from flinkcore.connectors.files.format import FileEncoder, WriterFormat
+from flinkcore.connectors.files.part import IN_PROGRESS, PendingFile, hidden_path, is_hidden_of
 from flinkcore.connectors.files.paths import CODECS, PathLike, first_line, resolve
 from flinkcore.errors import ConfigurationError, ConnectorError, StateFormatError
 
 log = logging.getLogger(__name__)
-
-IN_PROGRESS = ".inprogress."
-
 
 @dataclass(frozen=True)
 class RollingPolicy:
@@ -68,14 +67,6 @@ def _has_passed(interval_ms: int | None, elapsed_ms: int) -> bool:
     return interval_ms is not None and elapsed_ms >= interval_ms
 
 
-@dataclass(frozen=True)
-class PendingFile:
-    """A committable: a complete hidden file and the name that commit gives it."""
-
-    hidden: str
-    path: str
-
-
 class FileSink(Sink):
     """Writes records to part files below a folder.
 
@@ -86,15 +77,20 @@ class FileSink(Sink):
     part_prefix, part_suffix : of the files' names; the suffix is the format's unless it is given
     compression : "gzip", "zstd", "bz2" or "lz4" for files of lines; its suffix is added to the name
     check_interval_ms : how often the policy's intervals are looked at
+    compaction : when and how part files are joined before they are committed; None: they are not
+    commits_unasked : whether a job without checkpoints commits files as they are complete, and at its end. When not,
+        they stay hidden, as those of Flink's StreamingFileSink do
     """
 
     takes_batches = True
-    committable_types = (PendingFile,)
+    committable_types = (PendingFile, CompactedFile)
+    writer_state_types = (WaitingFile, PendingFile)
 
     def __init__(self, base_path: PathLike, format: WriterFormat, *, rolling: RollingPolicy | None = None,
                  buckets: BucketAssigner | None = None, part_prefix: str = "part",
                  part_suffix: str | None = None, compression: str | None = None,
-                 check_interval_ms: int = 60_000, filesystem: pafs.FileSystem | None = None) -> None:
+                 check_interval_ms: int = 60_000, filesystem: pafs.FileSystem | None = None,
+                 compaction: Compaction | None = None, commits_unasked: bool = True) -> None:
         if not isinstance(format, WriterFormat):
             raise ConfigurationError("a file sink writes in a WriterFormat, e.g. CsvWriter(header=True), JsonWriter() "
                                      f"or ParquetWriter(), got {format!r}")
@@ -108,6 +104,12 @@ class FileSink(Sink):
         if check_interval_ms <= 0:
             raise ConfigurationError("the check interval of a file sink must be positive, got "
                                      f"{check_interval_ms} ms")
+        if compaction is not None and compaction.joins and not (format.compressible and format.joinable):
+            raise ConfigurationError(f"files of {format.name} cannot be joined byte by byte; have fewer of them with "
+                                     "another rolling policy or fewer checkpoints, or write lines")
+        if compaction is not None and compaction.delimiter and compression is not None:
+            raise ConfigurationError(f"{compaction.delimiter!r} cannot stand between files compressed with "
+                                     f"{compression}; join them without a delimiter")
         self.base_path = os.fspath(base_path)
         self.format = format
         self.rolling = rolling or RollingPolicy()
@@ -117,18 +119,25 @@ class FileSink(Sink):
         self.part_suffix = (format.suffix if part_suffix is None else part_suffix) + ending
         self.compression = compression
         self.check_interval_ms = check_interval_ms
+        self.compaction = compaction
+        self.commits_unasked = commits_unasked
+        self.kept: set[str] = set()       # hidden files of earlier attempts that writers hold in their state
         self.runs: set[str] = set()       # of the writers that are open: their hidden files are not left over
         self.filesystem, self.folder = resolve(base_path, filesystem)
         self.folder = self.folder.rstrip("/") or "/"
 
     def create_writer(self, context: SinkContext) -> SinkWriter:
+        return self.restore_writer(context, [])
+
+    def restore_writer(self, context: SinkContext, recovered_state: list[Any]) -> SinkWriter:
+        self.kept |= {file.pending.hidden for file in recovered_state}
         self.runs.add(context.run_id)
         self.format.bind(context.schema)
         self.buckets.bind(context.schema)
         self._check_writable(context)
         if context.subtask_index == 0:
             self._report_leftovers(context)
-        return FileWriter(self, context)
+        return FileWriter(self, context, recovered_state)
 
     def remove_leftovers(self, context: SinkContext) -> None:
         if not context.job_id:
@@ -136,7 +145,8 @@ class FileSink(Sink):
         # Listed first: whoever has begun a file by then is in `runs`.
         paths = [path for path in self._hidden_files() if path.endswith(IN_PROGRESS + owner_of(context))]
         runs = [f"-{run}-" for run in list(self.runs)]
-        left = [path for path in paths if not any(run in os.path.basename(path) for run in runs)]
+        left = [path for path in paths if path not in self.kept
+                and not any(run in os.path.basename(path) for run in runs)]
         for path in left:
             try:
                 self.filesystem.delete_file(path)
@@ -170,18 +180,13 @@ class FileSink(Sink):
 
     def _hidden_files(self) -> Iterator[str]:
         for info in self.filesystem.get_file_info(pafs.FileSelector(self.folder, recursive=True)):
-            if info.base_name.startswith(f".{self.part_prefix}-") and IN_PROGRESS in info.base_name:
+            name = info.base_name.replace(f".{PREFIX}", ".", 1)
+            if name.startswith(f".{self.part_prefix}-") and IN_PROGRESS in name:
                 yield info.path
 
 
 def part_name(sink: FileSink, context: SinkContext, number: object) -> str:
     return f"{sink.part_prefix}-{context.run_id}-{context.subtask_index}-{number}{sink.part_suffix}"
-
-
-def hidden_path(path: str) -> str:
-    """Where a part is written before it has its name, but for the owner."""
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}{IN_PROGRESS}"
 
 
 def owner_of(context: SinkContext) -> str:
@@ -264,12 +269,20 @@ def sync(path: str) -> None:
 class FileWriter(SinkWriter):
     """The part files of one subtask: at most one open in each bucket."""
 
-    def __init__(self, sink: FileSink, context: SinkContext) -> None:
+    def __init__(self, sink: FileSink, context: SinkContext, waiting: Sequence[WaitingFile] = ()) -> None:
         self.sink = sink
         self.context = context
         self.parts: dict[str, PartFile] = {}
         self.finished: list[PendingFile] = []
+        self.compactor: Compactor | None = None
+        if sink.compaction is None:
+            self.finished += [file.pending for file in waiting]      # compaction was switched off
+        else:
+            self.compactor = Compactor(sink.compaction, owner_of(context), waiting)
+        self.unsynced: list[PendingFile] = []      # files that wait, and a checkpoint may not be complete without
+        self.compacted: list[CompactedFile] = []
         self.count = 0
+        self.at_end = False
         self.next_check_ms: int | None = None
 
     def write_batch(self, batch: Batch) -> None:
@@ -283,30 +296,59 @@ class FileWriter(SinkWriter):
                 self.count += 1
             part.write(rows, now_ms)
             if self.sink.rolling.is_full(part.size()):
-                self.finished.append(self.parts.pop(bucket).finish())
+                self._finish(bucket)
         self._ask_for_check(now_ms)
 
     def on_timer(self, now_ms: int) -> None:
         self.next_check_ms = None
         for bucket, part in list(self.parts.items()):
             if self.sink.rolling.is_due(part.begun_ms, part.written_ms, now_ms):
-                self.finished.append(self.parts.pop(bucket).finish())
+                self._finish(bucket)
         self._ask_for_check(now_ms)
 
-    def prepare_commit(self) -> list[PendingFile]:
-        for bucket in list(self.parts):
-            self.finished.append(self.parts.pop(bucket).finish())
-        return self.take_finished()
+    def flush(self, end_of_input: bool) -> None:
+        self.at_end = end_of_input
 
-    def take_finished(self) -> list[PendingFile]:
-        finished, self.finished = self.finished, []
-        return finished
+    def prepare_commit(self) -> list[Any]:
+        for bucket in list(self.parts):
+            self._finish(bucket)
+        if self.at_end and not self.commits:
+            log.warning("%d part files in '%s' stay hidden: the job makes no checkpoints, and this sink commits with "
+                        "them alone. Enable checkpoints, or write with FileSink", len(self.finished),
+                        self.sink.base_path)
+            return []
+        if self.compactor is not None:
+            self.compacted += self.compactor.take_due(not self.at_end, self.at_end)
+        return self._take()
+
+    def take_finished(self) -> list[Any]:
+        if not self.commits:
+            return []
+        if self.compactor is not None:
+            self.compacted += self.compactor.take_due(False, False)
+        return self._take()
+
+    def snapshot_state(self, checkpoint_id: int) -> list[WaitingFile]:
+        return [] if self.compactor is None else self.compactor.waiting
+
+    @property
+    def commits(self) -> bool:
+        """Whether what is complete is committed now or later, and not left hidden."""
+        return self.sink.commits_unasked or self.context.checkpointing
 
     def persist(self, committables: list[Any]) -> None:
-        if isinstance(self.sink.filesystem, pafs.LocalFileSystem):    # others have a file when it is closed
-            for pending in committables:
-                sync(pending.hidden)
-            for folder in {os.path.dirname(pending.hidden) for pending in committables}:
+        filesystem = self.sink.filesystem
+        for committable in committables:
+            if isinstance(committable, CompactedFile):
+                with writing(committable.hidden):
+                    committable.join(filesystem)
+        waiting, self.unsynced = self.unsynced, []
+        if isinstance(filesystem, pafs.LocalFileSystem):    # others have a file when it is closed
+            hidden = [pending.hidden for pending in (*committables, *waiting)]
+            for path in hidden:
+                if os.path.exists(path):      # one that waited may have been joined and removed since
+                    sync(path)
+            for folder in set(map(os.path.dirname, hidden)):
                 sync(folder)
 
     def close(self) -> None:
@@ -314,8 +356,24 @@ class FileWriter(SinkWriter):
         for part in self.parts.values():
             part.abandon()
         self.parts.clear()
-        for pending in self.take_finished():      # handed to no one, so no checkpoint has them
-            self.sink.filesystem.delete_file(pending.hidden)
+        if self.commits:
+            for pending in self.finished:      # handed to no one, so no checkpoint has them
+                self.sink.filesystem.delete_file(pending.hidden)
+
+    def _finish(self, bucket: str) -> None:
+        """Completes the open file of a bucket."""
+        part = self.parts.pop(bucket)
+        size, pending = part.size(), part.finish()
+        if self.compactor is None:
+            self.finished.append(pending)
+        else:
+            self.compactor.waiting.append(WaitingFile(bucket, pending, size))
+            self.unsynced.append(pending)
+
+    def _take(self) -> list[Any]:
+        taken: list[Any] = [*self.finished, *self.compacted]
+        self.finished, self.compacted = [], []
+        return taken
 
     def _ask_for_check(self, now_ms: int) -> None:
         if self.parts and self.next_check_ms is None:
@@ -330,11 +388,10 @@ class FileCommitter(Committer):
     def __init__(self, sink: FileSink) -> None:
         self.sink = sink
 
-    def commit(self, committables: list[PendingFile]) -> None:
+    def commit(self, committables: list[Any]) -> None:
         filesystem = self.sink.filesystem
         for pending in committables:
-            start, in_progress, owner = pending.hidden.rpartition(IN_PROGRESS)
-            if start + in_progress != hidden_path(pending.path) or "/" in owner:
+            if not is_hidden_of(pending.hidden, pending.path):
                 raise StateFormatError(f"'{pending.hidden}' is no unfinished part of '{pending.path}': the "
                                        "checkpoint that says so is damaged")
             with writing(pending.path):
@@ -347,6 +404,8 @@ class FileCommitter(Committer):
                                          "gone. Records are lost; restore the file, or go back to an "
                                          "earlier checkpoint. If somebody has taken the committed file away, put "
                                          "it back until the job has made a checkpoint")
+                if isinstance(pending, CompactedFile):
+                    pending.remove_inputs(filesystem)
         if isinstance(filesystem, pafs.LocalFileSystem):
             for folder in {os.path.dirname(pending.path) for pending in committables}:
                 sync(folder)

@@ -103,6 +103,7 @@ class CsvWriter(WriterFormat):
         for what, text in (("delimiter", self.delimiter), ("quote", self.quote), ("escape", self.escape)):
             if text is not None and (len(text) != 1 or not text.isascii()):
                 raise ConfigurationError(f"the {what} of a CSV format is one ASCII character, got {text!r}")
+        self.joinable = not self.header
         highest = max(self.delimiter, self.quote or "", *self.newline)
         self._quoted = f"[\\x00-{re.escape(highest)}{re.escape(self.escape or '')}]"
 

@@ -5,11 +5,18 @@ Source and Sink are the engine's own interfaces: a subclass in Python is a conne
 Java.
 """
 
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from flinkcore.connectors.base import Sink, Source
 
-__all__ = ["DeliveryGuarantee", "Sink", "Source"]
+if TYPE_CHECKING:
+    from flinkcore.datastream.data_stream import DataStream
+
+__all__ = ["DeliveryGuarantee", "Sink", "Source", "StreamTransformer", "SupportsPreprocessing"]
 
 
 class DeliveryGuarantee(Enum):
@@ -21,3 +28,19 @@ class DeliveryGuarantee(Enum):
     EXACTLY_ONCE = 0
     AT_LEAST_ONCE = 1
     NONE = 2
+
+
+class StreamTransformer(ABC):
+    """What a sink does to a stream before it is written."""
+
+    @abstractmethod
+    def apply(self, ds: DataStream) -> DataStream:
+        """The stream that the sink gets."""
+
+
+class SupportsPreprocessing(ABC):
+    """A sink with a StreamTransformer; DataStream.sink_to applies it."""
+
+    @abstractmethod
+    def get_transformer(self) -> StreamTransformer | None:
+        """The transformer; None when the stream is written as it is."""

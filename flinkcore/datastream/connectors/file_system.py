@@ -8,7 +8,9 @@ PyFlink takes a format, an engine format does as well: FileSource.for_record_str
 from __future__ import annotations
 
 import codecs
-from typing import Any
+import warnings
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar
 
 import pyarrow as pa
 
@@ -17,11 +19,14 @@ from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.common.serialization import Encoder
 from flinkcore.common.time import Duration
+from flinkcore.common.utils import no_java_object
 from flinkcore.connectors.files import buckets, sink, source
+from flinkcore.connectors.files.compaction import Compaction
 from flinkcore.connectors.files.format import FileEncoder, ReaderFormat, WriterFormat
 from flinkcore.connectors.files.text import TextLines
 from flinkcore.connectors.files.writers import TextWriter
 from flinkcore.connectors.fit import batch_of_values, fit
+from flinkcore.datastream.connectors.base import StreamTransformer, SupportsPreprocessing
 from flinkcore.errors import ConfigurationError
 from flinkcore.table.types import RowType
 
@@ -29,17 +34,30 @@ __all__ = [
     "BucketAssigner",
     "BulkFormat",
     "BulkWriterFactory",
+    "DefaultRollingPolicy",
+    "FileCompactStrategy",
+    "FileCompactor",
     "FileEnumeratorProvider",
     "FileSink",
     "FileSource",
     "FileSourceBuilder",
     "FileSplitAssignerProvider",
+    "OnCheckpointRollingPolicy",
     "OutputFileConfig",
     "RollingPolicy",
     "StreamFormat",
+    "StreamingFileSink",
 ]
 
 UNSPLIT_BYTES = 2**62
+
+
+class _Setting:
+    """A setting of a source or a sink. In PyFlink it is an object of Java's."""
+
+    def get_java_object(self) -> NoReturn:
+        """UnsupportedOperationError: there is no JVM."""
+        no_java_object(type(self).__name__, "give it to the builder of a FileSource or FileSink")
 
 
 def schema_of_row_type(row_type: RowType) -> Schema:
@@ -162,7 +180,7 @@ class FileSourceBuilder:
 # -- sinks --------------------------------------------------------------------------------------------------
 
 
-class BucketAssigner:
+class BucketAssigner(_Setting):
     """Which folder below the base path a record goes to."""
 
     def __init__(self, buckets: buckets.BucketAssigner) -> None:
@@ -185,7 +203,7 @@ class BucketAssigner:
         return BucketAssigner(buckets.ColumnBuckets(names))
 
 
-class RollingPolicy:
+class RollingPolicy(_Setting):
     """When a part file ends and the next begins. Each checkpoint ends it, whatever the policy."""
 
     def __init__(self, policy: sink.RollingPolicy) -> None:
@@ -211,7 +229,7 @@ class OnCheckpointRollingPolicy(RollingPolicy):
     """Rolls at checkpoints only."""
 
 
-class OutputFileConfig:
+class OutputFileConfig(_Setting):
     """Beginning and end of part files' names."""
 
     def __init__(self, part_prefix: str, part_suffix: str) -> None:
@@ -262,6 +280,10 @@ class BulkWriterFactory(WriterFormat):
     def get_row_type(self) -> RowType:
         return self.row_type
 
+    def get_java_object(self) -> Any:
+        """UnsupportedOperationError: there is no JVM."""
+        no_java_object("BulkWriterFactory", "give it to FileSink.for_bulk_format")
+
     def bind(self, schema: Schema) -> None:
         self.format.bind(self.schema)
         if schema.form != "object":
@@ -291,69 +313,217 @@ class _FittedEncoder(FileEncoder):
         self.encoder.finish()
 
 
-class FileSink(sink.FileSink):
+class FileCompactStrategy(_Setting):
+    """When part files are joined before they are committed: FileCompactStrategy.builder()."""
+
+    def __init__(self, compaction: Compaction, num_compact_threads: int = 1) -> None:
+        self.compaction = compaction
+        self.num_compact_threads = num_compact_threads
+
+    @staticmethod
+    def builder() -> FileCompactStrategy.Builder:
+        return FileCompactStrategy.Builder()
+
+    class Builder:
+        """Collects a FileCompactStrategy: at least one of the first two has to be said."""
+
+        def __init__(self) -> None:
+            self._checkpoints: int | None = None
+            self._size_bytes: int | None = None
+            self._threads = 1
+
+        def enable_compaction_on_checkpoint(
+            self, num_checkpoints_before_compaction: int
+        ) -> FileCompactStrategy.Builder:
+            """At every so many checkpoints."""
+            self._checkpoints = num_checkpoints_before_compaction
+            return self
+
+        def set_size_threshold(self, size_threshold: int) -> FileCompactStrategy.Builder:
+            """When the files that wait in a bucket have so many bytes."""
+            self._size_bytes = None if size_threshold == -1 else size_threshold
+            return self
+
+        def set_num_compact_threads(self, num_compact_threads: int) -> FileCompactStrategy.Builder:
+            """Accepted as in PyFlink; each subtask joins its own files, by the thread that writes checkpoints."""
+            if num_compact_threads <= 0:
+                raise ConfigurationError(f"Compact threads should be more than 0, got {num_compact_threads}")
+            self._threads = num_compact_threads
+            return self
+
+        def build(self) -> FileCompactStrategy:
+            return FileCompactStrategy(Compaction(self._checkpoints, self._size_bytes), self._threads)
+
+
+class FileCompactor(_Setting):
+    """How part files are joined."""
+
+    def __init__(self, delimiter: bytes = b"", joins: bool = True) -> None:
+        self.delimiter = delimiter
+        self.joins = joins
+
+    @staticmethod
+    def concat_file_compactor(file_delimiter: bytes | None = None) -> FileCompactor:
+        """One behind the other, with some bytes in between."""
+        return FileCompactor(file_delimiter or b"")
+
+    @staticmethod
+    def identical_file_compactor() -> FileCompactor:
+        """Not at all: each file is committed as it is, when the strategy says so."""
+        return FileCompactor(joins=False)
+
+
+class _Builder:
+    """Collects what a FileSink or StreamingFileSink needs."""
+
+    def __init__(self, base_path: str, format: WriterFormat, rolling: RollingPolicy) -> None:
+        self._base_path = base_path
+        self._format = format
+        self._options: dict[str, Any] = {
+            "rolling": rolling.policy,
+            "buckets": buckets.DateTimeBuckets(),
+            "part_suffix": "",
+        }
+
+    def with_bucket_check_interval(self: B, interval: int) -> B:
+        """How often, in milliseconds, the rolling policy's intervals are looked at."""
+        self._options["check_interval_ms"] = interval
+        return self
+
+    def with_bucket_assigner(self: B, bucket_assigner: BucketAssigner) -> B:
+        self._options["buckets"] = bucket_assigner.buckets
+        return self
+
+    def with_output_file_config(self: B, output_file_config: OutputFileConfig) -> B:
+        self._options["part_prefix"] = output_file_config.get_part_prefix()
+        self._options["part_suffix"] = output_file_config.get_part_suffix()
+        return self
+
+
+B = TypeVar("B", bound=_Builder)
+
+
+class _FileSinkBuilder(_Builder):
+    def with_rolling_policy(self: B, rolling_policy: RollingPolicy) -> B:
+        self._options["rolling"] = rolling_policy.policy
+        return self
+
+    def enable_compact(self: B, strategy: FileCompactStrategy, compactor: FileCompactor) -> B:
+        """Joins part files before they are committed. Their names begin with compacted-."""
+        self._options["compaction"] = replace(
+            strategy.compaction, delimiter=compactor.delimiter, joins=compactor.joins
+        )
+        return self
+
+    def disable_compact(self: B) -> B:
+        """Commits part files as they are; also those that a checkpoint says are to be joined."""
+        self._options["compaction"] = None
+        return self
+
+    def with_compression(self: B, compression: str | None) -> B:
+        """Compresses files of lines: "gzip", "zstd", "bz2" or "lz4". Beyond PyFlink."""
+        self._options["compression"] = compression
+        return self
+
+    def build(self) -> FileSink:
+        return FileSink(self._base_path, self._format, **self._options)
+
+
+class FileSink(sink.FileSink, SupportsPreprocessing):
     """Writes part files that appear when they are complete; see flinkcore.connectors.files.sink.FileSink.
 
     As in Flink, there is a folder per hour unless a bucket assigner says otherwise.
     """
 
-    class BaseBuilder:
-        """Collects what a FileSink needs."""
+    BaseBuilder = _FileSinkBuilder
 
-        def __init__(self, base_path: str, format: WriterFormat, rolling: RollingPolicy) -> None:
-            self._base_path = base_path
-            self._format = format
-            self._options: dict[str, Any] = {"rolling": rolling.policy, "buckets": buckets.DateTimeBuckets(),
-                                             "part_suffix": ""}
-
-        def with_bucket_check_interval(self, interval: int) -> FileSink.BaseBuilder:
-            """How often, in milliseconds, the rolling policy's intervals are looked at."""
-            self._options["check_interval_ms"] = interval
-            return self
-
-        def with_bucket_assigner(self, bucket_assigner: BucketAssigner) -> FileSink.BaseBuilder:
-            self._options["buckets"] = bucket_assigner.buckets
-            return self
-
-        def with_output_file_config(self, output_file_config: OutputFileConfig) -> FileSink.BaseBuilder:
-            self._options["part_prefix"] = output_file_config.get_part_prefix()
-            self._options["part_suffix"] = output_file_config.get_part_suffix()
-            return self
-
-        def with_rolling_policy(self, rolling_policy: RollingPolicy) -> FileSink.BaseBuilder:
-            self._options["rolling"] = rolling_policy.policy
-            return self
-
-        def with_compression(self, compression: str | None) -> FileSink.BaseBuilder:
-            """Compresses files of lines: "gzip", "zstd", "bz2" or "lz4". Beyond PyFlink."""
-            self._options["compression"] = compression
-            return self
-
-        def build(self) -> FileSink:
-            return FileSink(self._base_path, self._format, **self._options)
-
-    class RowFormatBuilder(BaseBuilder):
+    class RowFormatBuilder(_FileSinkBuilder):
         """For records that are encoded one after the other."""
 
-    class BulkFormatBuilder(BaseBuilder):
+    class BulkFormatBuilder(_FileSinkBuilder):
         """For formats of whole batches. They roll at checkpoints only, as Flink's do."""
 
         def with_rolling_policy(self, rolling_policy: RollingPolicy) -> FileSink.BulkFormatBuilder:
-            if not isinstance(rolling_policy, OnCheckpointRollingPolicy):
-                raise ConfigurationError("a bulk format takes RollingPolicy.on_checkpoint_rolling_policy() "
-                                         "only, as in Flink; flinkcore.connectors.files.sink.FileSink rolls "
-                                         "any format by size and time")
-            super().with_rolling_policy(rolling_policy)
-            return self
+            _require_on_checkpoint(rolling_policy)
+            return super().with_rolling_policy(rolling_policy)
 
     @staticmethod
     def for_row_format(base_path: str, encoder: Encoder | WriterFormat) -> FileSink.RowFormatBuilder:
         """Begins a sink that writes records as an encoder says, e.g. Encoder.simple_string_encoder()."""
-        format = encoder if isinstance(encoder, WriterFormat) else TextWriter(encoder.encode_batch)
-        return FileSink.RowFormatBuilder(base_path, format, RollingPolicy.default_rolling_policy())
+        return FileSink.RowFormatBuilder(
+            base_path, _row_format(encoder), RollingPolicy.default_rolling_policy()
+        )
 
     @staticmethod
     def for_bulk_format(base_path: str, writer_factory: WriterFormat) -> FileSink.BulkFormatBuilder:
         """Begins a sink that writes batches, e.g. ParquetBulkWriters.for_row_type(...)."""
-        rolling = RollingPolicy.on_checkpoint_rolling_policy()
-        return FileSink.BulkFormatBuilder(base_path, writer_factory, rolling)
+        return FileSink.BulkFormatBuilder(
+            base_path, writer_factory, RollingPolicy.on_checkpoint_rolling_policy()
+        )
+
+    def get_transformer(self) -> StreamTransformer | None:
+        """None: columns are found by name, so the stream is written as it is."""
+        return None
+
+
+def _row_format(encoder: Encoder | WriterFormat) -> WriterFormat:
+    return encoder if isinstance(encoder, WriterFormat) else TextWriter(encoder.encode_batch)
+
+
+def _require_on_checkpoint(rolling_policy: RollingPolicy) -> None:
+    if not isinstance(rolling_policy, OnCheckpointRollingPolicy):
+        raise ConfigurationError(
+            "a bulk format takes RollingPolicy.on_checkpoint_rolling_policy() only, as in Flink; "
+            "flinkcore.connectors.files.sink.FileSink rolls any format by size and time"
+        )
+
+
+class _StreamingFileSinkBuilder(_Builder):
+    def with_rolling_policy(self: B, policy: RollingPolicy) -> B:
+        self._options["rolling"] = policy.policy
+        return self
+
+    def build(self) -> StreamingFileSink:
+        return StreamingFileSink(self._base_path, self._format, **self._options)
+
+
+class StreamingFileSink(sink.FileSink):
+    """The older FileSink, deprecated in Flink since 1.15.
+
+    Its files get their names at checkpoints alone. In a job that makes none they stay hidden, as Flink's do: such a job
+    writes with FileSink.
+    """
+
+    def __init__(self, base_path: str, format: WriterFormat, **options: Any) -> None:
+        warnings.warn("Deprecated in 1.15. Use FileSink instead.", DeprecationWarning, stacklevel=2)
+        super().__init__(base_path, format, commits_unasked=False, **options)
+
+    BaseBuilder = _StreamingFileSinkBuilder
+
+    class DefaultRowFormatBuilder(_StreamingFileSinkBuilder):
+        """For records that are encoded one after the other."""
+
+    class DefaultBulkFormatBuilder(_StreamingFileSinkBuilder):
+        """For formats of whole batches, which roll at checkpoints only."""
+
+        def with_rolling_policy(self, policy: RollingPolicy) -> StreamingFileSink.DefaultBulkFormatBuilder:
+            _require_on_checkpoint(policy)
+            return super().with_rolling_policy(policy)
+
+    @staticmethod
+    def for_row_format(
+        base_path: str, encoder: Encoder | WriterFormat
+    ) -> StreamingFileSink.DefaultRowFormatBuilder:
+        """Begins a sink that writes records as an encoder says."""
+        return StreamingFileSink.DefaultRowFormatBuilder(
+            base_path, _row_format(encoder), RollingPolicy.default_rolling_policy()
+        )
+
+    @staticmethod
+    def for_bulk_format(
+        base_path: str, writer_factory: WriterFormat
+    ) -> StreamingFileSink.DefaultBulkFormatBuilder:
+        """Begins a sink that writes batches."""
+        return StreamingFileSink.DefaultBulkFormatBuilder(
+            base_path, writer_factory, RollingPolicy.on_checkpoint_rolling_policy()
+        )
