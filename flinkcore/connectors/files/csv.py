@@ -108,10 +108,13 @@ class Csv(LineFormat):
             raise ConnectorError(f"the header of '{file.path}' has no column '{missing[0]}'; expected "
                                  f"{', '.join(schema.names)}, found {', '.join(names)}. Correct the file, or "
                                  f"set header=False if its first line is data")
+        return self.lines_layout(schema, names, inferred), begin
+
+    def lines_layout(self, schema: Schema, names: list[str] | None = None, inferred: bool = False) -> CsvLayout:
         convert = self._convert_options()
         convert.column_types = {name: self._read_as(type) for name, type in zip(schema.names, schema.types)}
         convert.include_columns = list(schema.names)
-        return CsvLayout(names, convert, schema, inferred), begin
+        return CsvLayout(list(schema.names) if names is None else names, convert, schema, inferred)
 
     def parse(self, data: bytes, count: int, layout: object) -> pa.RecordBatch:
         assert isinstance(layout, CsvLayout)
@@ -186,8 +189,9 @@ class Csv(LineFormat):
 
     def _quote_count(self, data: bytes) -> int:
         assert self.quote
-        count = data.count(self.quote.encode())
-        return count - data.count((self.escape + self.quote).encode()) if self.escape else count
+        if self.escape:      # what it escapes, itself included, is no quote
+            data = re.sub(re.escape(self.escape.encode()) + b".", b"", data, flags=re.DOTALL)
+        return data.count(self.quote.encode())
 
     @staticmethod
     def _blank_count(data: bytes) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ class JsonLines(LineFormat):
         first lines.
     charset : encoding of the files
 
-    Timestamps, dates and times are texts in ISO form (2024-05-01T12:00:00.5 or with a blank). A line is at
+    Timestamps, dates and times are texts in ISO form (2024-05-01T12:00:00.5 or with a blank), bytes texts in base 64. A line is at
     fault when it is not one JSON object, or a value is not of its field's type.
     """
 
@@ -65,11 +66,14 @@ class JsonLines(LineFormat):
                                   f"read it as a string, a number or a struct and convert it")
 
     def layout(self, file: InputFile, schema: Schema, inferred: bool) -> tuple[JsonLayout, int]:
+        return self.lines_layout(schema, inferred), 0
+
+    def lines_layout(self, schema: Schema, inferred: bool = False) -> JsonLayout:
         unexpected = self.unexpected or ("fault" if inferred else "ignore")
         fields = [(name, _read_as(type)) for name, type in zip(schema.names, schema.types)]
         return JsonLayout(schema, pajson.ParseOptions(
             explicit_schema=pa.schema(fields),
-            unexpected_field_behavior="error" if unexpected == "fault" else "ignore")), 0
+            unexpected_field_behavior="error" if unexpected == "fault" else "ignore"))
 
     def parse(self, data: bytes, count: int, layout: object) -> pa.RecordBatch:
         assert isinstance(layout, JsonLayout)
@@ -133,7 +137,33 @@ def _finish(array: pa.Array, type: pa.DataType) -> pa.Array:
     if pa.types.is_time(type):      # there is no cast from a text, but from a moment of the first day
         moments = pc.binary_join_element_wise("1970-01-01T", array, "").cast(pa.timestamp(type.unit))
         return moments.cast(type)
-    return decimals.rounded(array, type).cast(type)
+    return _decoded(decimals.rounded(array, type), type).cast(type)
+
+
+def _decoded(array: pa.Array, type: pa.DataType) -> pa.Array:
+    """Bytes are texts in base 64, as Flink and JsonWriter write them."""
+    t = pa.types
+    if t.is_binary(type):
+        try:
+            return pa.array([None if text is None else base64.b64decode(text, validate=True)
+                             for text in array.to_pylist()], pa.binary())
+        except ValueError as error:
+            raise pa.ArrowInvalid(f"a value of type binary is a text in base 64: {error}") from None
+    if not _holds_binary(type):
+        return array
+    mask = array.is_null() if array.null_count else None
+    if t.is_struct(type):
+        fields = [_decoded(field, type.field(i).type) for i, field in enumerate(array.flatten())]
+        return pa.StructArray.from_arrays(fields, [field.name for field in type], mask=mask)
+    offsets = pa.array(array.offsets.to_numpy(), pa.int32())
+    return pa.ListArray.from_arrays(offsets, _decoded(array.values, type.value_type), mask=mask)
+
+
+def _holds_binary(type: pa.DataType) -> bool:
+    t = pa.types
+    if t.is_struct(type):
+        return any(_holds_binary(field.type) for field in type)
+    return _holds_binary(type.value_type) if t.is_list(type) else t.is_binary(type)
 
 
 def _readable(type: pa.DataType) -> bool:

@@ -53,7 +53,11 @@ class LineFormat(ReaderFormat):
 
     def layout(self, file: InputFile, schema: Schema, inferred: bool) -> tuple[object, int]:
         """What parse needs to know of a file, and the byte at which its data begin."""
-        return schema, 0
+        return self.lines_layout(schema), 0
+
+    def lines_layout(self, schema: Schema) -> object:
+        """What parse needs to know of lines that are in no file: columns by position, or by the names of fields."""
+        return schema
 
     def split(self, file: InputFile, split_bytes: int) -> list[FileSplit]:
         if file.codec or self.record_quote() or not is_utf8(self.charset):

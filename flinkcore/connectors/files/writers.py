@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -120,9 +120,11 @@ class CsvWriter(WriterFormat):
         return LineEncoder(stream, self._lines, self.newline, header)
 
     def _lines(self, batch: Batch) -> pa.Array:
-        values = [self._texts(name, column.to_arrow())
-                  for name, column in zip(batch.schema.names, batch.columns)]
-        return pc.binary_join_element_wise(*values, self.delimiter)
+        return self.lines_of(batch.schema.names, [column.to_arrow() for column in batch.columns])
+
+    def lines_of(self, names: Sequence[str], arrays: Sequence[pa.Array]) -> pa.Array:
+        """The lines of some columns, without their ends."""
+        return pc.binary_join_element_wise(*map(self._texts, names, arrays), self.delimiter)
 
     def _texts(self, name: str, array: pa.Array) -> pa.Array:
         if pa.types.is_list(array.type):
@@ -142,6 +144,8 @@ class CsvWriter(WriterFormat):
         if not pc.any(needs).as_py():
             return texts
         doubled = pc.replace_substring(texts, self.quote, self.quote * 2)
+        if self.escape and self.escape != self.quote:
+            doubled = pc.replace_substring(doubled, self.escape, self.escape * 2)
         return pc.if_else(needs, pc.binary_join_element_wise(self.quote, doubled, self.quote, ""), texts)
 
 
