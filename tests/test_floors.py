@@ -38,6 +38,7 @@ TOGETHER = (
 PACKAGES = {
     "numba": {"expr", "kernels"},
     "xxhash": {"state", "checkpoint"},
+    "fastavro": {"connectors"},
     "pandas": {"table", "datastream", "columnar", "connectors"},
     "polars": {"table", "datastream", "columnar", "connectors"},
 }

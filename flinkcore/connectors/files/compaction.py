@@ -42,8 +42,10 @@ class Compaction:
             if value is not None and value <= 0:
                 raise ConfigurationError(f"{what} of a compaction must be positive, got {value}")
         if self.checkpoints is None and self.size_bytes is None:
-            raise ConfigurationError("a compaction needs to know when: after a number of checkpoints, at a size, or "
-                                     "whichever comes first")
+            raise ConfigurationError(
+                "a compaction needs to know when: after a number of checkpoints, at a size, or "
+                "whichever comes first"
+            )
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ class CompactedFile:
         for path in self.inputs:
             name = os.path.basename(path)
             if os.path.dirname(path) != folder or not name.startswith(".") or IN_PROGRESS not in name:
-                raise StateFormatError(f"'{path}' is no unfinished part in '{folder}': the checkpoint that says so "
-                                       "is damaged")
+                raise StateFormatError(
+                    f"'{path}' is no unfinished part in '{folder}': the checkpoint that says so is damaged"
+                )
         for info in filesystem.get_file_info(list(self.inputs)):
             if info.type == pafs.FileType.File:
                 filesystem.delete_file(info.path)

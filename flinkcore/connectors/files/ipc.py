@@ -164,6 +164,7 @@ class ArrowIpcWriter(WriterFormat):
     name = "Arrow IPC"
     suffix = ".arrow"
     compressible = False
+    joinable = False
 
     def bind(self, schema: Schema) -> None:
         if schema.form == "object":

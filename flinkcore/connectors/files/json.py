@@ -40,8 +40,8 @@ class JsonLines(LineFormat):
         first lines.
     charset : encoding of the files
 
-    Timestamps, dates and times are texts in ISO form (2024-05-01T12:00:00.5 or with a blank), bytes texts in base 64. A line is at
-    fault when it is not one JSON object, or a value is not of its field's type.
+    Timestamps, dates and times are texts in ISO form (2024-05-01T12:00:00.5 or with a blank), bytes texts in base 64.
+    A line is at fault when it is not one JSON object, or a value is not of its field's type.
     """
 
     name = "JSON"

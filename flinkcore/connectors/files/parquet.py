@@ -127,6 +127,7 @@ class ParquetWriter(WriterFormat):
     name = "Parquet"
     suffix = ".parquet"
     compressible = False
+    joinable = False
 
     def bind(self, schema: Schema) -> None:
         if schema.form == "object":

@@ -104,7 +104,7 @@ class FileSink(Sink):
         if check_interval_ms <= 0:
             raise ConfigurationError("the check interval of a file sink must be positive, got "
                                      f"{check_interval_ms} ms")
-        if compaction is not None and compaction.joins and not (format.compressible and format.joinable):
+        if compaction is not None and compaction.joins and not format.joinable:
             raise ConfigurationError(f"files of {format.name} cannot be joined byte by byte; have fewer of them with "
                                      "another rolling policy or fewer checkpoints, or write lines")
         if compaction is not None and compaction.delimiter and compression is not None:

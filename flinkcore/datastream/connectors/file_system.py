@@ -296,6 +296,10 @@ class BulkWriterFactory(WriterFormat):
         what = f"{self.name} sink"
         if batch.schema.form != "row":
             return batch_of_values(to_rows(batch), self.schema, what)
+        if None in batch.schema.types:      # of values that have no column yet, as those of Types.BIG_DEC()
+            order = [batch.schema.index_of(name) for name in self.schema.names]
+            rows = [tuple(row[index] for index in order) for row in to_rows(batch)]
+            return batch_of_values(rows, self.schema, what)
         return Batch.from_arrow(fit(batch.to_arrow(), self.schema, what), self.schema)
 
 

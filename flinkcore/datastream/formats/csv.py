@@ -87,12 +87,14 @@ class CsvSchemaBuilder:
     def __init__(self) -> None:
         self._fields: list[RowField] = []
         self._options = _Options()
-        self._separators: list[str | None] = []       # of arrays, by column; None: the common one
+        self._separators: list[str | None] = []  # of arrays, by column; None: the common one
         self._array_separator = ARRAY_SEPARATOR
 
     def build(self) -> CsvSchema:
-        separators = {f.name: self._array_separator if separator is None else separator
-                      for f, separator in zip(self._fields, self._separators)}
+        separators = {
+            f.name: self._array_separator if separator is None else separator
+            for f, separator in zip(self._fields, self._separators)
+        }
         return CsvSchema(RowType(list(self._fields)), replace(self._options, array_separators=separators))
 
     def _add(self, name: str, data_type: DataType, separator: str | None = None) -> CsvSchemaBuilder:
@@ -101,11 +103,12 @@ class CsvSchemaBuilder:
         return self
 
     def _set(self, **options: object) -> CsvSchemaBuilder:
-        self._options = replace(self._options, **options)      # type: ignore[arg-type]
+        self._options = replace(self._options, **options)  # type: ignore[arg-type]
         return self
 
-    def add_array_column(self, name: str, separator: str = ";",
-                         element_type: DataType | None = None) -> CsvSchemaBuilder:
+    def add_array_column(
+        self, name: str, separator: str = ";", element_type: DataType | None = None
+    ) -> CsvSchemaBuilder:
         """A column of arrays, elements between separators; of strings by default."""
         return self._add(name, DataTypes.ARRAY(element_type or DataTypes.STRING()), separator)
 
@@ -212,12 +215,17 @@ class CsvReaderFormat(StreamFormat):
         o = schema._options
         strict = o.use_header and o.strict_headers
         format = Csv(
-            header=strict, skip_rows=int(o.use_header and not strict),
+            header=strict,
+            skip_rows=int(o.use_header and not strict),
             skip_data_rows=int(o.skip_first_data_row),
-            delimiter=o.column_separator, quote=o.quote_char, escape=o.escape_char,
+            delimiter=o.column_separator,
+            quote=o.quote_char,
+            escape=o.escape_char,
             quoted_newlines=o.quote_char is not None and o.escape_char is None,
             null_values=None if o.null_value is None else [o.null_value],
-            comment="#" if o.allow_comments else None, array_separators=o.array_separators)
+            comment="#" if o.allow_comments else None,
+            array_separators=o.array_separators,
+        )
         return CsvReaderFormat(format, schema_of_row_type(schema._row_type))
 
 
@@ -228,9 +236,15 @@ class CsvBulkWriters:
     def for_schema(schema: CsvSchema) -> BulkWriterFactory:
         """Writes rows with the columns of a schema."""
         o = schema._options
-        format = CsvWriter(header=o.use_header, delimiter=o.column_separator, quote=o.quote_char,
-                           escape=o.escape_char, null_value=o.null_value or "", newline=o.line_separator,
-                           array_separators=o.array_separators)
+        format = CsvWriter(
+            header=o.use_header,
+            delimiter=o.column_separator,
+            quote=o.quote_char,
+            escape=o.escape_char,
+            null_value=o.null_value or "",
+            newline=o.line_separator,
+            array_separators=o.array_separators,
+        )
         return BulkWriterFactory(format, schema._row_type)
 
 
@@ -253,7 +267,9 @@ class _CsvRow:
             self._nested(column.to_arrow(), type)
             for column, type in zip(batch.columns, self.schema.arrow.types)
         ]
-        return Batch.from_arrow(pa.RecordBatch.from_arrays(arrays, names=list(self.schema.names)), self.schema)
+        return Batch.from_arrow(
+            pa.RecordBatch.from_arrays(arrays, names=list(self.schema.names)), self.schema
+        )
 
     def _flat(self, array: pa.Array) -> pa.Array:
         if not pa.types.is_struct(array.type):

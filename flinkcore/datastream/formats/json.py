@@ -9,11 +9,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flinkcore.columnar.arrow_types import schema_of
+from flinkcore.columnar.arrow_types import arrow_type
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
-from flinkcore.columnar.typeinfo import RowTypeInfo, TypeInformation
+from flinkcore.columnar.typeinfo import (
+    BasicArrayTypeInfo,
+    ListTypeInfo,
+    ObjectArrayTypeInfo,
+    RowTypeInfo,
+    TypeInformation,
+)
 from flinkcore.common.serialization import DeserializationSchema, SerializationSchema
 from flinkcore.common.typeinfo import Types
 from flinkcore.connectors.files.json import JsonLines
@@ -22,20 +28,26 @@ from flinkcore.connectors.fit import batch_of_values
 from flinkcore.connectors.messages import Messages
 from flinkcore.errors import DataError, SchemaError
 
+#: What a number of any size becomes: Flink's DECIMAL(38, 18).
+BIG_DEC = pa.decimal128(38, 18)
+
 __all__ = ["JsonRowDeserializationSchema", "JsonRowSerializationSchema"]
 
 
 class JsonRowDeserializationSchema(DeserializationSchema):
     """Rows from JSON objects: fields by their names; others are ignored. Made by its builder().
 
-    Timestamps are in ISO form with a Z, times of day and dates in ISO form, bytes are texts in base 64.
+    Timestamps are in ISO form with a Z, times of day and dates in ISO form, bytes are texts in base 64. Types.BIG_DEC()
+    has 38 digits, 18 of them behind the point.
     """
 
-    def __init__(self, type_info: RowTypeInfo, fail_on_missing_field: bool, ignore_parse_errors: bool) -> None:
+    def __init__(
+        self, type_info: RowTypeInfo, fail_on_missing_field: bool, ignore_parse_errors: bool
+    ) -> None:
         self._type_info = type_info
         self._fail_on_missing_field = fail_on_missing_field
-        self._schema = schema_of(type_info)
-        zoned = Schema(self._schema.names, [_zoned(type) for type in self._schema.types])
+        self._schema = _columns(type_info)
+        zoned = Schema(self._schema.names, [_zoned(type) for type in self._schema.arrow.types])
         self._messages = Messages(JsonLines(unexpected="ignore"), zoned, ignore_parse_errors)
 
     @staticmethod
@@ -52,7 +64,9 @@ class JsonRowDeserializationSchema(DeserializationSchema):
 
     def deserialize_batch(self, messages: list[bytes]) -> Batch:
         """The rows in some messages, as columns. Beyond PyFlink. DataError : one does not parse"""
-        messages = [message.replace(b"\n", b" ") for message in messages]  # JSON has none but between its tokens
+        messages = [
+            message.replace(b"\n", b" ") for message in messages
+        ]  # JSON has none but between its tokens
         if self._fail_on_missing_field:
             messages = [message for message in messages if self._is_complete(message)]
         batch = self._messages.parse(messages).to_arrow()
@@ -112,8 +126,7 @@ class JsonRowSerializationSchema(SerializationSchema):
     """JSON objects from rows; null fields are written as null. Made by its builder()."""
 
     def __init__(self, type_info: RowTypeInfo) -> None:
-        self._schema = schema_of(type_info)
-        self._schema.arrow  # noqa: B018  Python objects have no form in JSON: says so
+        self._schema = _columns(type_info)
 
     @staticmethod
     def builder() -> JsonRowSerializationSchema.Builder:
@@ -153,6 +166,23 @@ def _row_type(type_info: TypeInformation | None) -> RowTypeInfo:
     return type_info
 
 
+def _columns(type_info: RowTypeInfo) -> Schema:
+    types = [_arrow_type(field) for field in type_info.get_field_types()]
+    return Schema(type_info.get_field_names(), types)
+
+
+def _arrow_type(type_info: TypeInformation) -> pa.DataType:
+    """The column of a type; SchemaError for Python objects, which have no form in JSON."""
+    if isinstance(type_info, RowTypeInfo):
+        return pa.struct(list(_columns(type_info).arrow))
+    if isinstance(type_info, (ListTypeInfo, ObjectArrayTypeInfo, BasicArrayTypeInfo)):
+        return pa.list_(_arrow_type(type_info.element_type))
+    type = BIG_DEC if type_info == Types.BIG_DEC() else arrow_type(type_info)
+    if type is None:
+        raise SchemaError(f"{type_info!r} has no form in JSON; give each field a type of its own")
+    return type
+
+
 def _missing(value: Any, type_info: TypeInformation) -> str | None:
     """The first field of a row type, or of one within it, that an object has not."""
     if not isinstance(type_info, RowTypeInfo) or not isinstance(value, dict):
@@ -166,10 +196,8 @@ def _missing(value: Any, type_info: TypeInformation) -> str | None:
     return None
 
 
-def _zoned(type: pa.DataType | None) -> pa.DataType | None:
+def _zoned(type: pa.DataType) -> pa.DataType:
     """Flink's timestamps are written with a Z, which pyarrow reads as a time zone, and only then."""
-    if type is None:
-        return None
     if pa.types.is_timestamp(type) and type.tz is None:
         return pa.timestamp(type.unit, "UTC")
     if pa.types.is_struct(type):
@@ -184,7 +212,9 @@ def _iso(array: pa.Array) -> pa.Array:
     type = array.type
     if pa.types.is_timestamp(type):
         texts = pc.strftime(array, "%Y-%m-%dT%H:%M:%S")
-        texts = pc.replace_substring_regex(pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1"), r"\.$", "")
+        texts = pc.replace_substring_regex(
+            pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1"), r"\.$", ""
+        )
         return pc.binary_join_element_wise(texts, "Z", "")
     if pa.types.is_struct(type):
         mask = array.is_null() if array.null_count else None
@@ -214,7 +244,9 @@ def _type_of(node: Any, root: Any, where: str) -> TypeInformation:
         for step in str(node["$ref"]).removeprefix("#/").split("/"):
             found = found.get(step) if isinstance(found, dict) else None
         if found is None or found is root or not str(node["$ref"]).startswith("#/"):
-            raise SchemaError(f"JSON schema, {where}: cannot resolve {node['$ref']!r}; references are '#/a/b'")
+            raise SchemaError(
+                f"JSON schema, {where}: cannot resolve {node['$ref']!r}; references are '#/a/b'"
+            )
         return _type_of(found, root, where)
     kinds = node.get("type")
     alternatives = [kinds] if isinstance(kinds, str) else kinds or node.get("oneOf")
@@ -225,7 +257,9 @@ def _type_of(node: Any, root: Any, where: str) -> TypeInformation:
         raise SchemaError(f"JSON schema, {where}: it has no type")
     solid = [kind for kind in alternatives if kind not in ("null", {"type": "null"})]
     if len(solid) > 1:
-        raise SchemaError(f"JSON schema, {where}: a union can have null and one other type, got {alternatives}")
+        raise SchemaError(
+            f"JSON schema, {where}: a union can have null and one other type, got {alternatives}"
+        )
     if solid and isinstance(solid[0], dict):
         return _type_of(solid[0], root, where)
     return _simple_type(solid[0] if solid else "null", node, root, where)
@@ -249,7 +283,12 @@ def _simple_type(kind: str, node: dict[str, Any], root: Any, where: str) -> Type
             "date-time": Types.SQL_TIMESTAMP,
             "time": Types.SQL_TIME,
         }.get(node.get("format", ""), Types.STRING)()
-    simple = {"number": Types.BIG_DEC, "integer": Types.BIG_DEC, "boolean": Types.BOOLEAN, "null": Types.STRING}
+    simple = {
+        "number": Types.BIG_DEC,
+        "integer": Types.BIG_DEC,
+        "boolean": Types.BOOLEAN,
+        "null": Types.STRING,
+    }
     if kind not in simple:
         raise SchemaError(f"JSON schema, {where}: unknown type {kind!r}")
     return simple[kind]()

@@ -1,16 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parquet (pyflink.datastream.formats.parquet). Formats of Avro records are not offered."""
+"""Parquet (pyflink.datastream.formats.parquet). What takes an Avro schema needs the extra "avro"."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flinkcore.connectors.files.format import WriterFormat
 from flinkcore.connectors.files.parquet import Parquet, ParquetWriter
-from flinkcore.datastream.connectors.file_system import BulkFormat, BulkWriterFactory, schema_of_row_type
+from flinkcore.datastream.connectors.file_system import (
+    BulkFormat,
+    BulkWriterFactory,
+    StreamFormat,
+    schema_of_row_type,
+)
 from flinkcore.errors import UnsupportedOperationError
 from flinkcore.table.types import RowType
 
-__all__ = ["ParquetBulkWriters", "ParquetColumnarRowInputFormat"]
+if TYPE_CHECKING:
+    from flinkcore.datastream.formats.avro import AvroSchema
+
+__all__ = ["AvroParquetReaders", "AvroParquetWriters", "ParquetBulkWriters", "ParquetColumnarRowInputFormat"]
+
+
+class AvroParquetReaders:
+    """Readers of Parquet files as records of an Avro schema."""
+
+    @staticmethod
+    def for_generic_record(schema: AvroSchema) -> StreamFormat:
+        """Reads dicts. ParquetColumnarRowInputFormat reads columns, which is much faster."""
+        from flinkcore.connectors.files.avro import ParquetRecords
+
+        return StreamFormat(ParquetRecords(schema.schema))
+
+
+class AvroParquetWriters:
+    """Writers of Parquet files from records of an Avro schema."""
+
+    @staticmethod
+    def for_generic_record(schema: AvroSchema) -> WriterFormat:
+        """Writes dicts, or Rows with names, that fit the schema."""
+        from flinkcore.connectors.files.avro import ParquetRecordWriter
+
+        return ParquetRecordWriter(schema.schema)
 
 
 class ParquetColumnarRowInputFormat(BulkFormat):
@@ -21,11 +52,19 @@ class ParquetColumnarRowInputFormat(BulkFormat):
     is_case_sensitive : only True: names are compared as they are
     """
 
-    def __init__(self, row_type: RowType, hadoop_config: Any = None, batch_size: int = 2048,
-                 is_utc_timestamp: bool = False, is_case_sensitive: bool = True) -> None:
+    def __init__(
+        self,
+        row_type: RowType,
+        hadoop_config: Any = None,
+        batch_size: int = 2048,
+        is_utc_timestamp: bool = False,
+        is_case_sensitive: bool = True,
+    ) -> None:
         if not is_case_sensitive:
-            raise UnsupportedOperationError("Parquet columns are found by their exact names; give row_type "
-                                            "the names of the files, and rename the columns with select")
+            raise UnsupportedOperationError(
+                "Parquet columns are found by their exact names; give row_type "
+                "the names of the files, and rename the columns with select"
+            )
         super().__init__(Parquet(), schema_of_row_type(row_type))
 
 
@@ -33,7 +72,8 @@ class ParquetBulkWriters:
     """Writers of Parquet files."""
 
     @staticmethod
-    def for_row_type(row_type: RowType, hadoop_config: Any = None,
-                     utc_timestamp: bool = False) -> BulkWriterFactory:
+    def for_row_type(
+        row_type: RowType, hadoop_config: Any = None, utc_timestamp: bool = False
+    ) -> BulkWriterFactory:
         """Writes rows of this type."""
         return BulkWriterFactory(ParquetWriter(), row_type)
