@@ -23,7 +23,12 @@ from flinkcore.datastream.connectors.file_system import (
     RollingPolicy,
     StreamingFileSink,
 )
-from flinkcore.errors import ConfigurationError, JobExecutionError, StateFormatError, UnsupportedOperationError
+from flinkcore.errors import (
+    ConfigurationError,
+    JobExecutionError,
+    StateFormatError,
+    UnsupportedOperationError,
+)
 from flinkcore.testing.simulation import simulate
 
 #: A file for each batch, so that there is something to join.
