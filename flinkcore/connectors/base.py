@@ -124,6 +124,16 @@ class SplitEnumerator(ABC):
     def add_back(self, splits: Iterable[SourceSplit]) -> None:
         """Takes splits back that a reader did not finish, at the positions that it reached."""
 
+    def split_restored(self, split: SourceSplit, subtask_index: int) -> None:  # noqa: B027  most do not ask
+        """A subtask goes on with a split that it had in the restored checkpoint. Called before it asks for another."""
+
+    def split_finished(self, split: SourceSplit, subtask_index: int) -> None:  # noqa: B027
+        """A subtask has read a split, which it was handed or went on with, to its end."""
+
+    def checkpoint_begun(self, begun: bool) -> None:  # noqa: B027
+        """Whether a checkpoint is being made: subtasks may have snapshotted what they read, and snapshot() is to be
+        called. False when none is any more."""
+
     @abstractmethod
     def snapshot(self) -> Any:
         """What Source.restore_enumerator needs to go on, as plain data: splits not handed out, what was seen."""

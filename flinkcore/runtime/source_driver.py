@@ -78,6 +78,14 @@ class SharedEnumerator:
                         later[subtask_index].append(split)
             return split
 
+    def split_restored(self, split: SourceSplit, subtask_index: int) -> None:
+        with self._lock:
+            self._enumerator.split_restored(split, subtask_index)
+
+    def split_finished(self, split: SourceSplit, subtask_index: int) -> None:
+        with self._lock:
+            self._enumerator.split_finished(split, subtask_index)
+
     def is_finished(self) -> bool:
         with self._lock:
             return self._polled and self._enumerator.is_finished()
@@ -90,6 +98,7 @@ class SharedEnumerator:
         """Before the barriers of a checkpoint are sent. Any thread."""
         with self._lock:
             self._later[checkpoint_id] = {}
+            self._enumerator.checkpoint_begun(True)
 
     def subtask_snapshotted(self, checkpoint_id: int, subtask_index: int) -> None:
         """The subtask's own part of the checkpoint is taken. Nothing, when the checkpoint was given up."""
@@ -103,12 +112,15 @@ class SharedEnumerator:
         with self._lock:
             later = self._later.pop(checkpoint_id)
             returned = [self._encode(split) for splits in later.values() for split in splits]
-            return {"state": self._encode(self._enumerator.snapshot()), "returned": returned}
+            state = self._encode(self._enumerator.snapshot())
+            self._enumerator.checkpoint_begun(bool(self._later))
+            return {"state": state, "returned": returned}
 
     def abort_snapshot(self, checkpoint_id: int) -> None:
         """The checkpoint is given up. Nothing, when it was not begun or has ended."""
         with self._lock:
             self._later.pop(checkpoint_id, None)
+            self._enumerator.checkpoint_begun(bool(self._later))
 
     def close(self) -> None:
         """One of the subtasks is done; the last closes the enumerator."""
@@ -284,6 +296,7 @@ class SourceDriver(Operator):
             split = self.source.decode_split(stored)
             self._check_split(split)
             self.source.check_restored(split)
+            self.enumerator.split_restored(split, self.context.subtask_index)
             self._open_split(split, plain.decode(assigned))
         if reader is not None:
             self._next = reader["next"]
@@ -359,6 +372,7 @@ class SourceDriver(Operator):
     def _close_split(self, active: _ActiveSplit) -> None:
         self._active.remove(active)
         active.reader.close()
+        self.enumerator.split_finished(active.split, self.context.subtask_index)
         if active.assign is not None:
             active.assign.close()
             self.advance(self.combined.remove(active.split.split_id))
