@@ -136,6 +136,7 @@ class AsyncWait(RowOperator):
 
     def prepare_snapshot(self, checkpoint_id: int) -> None:
         """All records whose results are not emitted, in their order."""
+        super().prepare_snapshot(checkpoint_id)
         began = (call for segment in self._segments for call in segment.calls)
         waiting = (item for item in self._waiting if isinstance(item, _Call))
         self._stored.update([(call.row, call.timestamp_ms) for calls in (began, waiting) for call in calls])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -44,6 +45,7 @@ __all__ = [
     "BaseBroadcastProcessFunction",
     "BatchRuntimeContext",
     "BroadcastProcessFunction",
+    "CheckpointedFunction",
     "CoFlatMapFunction",
     "CoGroupFunction",
     "CoMapFunction",
@@ -52,6 +54,8 @@ __all__ = [
     "FlatJoinFunction",
     "FlatMapFunction",
     "Function",
+    "FunctionInitializationContext",
+    "FunctionSnapshotContext",
     "JoinFunction",
     "KeySelector",
     "KeyedBatchFunction",
@@ -139,6 +143,62 @@ class TimerService(ABC):
 
     @abstractmethod
     def delete_event_time_timer(self, timestamp: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class FunctionInitializationContext:
+    """What CheckpointedFunction.initialize_state is handed. Beyond PyFlink."""
+
+    operator_state_store: OperatorStateStore
+    restored: bool
+
+    def is_restored(self) -> bool:
+        """Whether the job goes on from a checkpoint or savepoint."""
+        return self.restored
+
+    def get_operator_state_store(self) -> OperatorStateStore:
+        """State of the subtask: get_list_state, whose items are dealt out anew when the parallelism changes, and
+        get_union_list_state, of which every subtask then gets all items."""
+        return self.operator_state_store
+
+
+@dataclass(frozen=True)
+class FunctionSnapshotContext:
+    """What CheckpointedFunction.snapshot_state is handed. Beyond PyFlink."""
+
+    checkpoint_id: int
+    checkpoint_timestamp: int
+
+    def get_checkpoint_id(self) -> int:
+        return self.checkpoint_id
+
+    def get_checkpoint_timestamp(self) -> int:
+        """Processing time of the snapshot, in milliseconds."""
+        return self.checkpoint_timestamp
+
+
+class CheckpointedFunction(ABC):
+    """A function that keeps something in itself, and puts it into operator state when a checkpoint is made.
+
+    For map, flat_map, filter, process and asynchronous functions, on any stream: a further base of theirs. Beyond
+    PyFlink. Source: Flink, CheckpointedFunction
+
+        class Buffer(FlatMapFunction, CheckpointedFunction):
+            def initialize_state(self, context):
+                self.state = context.get_operator_state_store().get_list_state(ListStateDescriptor("b", Types.LONG()))
+                self.buffer = list(self.state.get())
+
+            def snapshot_state(self, context):
+                self.state.update(self.buffer)
+    """
+
+    @abstractmethod
+    def initialize_state(self, context: FunctionInitializationContext) -> None:
+        """Called once in each subtask, before open()."""
+
+    @abstractmethod
+    def snapshot_state(self, context: FunctionSnapshotContext) -> None:
+        """What is to be in the checkpoint goes into the state now. Must be quick: the stream waits."""
 
 
 class MapFunction(Function):

@@ -19,7 +19,10 @@ from flinkcore.expr.translate import Translation, translate_condition, translate
 from flinkcore.expr.translate.flat import FlatTranslation, translate_flat
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.functions import (
+    CheckpointedFunction,
     Function,
+    FunctionInitializationContext,
+    FunctionSnapshotContext,
     KeyedProcessFunction,
     ProcessFunction,
     TimerService,
@@ -72,9 +75,17 @@ class RowOperator(Operator):
         if self.keyed and (self.needs_state or isinstance(self._function, Function)):
             self.state = KeyedState(context.state, context.clock, self.key_schema)
         self.operator_state = OperatorStates(context.state)
+        if isinstance(self._function, CheckpointedFunction):
+            initial = FunctionInitializationContext(self.operator_state, context.state.source is not None)
+            self._guard("initialize_state", self._function.initialize_state, initial)
         if hasattr(self._function, "open"):
             runtime = OperatorRuntimeContext(context, self.state, self.operator_state)
             self._guard("open", self._function.open, runtime)
+
+    def prepare_snapshot(self, checkpoint_id: int) -> None:
+        if isinstance(self._function, CheckpointedFunction):
+            moment = FunctionSnapshotContext(checkpoint_id, self.context.clock.now_ms())
+            self._guard("snapshot_state", self._function.snapshot_state, moment)
 
     def close(self) -> None:
         function = getattr(self, "_function", None)
