@@ -25,6 +25,9 @@ AUTO_WATERMARK_INTERVAL = ConfigOption("pipeline.auto-watermark-interval", "dura
 OPERATOR_CHAINING = ConfigOption(
     "pipeline.operator-chaining.enabled", "boolean", True, older_keys=("pipeline.operator-chaining",)
 )
+CHAIN_DIFFERENT_MAX_PARALLELISM = ConfigOption(
+    "pipeline.operator-chaining.chain-operators-with-different-max-parallelism", "boolean", True
+)
 OBJECT_REUSE = ConfigOption("pipeline.object-reuse", "boolean", False)
 AUTO_GENERATE_UIDS = ConfigOption("pipeline.auto-generate-uids", "boolean", True)
 GLOBAL_JOB_PARAMETERS = ConfigOption[Any]("pipeline.global-job-parameters", "map")
@@ -56,6 +59,12 @@ PYTHON_EXECUTION_MODE = ConfigOption("python.execution-mode", "string", "process
 BUNDLE_SIZE = ConfigOption("python.fn-execution.bundle.size", "int", 1_000)
 BUNDLE_TIME = ConfigOption("python.fn-execution.bundle.time", "duration", 1_000)
 ARROW_BATCH_SIZE = ConfigOption("python.fn-execution.arrow.batch.size", "int", 1_000)
+#: Modules, packages and folders that functions import; requirements as "file" or "file#folder of packages"; archives
+#: as "path" or "path#folder"; the interpreter that functions are meant for. Lists are between commas.
+PYTHON_FILES = ConfigOption[str]("python.files")
+PYTHON_REQUIREMENTS = ConfigOption[str]("python.requirements")
+PYTHON_ARCHIVES = ConfigOption[str]("python.archives")
+PYTHON_EXECUTABLE = ConfigOption[str]("python.executable")
 TRANSLATE_FUNCTIONS = ConfigOption(
     "flinkcore.functions.translate", "boolean", True,
     "Whether functions run on columns where they can; if not, Python calls them for each record.",
@@ -105,6 +114,14 @@ CHECKPOINT_UNALIGNED = ConfigOption(
     False,
     older_keys=("execution.checkpointing.unaligned",),
 )
+#: Kept, and without effect: checkpoints are aligned.
+CHECKPOINT_UNALIGNED_FORCED = ConfigOption("execution.checkpointing.unaligned.forced", "boolean", False)
+CHECKPOINT_ALIGNED_TIMEOUT = ConfigOption(
+    "execution.checkpointing.aligned-checkpoint-timeout",
+    "duration",
+    0,
+    older_keys=("execution.checkpointing.alignment-timeout",),
+)
 #: Flink waits for the last checkpoint before a bounded job ends, so that everything it wrote is committed.
 CHECKPOINT_AFTER_TASKS_FINISH = ConfigOption(
     "execution.checkpointing.checkpoints-after-tasks-finish",
@@ -152,6 +169,8 @@ MANAGED_MEMORY_SIZE = ConfigOption[int]("taskmanager.memory.managed.size", "memo
 #: Folders for state beyond that size, between commas; None: the system's folder for temporary files.
 TMP_DIRS = ConfigOption[str]("io.tmp.dirs", "string")
 STATE_BACKEND = ConfigOption("state.backend.type", "string", "hashmap", older_keys=("state.backend",))
+#: Kept, and without effect: what a checkpoint writes is the pages that changed in any case.
+CHANGELOG_STATE_BACKEND = ConfigOption[bool]("state.changelog.enabled", "boolean")
 RESTART_STRATEGY = ConfigOption[str]("restart-strategy.type", older_keys=("restart-strategy",))
 RESTART_ATTEMPTS = ConfigOption("restart-strategy.fixed-delay.attempts", "int", 1)
 RESTART_DELAY = ConfigOption("restart-strategy.fixed-delay.delay", "duration", 1_000)

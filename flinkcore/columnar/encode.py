@@ -99,7 +99,11 @@ def describe(type: pa.DataType) -> str:
     return f"{name} ({type})"
 
 
-_NAMES = {DateTypeInfo: "SQL_DATE", TimeTypeInfo: "SQL_TIME", TimestampTypeInfo: "SQL_TIMESTAMP"}
+_NAMES: dict[type, str] = {
+    DateTypeInfo: "SQL_DATE",
+    TimeTypeInfo: "SQL_TIME",
+    TimestampTypeInfo: "SQL_TIMESTAMP",
+}
 
 
 @lru_cache(maxsize=1024)

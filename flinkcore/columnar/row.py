@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from flinkcore._native.values import detached
+from flinkcore.errors import UnsupportedOperationError
 
 
 class RowKind(Enum):
@@ -20,6 +21,10 @@ class RowKind(Enum):
 
     def __str__(self) -> str:
         return ROW_KIND_TEXTS[self._value_]
+
+    def to_j_row_kind(self) -> Any:
+        """UnsupportedOperationError: there is no JVM."""
+        raise UnsupportedOperationError(f"{self} has no Java object: flinkcore runs without a JVM")
 
 
 #: Flink's RowKind.shortString, by value.

@@ -2,19 +2,48 @@
 """Type information: what PyFlink's Types describe, as plain values.
 
 How a type becomes columns is in flinkcore.columnar.arrow_types. The text forms and the rules of equality are
-PyFlink's: two row types are equal when their field types are, whatever the names.
+PyFlink's: two row types are equal when their field types are, whatever the names. So are the internal forms of
+values (to_internal_type, from_internal_type), which nothing here uses: values live in columns.
 """
 
 from __future__ import annotations
 
+import calendar
+import datetime
+import time
 from collections.abc import Sequence
 from enum import Enum
+from typing import Any
+
+from flinkcore.columnar.instant import Instant
+from flinkcore.columnar.row import Row, RowKind
+from flinkcore.errors import UnsupportedOperationError
+
+MICROSECONDS = 10**6
 
 
 class TypeInformation:
     """The type of the records of a stream, of a field, of a state. Immutable."""
 
     _parts: tuple[object, ...] = ()  # what equality looks at
+
+    def need_conversion(self) -> bool:
+        """Whether the internal form of a value differs from the value."""
+        return False
+
+    def to_internal_type(self, obj: Any) -> Any:
+        """A value in the form that PyFlink's serializers take."""
+        return obj
+
+    def from_internal_type(self, obj: Any) -> Any:
+        """The value of an internal form."""
+        return obj
+
+    def get_java_type_info(self) -> Any:
+        """UnsupportedOperationError: there is no JVM."""
+        raise UnsupportedOperationError(
+            f"{self!r} has no Java object: flinkcore runs without a JVM; use the type information itself"
+        )
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -110,17 +139,76 @@ class InstantTypeInfo(BasicTypeInfo):
     def __init__(self, basic_type: BasicType = BasicType.INSTANT) -> None:
         super().__init__(basic_type)
 
+    def need_conversion(self) -> bool:
+        return True
 
-class DateTypeInfo(TypeInformation):
+    def to_internal_type(self, obj: Any) -> Any:
+        """Microseconds since the epoch."""
+        return obj.to_epoch_milli() * 1000
+
+    def from_internal_type(self, obj: Any) -> Any:
+        return Instant.of_epoch_milli(obj // 1000)
+
+
+class _ConvertedTypeInfo(TypeInformation):
+    """Values whose internal form is a number; None stays None."""
+
+    def need_conversion(self) -> bool:
+        return True
+
+
+class DateTypeInfo(_ConvertedTypeInfo):
     """Type information of datetime.date."""
 
+    EPOCH_ORDINAL = datetime.date(1970, 1, 1).toordinal()
 
-class TimeTypeInfo(TypeInformation):
+    def to_internal_type(self, d: Any) -> Any:
+        """Days since the epoch."""
+        return None if d is None else d.toordinal() - self.EPOCH_ORDINAL
+
+    def from_internal_type(self, v: Any) -> Any:
+        return None if v is None else datetime.date.fromordinal(v + self.EPOCH_ORDINAL)
+
+
+class TimeTypeInfo(_ConvertedTypeInfo):
     """Type information of datetime.time, kept to the millisecond as Flink does."""
 
+    #: Microseconds from the epoch in this machine's time zone to the epoch.
+    EPOCH_ORDINAL = calendar.timegm(time.localtime(0)) * MICROSECONDS
 
-class TimestampTypeInfo(TypeInformation):
+    def to_internal_type(self, t: Any) -> Any:
+        """Microseconds since midnight, in UTC; a time without a zone is one of this machine's zone."""
+        if t is None:
+            return None
+        offset = self.EPOCH_ORDINAL
+        if t.tzinfo is not None:
+            offset = (t.utcoffset() or datetime.timedelta()) // datetime.timedelta(microseconds=1)
+        return ((t.hour * 60 + t.minute) * 60 + t.second) * MICROSECONDS + t.microsecond - offset
+
+    def from_internal_type(self, t: Any) -> Any:
+        if t is None:
+            return None
+        seconds, microseconds = divmod(t + self.EPOCH_ORDINAL, MICROSECONDS)
+        minutes, seconds = divmod(seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        return datetime.time(hours, minutes, seconds, microseconds)
+
+
+class TimestampTypeInfo(_ConvertedTypeInfo):
     """Type information of datetime.datetime, kept to the microsecond."""
+
+    def to_internal_type(self, dt: Any) -> Any:
+        """Microseconds since the epoch; a datetime without a zone is one of this machine's zone."""
+        if dt is None:
+            return None
+        seconds = calendar.timegm(dt.utctimetuple()) if dt.tzinfo else time.mktime(dt.timetuple())
+        return int(seconds) * MICROSECONDS + dt.microsecond
+
+    def from_internal_type(self, ts: Any) -> Any:
+        if ts is None:
+            return None
+        seconds, microseconds = divmod(ts, MICROSECONDS)
+        return datetime.datetime.fromtimestamp(seconds).replace(microsecond=microseconds)
 
 
 class SqlTimeTypeInfo(TypeInformation):
@@ -259,6 +347,30 @@ class RowTypeInfo(TypeInformation):
     def get_field_types(self) -> list[TypeInformation]:
         return self._field_types
 
+    def need_conversion(self) -> bool:
+        return True
+
+    def to_internal_type(self, obj: Any) -> Any:
+        """The number of the row kind, then the fields. Rows, tuples, lists, dicts and objects with attributes are
+        taken; ValueError for anything else."""
+        if obj is None:
+            return None
+        kind = obj.get_row_kind() if isinstance(obj, Row) else RowKind.INSERT
+        if isinstance(obj, Row):
+            fields = obj.get_fields_by_names(self.get_field_names())
+        elif isinstance(obj, (list, tuple)):
+            fields = list(obj)
+        elif isinstance(obj, dict) or hasattr(obj, "__dict__"):
+            by_name = obj if isinstance(obj, dict) else vars(obj)
+            fields = [by_name.get(name) for name in self.get_field_names()]
+        else:
+            raise ValueError(f"Unexpected tuple {obj!r} with RowTypeInfo")
+        return kind.value, *_to_internal(self._field_types, fields)
+
+    def from_internal_type(self, obj: Any) -> Any:
+        """A tuple of the fields."""
+        return _from_internal(self._field_types, obj)
+
     def __repr__(self) -> str:
         if self._field_names is None:
             return f"RowTypeInfo({', '.join(map(str, self._field_types))})"
@@ -279,6 +391,20 @@ class TupleTypeInfo(TypeInformation):
     def get_field_types(self) -> list[TypeInformation]:
         return self._field_types
 
+    def need_conversion(self) -> bool:
+        return True
+
+    def to_internal_type(self, obj: Any) -> Any:
+        """A tuple of the fields. ValueError: it is neither a tuple nor a list nor a Row."""
+        if obj is None:
+            return None
+        if not isinstance(obj, (list, tuple, Row)):
+            raise ValueError(f"Unexpected tuple {obj!r} with TupleTypeInfo")
+        return _to_internal(self._field_types, list(obj))
+
+    def from_internal_type(self, obj: Any) -> Any:
+        return _from_internal(self._field_types, obj)
+
     def __repr__(self) -> str:
         return f"TupleTypeInfo({', '.join(map(str, self._field_types))})"
 
@@ -292,3 +418,14 @@ class ExternalTypeInfo(TypeInformation):
 
     def __repr__(self) -> str:
         return f"ExternalTypeInfo<{self.type_info}>"
+
+
+def _to_internal(types: Sequence[TypeInformation], fields: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(type_info.to_internal_type(field) for type_info, field in zip(types, fields))
+
+
+def _from_internal(types: Sequence[TypeInformation], obj: Any) -> Any:
+    # PyFlink's pickler converts the fields of tuples and lists itself.
+    if obj is None or isinstance(obj, (tuple, list)):
+        return obj
+    return tuple(type_info.from_internal_type(field) for type_info, field in zip(types, obj))

@@ -27,9 +27,10 @@ from flinkcore.common.serializer import TypeSerializer
 from flinkcore.common.time import Duration, Instant, Time
 from flinkcore.common.typeinfo import TypeInformation, Types
 from flinkcore.common.types import Row, RowKind
-from flinkcore.common.watermark_strategy import WatermarkStrategy
+from flinkcore.common.watermark_strategy import AssignerWithPeriodicWatermarksWrapper, WatermarkStrategy
 
 __all__ = [
+    "AssignerWithPeriodicWatermarksWrapper",
     "ByteArraySchema",
     "CompletableFuture",
     "ConfigOption",

@@ -6,18 +6,23 @@ from __future__ import annotations
 from typing import Any
 
 from flinkcore import options
+from flinkcore.common.restart_strategy import RestartStrategyConfiguration, restart_strategy_of
 from flinkcore.config import ConfigOption, Configuration
+from flinkcore.errors import ConfigurationError
 
 __all__ = ["ExecutionConfig"]
 
 _CLOSURE_CLEANER = ConfigOption("pipeline.closure-cleaner-level", "string", "RECURSIVE")
+_FORCE_KRYO = ConfigOption("pipeline.force-kryo", "boolean", False)
+_FORCE_AVRO = ConfigOption("pipeline.force-avro", "boolean", False)
+_GENERIC_TYPES = ConfigOption("pipeline.generic-types", "boolean", True)
 
 
 class ExecutionConfig:
     """A view of a program's configuration: what is set here is seen there, and the other way round.
 
-    Settings of Java's serializers (Kryo, Avro, registered types) have no meaning here and are left out. The
-    closure cleaner, object reuse and latency tracking keep their settings and change nothing.
+    Settings of Java's serializers (Kryo, Avro, generic types), the closure cleaner, object reuse and latency
+    tracking keep their values and change nothing: records are columns. Types cannot be registered with Kryo.
     """
 
     #: The default parallelism.
@@ -124,6 +129,60 @@ class ExecutionConfig:
 
     def set_use_snapshot_compression(self, use_snapshot_compression: bool) -> ExecutionConfig:
         return self._set(options.SNAPSHOT_COMPRESSION, use_snapshot_compression)
+
+    def enable_force_kryo(self) -> ExecutionConfig:
+        return self._set(_FORCE_KRYO, True)
+
+    def disable_force_kryo(self) -> ExecutionConfig:
+        return self._set(_FORCE_KRYO, False)
+
+    def is_force_kryo_enabled(self) -> bool:
+        return self._configuration.get(_FORCE_KRYO)
+
+    def enable_force_avro(self) -> ExecutionConfig:
+        return self._set(_FORCE_AVRO, True)
+
+    def disable_force_avro(self) -> ExecutionConfig:
+        return self._set(_FORCE_AVRO, False)
+
+    def is_force_avro_enabled(self) -> bool:
+        return self._configuration.get(_FORCE_AVRO)
+
+    def enable_generic_types(self) -> ExecutionConfig:
+        return self._set(_GENERIC_TYPES, True)
+
+    def disable_generic_types(self) -> ExecutionConfig:
+        return self._set(_GENERIC_TYPES, False)
+
+    def has_generic_types_disabled(self) -> bool:
+        return not self._configuration.get(_GENERIC_TYPES)
+
+    def get_default_kryo_serializer_classes(self) -> dict[str, str]:
+        """Empty: there is no Kryo to register serializers with."""
+        return {}
+
+    def get_registered_kryo_types(self) -> list[str]:
+        """Empty: there is no Kryo to register types with."""
+        return []
+
+    def get_registered_pojo_types(self) -> list[str]:
+        """Empty: classes of Java cannot be registered."""
+        return []
+
+    # -- restarts (PyFlink until 1.20; now options restart-strategy.*) -----------------------------------------
+
+    def set_restart_strategy(self, restart_strategy_configuration: RestartStrategyConfiguration) -> ExecutionConfig:
+        """What happens after a failure, e.g. RestartStrategies.fixed_delay_restart(3, 10000)."""
+        if not isinstance(restart_strategy_configuration, RestartStrategyConfiguration):
+            raise ConfigurationError(
+                "set_restart_strategy takes one of RestartStrategies, e.g. "
+                f"RestartStrategies.fixed_delay_restart(3, 10000), got {restart_strategy_configuration!r}"
+            )
+        restart_strategy_configuration.add_to(self._configuration)
+        return self
+
+    def get_restart_strategy(self) -> RestartStrategyConfiguration:
+        return restart_strategy_of(self._configuration)
 
     # -- parameters ------------------------------------------------------------------------------------------
 

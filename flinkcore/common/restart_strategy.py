@@ -153,6 +153,24 @@ class RestartStrategies:
         )
 
 
+def restart_strategy_of(configuration: Configuration) -> RestartStrategyConfiguration:
+    """The strategy that a configuration has by its options; fall_back_restart() when it names none or another."""
+    kind = (configuration.get(options.RESTART_STRATEGY) or "").strip().lower().replace("-", "")
+    if kind in ("none", "off", "disable"):
+        return RestartStrategies.no_restart()
+    if kind == "fixeddelay":
+        return RestartStrategies.fixed_delay_restart(
+            configuration.get(options.RESTART_ATTEMPTS), configuration.get(options.RESTART_DELAY)
+        )
+    if kind == "failurerate":
+        return RestartStrategies.failure_rate_restart(
+            configuration.get(options.RESTART_FAILURES_PER_INTERVAL),
+            configuration.get(options.RESTART_FAILURE_INTERVAL),
+            configuration.get(options.RESTART_FAILURE_DELAY),
+        )
+    return RestartStrategies.fall_back_restart()
+
+
 def _millis(name: str, value: timedelta | int | None) -> int:
     if isinstance(value, timedelta):
         return value // timedelta(milliseconds=1)

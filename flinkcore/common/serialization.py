@@ -105,3 +105,12 @@ class Encoder:
         from flinkcore.columnar.format import java_lines
 
         return "".join(line + "\n" for line in java_lines(batch)).encode(self._charset)
+
+
+def __getattr__(name: str) -> Any:
+    # Where PyFlink has them; they need columns, which this module does not import.
+    if name in ("BulkWriterFactory", "RowDataBulkWriterFactory"):
+        from flinkcore.datastream.connectors.file_system import BulkWriterFactory
+
+        return BulkWriterFactory
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

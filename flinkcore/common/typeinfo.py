@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from flinkcore.columnar.typeinfo import (
     BasicArrayTypeInfo,
@@ -25,6 +26,7 @@ from flinkcore.columnar.typeinfo import (
     TupleTypeInfo,
     TypeInformation,
 )
+from flinkcore.common.utils import no_java_object
 
 __all__ = [
     "BasicArrayTypeInfo",
@@ -175,3 +177,8 @@ class Types:
     def LIST(element_type_info: TypeInformation) -> TypeInformation:
         """list."""
         return ListTypeInfo(element_type_info)
+
+
+def _from_java_type(j_type_info: Any) -> NoReturn:
+    """Where PyFlink turns a Java TypeInformation into one of Python's. UnsupportedOperationError."""
+    no_java_object("_from_java_type", "use Types")

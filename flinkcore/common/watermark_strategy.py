@@ -9,10 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 from flinkcore.common.time import Duration
+from flinkcore.common.utils import JavaObjectWrapper
 from flinkcore.errors import ConfigurationError, UnsupportedOperationError
 from flinkcore.time.watermark_spec import WatermarkGenerator, WatermarkOutput, WatermarkStrategySpec
 
-__all__ = ["TimestampAssigner", "WatermarkGenerator", "WatermarkOutput", "WatermarkStrategy"]
+__all__ = [
+    "AssignerWithPeriodicWatermarksWrapper",
+    "TimestampAssigner",
+    "WatermarkGenerator",
+    "WatermarkOutput",
+    "WatermarkStrategy",
+]
 
 
 class TimestampAssigner(ABC):
@@ -24,6 +31,15 @@ class TimestampAssigner(ABC):
 
         record_timestamp : the timestamp that the record had before, -2**63 when it had none
         """
+
+
+class AssignerWithPeriodicWatermarksWrapper(JavaObjectWrapper):
+    """PyFlink's handle of an AssignerWithPeriodicWatermarks of Java; UnsupportedOperationError when one is made."""
+
+    instead = "use WatermarkStrategy, e.g. WatermarkStrategy.for_monotonous_timestamps()"
+
+    def __init__(self, j_assigner_with_periodic_watermarks: Any) -> None:
+        super().__init__(j_assigner_with_periodic_watermarks)
 
 
 class WatermarkStrategy:

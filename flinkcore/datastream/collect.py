@@ -42,7 +42,7 @@ class _Results:
     def __enter__(self):  # type: ignore[no-untyped-def]
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
         self.close()
 
 

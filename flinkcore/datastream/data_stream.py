@@ -65,6 +65,7 @@ from flinkcore.table.expression import Expression
 from flinkcore.time.assigners import WindowAssigner
 
 if TYPE_CHECKING:
+    from flinkcore.datastream.cached_data_stream import CachedDataStream
     from flinkcore.datastream.connected_streams import (
         BroadcastConnectedStream,
         BroadcastStream,
@@ -192,6 +193,12 @@ class DataStream(_Settings):
     def set_buffer_timeout(self, timeout_millis: int) -> DataStream:
         """Accepted as in PyFlink: a record never waits for its batch to fill, so there is nothing to bound."""
         return self
+
+    def cache(self) -> CachedDataStream:
+        """This stream, kept in memory by the first job in batch mode that computes it, for later jobs to read."""
+        from flinkcore.datastream.cached_data_stream import CachedDataStream
+
+        return CachedDataStream(self)
 
     # -- row functions ------------------------------------------------------------------------------------
 
@@ -507,7 +514,9 @@ class DataStream(_Settings):
         )
         return DataStreamSink(stream)
 
-    add_sink = sink_to
+    def add_sink(self, sink_func: Any) -> DataStreamSink:
+        """A sink, as sink_to takes it. PyFlink's SinkFunction is a class of Java, which cannot run here."""
+        return self.sink_to(sink_func)
 
     def execute_and_collect(self, job_execution_name: str | None = None, limit: int | None = None) -> Any:
         """Runs the job and gives its records: an iterator to be closed, or a list when `limit` is given."""
@@ -670,6 +679,10 @@ def _sink_context(context: OperatorContext, schema: Schema) -> SinkContext:
 
 def __getattr__(name: str) -> Any:
     # Where PyFlink has them; they are made of the classes above.
+    if name == "CachedDataStream":
+        from flinkcore.datastream.cached_data_stream import CachedDataStream
+
+        return CachedDataStream
     if name == "KeyedStream":
         from flinkcore.datastream.keyed_stream import KeyedStream
 

@@ -6,9 +6,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
-from flinkcore.errors import UnsupportedOperationError
+from flinkcore.common.utils import JavaObjectWrapper
+from flinkcore.datastream.internal_window_functions import (
+    InternalIterableAllWindowFunction,
+    InternalIterableProcessAllWindowFunction,
+    InternalIterableProcessWindowFunction,
+    InternalIterableWindowFunction,
+    InternalProcessAllWindowContext,
+    InternalProcessWindowContext,
+    InternalSingleValueAllWindowFunction,
+    InternalSingleValueProcessAllWindowFunction,
+    InternalSingleValueProcessWindowFunction,
+    InternalSingleValueWindowFunction,
+    InternalWindowFunction,
+)
 from flinkcore.operators.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -71,6 +84,18 @@ __all__ = [
     "FunctionInitializationContext",
     "FunctionSnapshotContext",
     "FunctionWrapper",
+    "InternalIterableAllWindowFunction",
+    "InternalIterableProcessAllWindowFunction",
+    "InternalIterableProcessWindowFunction",
+    "InternalIterableWindowFunction",
+    "InternalProcessAllWindowContext",
+    "InternalProcessWindowContext",
+    "InternalSingleValueAllWindowFunction",
+    "InternalSingleValueProcessAllWindowFunction",
+    "InternalSingleValueProcessWindowFunction",
+    "InternalSingleValueWindowFunction",
+    "InternalWindowFunction",
+    "JavaFunctionWrapper",
     "JoinFunction",
     "KeySelector",
     "KeyedBatchFunction",
@@ -224,26 +249,20 @@ class AsyncFunctionDescriptor:
         self.output_mode = output_mode
 
 
-class _JavaFunction:
-    """What PyFlink implements in Java; there is no JVM here."""
+class JavaFunctionWrapper(JavaObjectWrapper):
+    """PyFlink's handle of a function written in Java; UnsupportedOperationError when one is made."""
 
-    instead = ""
+    instead = "write it in Python"
 
-    def __init__(self, function: Any) -> None:
-        self._refuse()
+    def __init__(self, j_function: Any) -> None:
+        super().__init__(j_function)
 
     def get_java_function(self) -> Any:
         self._refuse()
 
-    def _refuse(self) -> NoReturn:
-        name = type(self).__name__
-        raise UnsupportedOperationError(
-            f"{name} wraps a function written in Java, which cannot run here; {self.instead}"
-        )
 
-
-class SourceFunction(_JavaFunction):
-    """PyFlink's wrapper of a Java source."""
+class SourceFunction(JavaFunctionWrapper):
+    """PyFlink's handle of a Java source."""
 
     instead = "implement flinkcore.connectors.base.Source, or use one of flinkcore.datastream.connectors"
 
@@ -251,8 +270,8 @@ class SourceFunction(_JavaFunction):
         super().__init__(source_func)
 
 
-class SinkFunction(_JavaFunction):
-    """PyFlink's wrapper of a Java sink."""
+class SinkFunction(JavaFunctionWrapper):
+    """PyFlink's handle of a Java sink."""
 
     instead = "implement flinkcore.connectors.base.Sink, or use one of flinkcore.datastream.connectors"
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -47,6 +48,15 @@ if TYPE_CHECKING:
 
 class KeyedStream(DataStream):
     """A stream whose records have keys: state, timers and windows are per key."""
+
+    class AccumulateType(Enum):
+        """What sum, min, max, min_by and max_by keep of the records of a key."""
+
+        MIN = 1
+        MAX = 2
+        MIN_BY = 3
+        MAX_BY = 4
+        SUM = 5
 
     def __init__(
         self,
@@ -218,8 +228,6 @@ class KeyedStream(DataStream):
     def sink_to(self, sink: Any) -> DataStreamSink:
         return self._original.sink_to(sink)
 
-    add_sink = sink_to
-
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
         return self._original.assign_timestamps_and_watermarks(watermark_strategy)
 
@@ -253,6 +261,9 @@ class KeyedStream(DataStream):
             f"{what} cannot be called on a KeyedStream: key_by is no operator of its own; "
             f"call it on the stream before key_by or on the result of the keyed operation"
         )
+
+    def cache(self) -> Any:
+        return self._refuse("cache")
 
     def name(self, name: str) -> Any:
         return self._refuse("name")

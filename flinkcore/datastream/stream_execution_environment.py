@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -18,17 +19,23 @@ from flinkcore.common.configuration import Configuration
 from flinkcore.common.execution_config import ExecutionConfig
 from flinkcore.common.job_client import JobClient
 from flinkcore.common.job_execution_result import JobExecutionResult
+from flinkcore.common.restart_strategy import RestartStrategyConfiguration
 from flinkcore.common.watermark_strategy import WatermarkStrategy
+from flinkcore.config import ConfigOption
 from flinkcore.connectors.arrow import ArrowSource
 from flinkcore.connectors.base import Source
 from flinkcore.connectors.collection import CollectionSource
 from flinkcore.connectors.sequence import NumberSequenceSource
-from flinkcore.datastream.arguments import require_parallelism, require_strategy
+from flinkcore.datastream.arguments import require_parallelism, require_strategy, require_text
+from flinkcore.datastream.cached_data_stream import CachedDataStream
 from flinkcore.datastream.checkpoint_config import CheckpointConfig
 from flinkcore.datastream.checkpointing_mode import CheckpointingMode
 from flinkcore.datastream.data_stream import DataStream
 from flinkcore.datastream.execution_mode import RuntimeExecutionMode
-from flinkcore.errors import ConfigurationError
+from flinkcore.datastream.slot_sharing_group import SlotSharingGroup
+from flinkcore.datastream.state_backend import StateBackend, state_backend_of
+from flinkcore.datastream.time_characteristic import TimeCharacteristic
+from flinkcore.errors import ConfigurationError, FlinkcoreWarning
 from flinkcore.graph.job_graph import JobGraph, build
 from flinkcore.graph.transformation import Edge, Transformation
 from flinkcore.operators.timestamps import AssignTimestamps
@@ -50,6 +57,7 @@ class StreamExecutionEnvironment:
     #: Environments made by this process; the command line tells a program that executes nothing from one that
     #: is about something else.
     made: ClassVar[int] = 0
+    _default_local_parallelism: ClassVar[int | None] = None
 
     def __init__(self, configuration: Configuration | None = None) -> None:
         self._config = Configuration()
@@ -58,6 +66,8 @@ class StreamExecutionEnvironment:
             self._config.add_all(configuration)
         self._ids = itertools.count(1)
         self._transformations: list[Transformation] = []
+        self._caches: list[CachedDataStream] = []
+        self._time_characteristic = TimeCharacteristic.EventTime
         StreamExecutionEnvironment.made += 1
 
     @staticmethod
@@ -86,7 +96,16 @@ class StreamExecutionEnvironment:
 
     def get_parallelism(self) -> int:
         parallelism = self._config.get(options.PARALLELISM)
-        return parallelism if parallelism is not None else _processors()
+        return parallelism if parallelism is not None else self.get_default_local_parallelism()
+
+    def get_default_local_parallelism(self) -> int:
+        """The parallelism of environments that have none of their own: the number of processors, unless set."""
+        return StreamExecutionEnvironment._default_local_parallelism or _processors()
+
+    def set_default_local_parallelism(self, parallelism: int) -> None:
+        """Sets it for all environments of this process, as in Flink."""
+        require_parallelism("default local parallelism", parallelism)
+        StreamExecutionEnvironment._default_local_parallelism = parallelism
 
     def set_max_parallelism(self, max_parallelism: int) -> StreamExecutionEnvironment:
         """Key groups of keyed operators: the most subtasks that they can ever be scaled to, 1 to 32768."""
@@ -128,6 +147,101 @@ class StreamExecutionEnvironment:
     def is_chaining_enabled(self) -> bool:
         return self._config.get(options.OPERATOR_CHAINING)
 
+    def is_chaining_of_operators_with_different_max_parallelism_enabled(self) -> bool:
+        return self._config.get(options.CHAIN_DIFFERENT_MAX_PARALLELISM)
+
+    def register_slot_sharing_group(self, slot_sharing_group: SlotSharingGroup) -> StreamExecutionEnvironment:
+        """Accepted as in PyFlink; one process has no slots to share."""
+        if not isinstance(slot_sharing_group, SlotSharingGroup):
+            raise ConfigurationError(
+                "register_slot_sharing_group takes a SlotSharingGroup, e.g. SlotSharingGroup.builder('name').build(), "
+                f"got {slot_sharing_group!r}"
+            )
+        return self
+
+    def set_stream_time_characteristic(self, characteristic: TimeCharacteristic) -> None:
+        """PyFlink until 1.20. Event and ingestion time emit watermarks every 200 ms, processing time none."""
+        if not isinstance(characteristic, TimeCharacteristic):
+            raise ConfigurationError(
+                f"set_stream_time_characteristic takes a TimeCharacteristic, e.g. EventTime, got {characteristic!r}"
+            )
+        self._time_characteristic = characteristic
+        processing = characteristic is TimeCharacteristic.ProcessingTime
+        self.get_config().set_auto_watermark_interval(0 if processing else 200)
+
+    def get_stream_time_characteristic(self) -> TimeCharacteristic:
+        return self._time_characteristic
+
+    def set_restart_strategy(self, restart_strategy_configuration: RestartStrategyConfiguration) -> None:
+        """What happens after a failure (PyFlink until 1.20; now options restart-strategy.*)."""
+        self.get_config().set_restart_strategy(restart_strategy_configuration)
+
+    def get_restart_strategy(self) -> RestartStrategyConfiguration:
+        return self.get_config().get_restart_strategy()
+
+    # -- what functions need ------------------------------------------------------------------------------
+
+    def add_python_file(self, file_path: str) -> None:
+        """A module, a package (.zip, .whl, .egg, .tar.gz) or a folder that functions can import while a job of this
+        environment runs."""
+        self._append(options.PYTHON_FILES, file_path)
+
+    def set_python_requirements(
+        self, requirements_file_path: str, requirements_cache_dir: str | None = None
+    ) -> None:
+        """Packages that functions can import while a job of this environment runs; pip installs them, for the job only.
+
+        requirements_cache_dir : a folder that has the packages; without it they come from the package index
+        """
+        value = requirements_file_path + (f"#{requirements_cache_dir}" if requirements_cache_dir else "")
+        self._config.set(options.PYTHON_REQUIREMENTS, value)
+
+    def add_python_archive(self, archive_path: str, target_dir: str | None = None) -> None:
+        """An archive (.zip, .tar, .tar.gz) whose contents are in the folder `target_dir` of the working directory while
+        a job of this environment runs; by default in a folder named as the archive.
+
+        A process has one working directory: meanwhile paths in the rest of the program are relative to it, too.
+        """
+        self._append(options.PYTHON_ARCHIVES, archive_path + (f"#{target_dir}" if target_dir else ""))
+
+    def set_python_executable(self, python_exec: str) -> None:
+        """The interpreter that functions are for. They run in the process of the program: a job does not start when
+        this is another one."""
+        self._config.set(options.PYTHON_EXECUTABLE, python_exec)
+
+    def add_jars(self, *jars_path: str) -> None:
+        """Kept as pipeline.jars, with a warning: there is no JVM to load them. What flinkcore has of a connector or
+        format works without."""
+        self._without_java("pipeline.jars", jars_path)
+
+    def add_classpaths(self, *classpaths: str) -> None:
+        """Kept as pipeline.classpaths, with a warning: there is no JVM to load them."""
+        self._without_java("pipeline.classpaths", classpaths)
+
+    def _without_java(self, key: str, paths: Sequence[str]) -> None:
+        before = self._config.get_string(key, "")
+        self._config.set_string(key, ";".join(filter(None, (before, *paths))))
+        warnings.warn(
+            f"{key}: {', '.join(paths)} are not loaded: flinkcore runs without a JVM, and has its own connectors and "
+            "formats",
+            FlinkcoreWarning,
+            stacklevel=3,
+        )
+
+    def register_cached_file(self, file_path: str, name: str, executable: bool = False) -> None:
+        """Kept as pipeline.cached-files. Functions run on this machine, where the file is; PyFlink's have no way to ask
+        for it either."""
+        entry = f"name:{name},path:{file_path}" + (",executable:true" if executable else "")
+        before = self._config.get_string("pipeline.cached-files", "")
+        self._config.set_string("pipeline.cached-files", ";".join(filter(None, (before, entry))))
+
+    def _append(self, option: ConfigOption[str], item: str) -> None:
+        """Adds to an option that is a list between commas."""
+        if not isinstance(item, str) or not item or "," in item:
+            raise ConfigurationError(f"{option.key} takes paths without commas, got {item!r}")
+        before = self._config.get(option)
+        self._config.set(option, item if not before else f"{before},{item}")
+
     # -- checkpoints --------------------------------------------------------------------------------------
 
     def get_checkpoint_config(self) -> CheckpointConfig:
@@ -148,6 +262,44 @@ class StreamExecutionEnvironment:
 
     def get_checkpointing_mode(self) -> CheckpointingMode:
         return self.get_checkpoint_config().get_checkpointing_mode()
+
+    get_checkpointing_consistency_mode = get_checkpointing_mode
+
+    def is_unaligned_checkpoints_enabled(self) -> bool:
+        return self.get_checkpoint_config().is_unaligned_checkpoints_enabled()
+
+    def is_force_unaligned_checkpoints(self) -> bool:
+        return self.get_checkpoint_config().is_force_unaligned_checkpoints()
+
+    def set_default_savepoint_directory(self, directory: str) -> StreamExecutionEnvironment:
+        """Where savepoints go that are asked for without a folder."""
+        require_text("savepoint directory", directory)
+        self._config.set(options.SAVEPOINT_DIR, directory)
+        return self
+
+    def get_default_savepoint_directory(self) -> str | None:
+        return self._config.get(options.SAVEPOINT_DIR)
+
+    def enable_changelog_state_backend(self, enabled: bool) -> StreamExecutionEnvironment:
+        """Kept, and without effect: what a checkpoint writes is the pages of state that changed in any case."""
+        self._config.set(options.CHANGELOG_STATE_BACKEND, enabled)
+        return self
+
+    def is_changelog_state_backend_enabled(self) -> bool | None:
+        """None when it was not said."""
+        return self._config.get(options.CHANGELOG_STATE_BACKEND)
+
+    def set_state_backend(self, state_backend: StateBackend) -> StreamExecutionEnvironment:
+        """Sets the options that stand for it (PyFlink until 1.20): see flinkcore.datastream.state_backend."""
+        if not isinstance(state_backend, StateBackend):
+            raise ConfigurationError(
+                f"set_state_backend takes a StateBackend, e.g. HashMapStateBackend(), got {state_backend!r}"
+            )
+        state_backend.add_to(self._config)
+        return self
+
+    def get_state_backend(self) -> StateBackend:
+        return state_backend_of(self._config)
 
     def set_checkpoint_dir(self, path: str) -> StreamExecutionEnvironment:
         """Where checkpoints go: execution.checkpointing.dir. PyFlink never had this method; old programs call it."""
@@ -206,6 +358,16 @@ class StreamExecutionEnvironment:
         if watermark_strategy is not None:
             require_strategy("from_source", watermark_strategy)
         return self.add_transformation_source(source, source_name, watermark_strategy)
+
+    def add_source(
+        self, source_func: Any, source_name: str = "Custom Source", type_info: TypeInformation | None = None
+    ) -> DataStream:
+        """A source, as from_source takes it. PyFlink's SourceFunction is a class of Java, which cannot run here."""
+        return self.from_source(source_func, None, source_name, type_info)
+
+    def create_input(self, input_format: Any, type_info: TypeInformation | None = None) -> DataStream:
+        """A source, as from_source takes it. PyFlink's InputFormat is a class of Java, which cannot run here."""
+        return self.from_source(input_format, None, "Input Format Source", type_info)
 
     def read_text_file(self, path: str) -> DataStream:
         """The lines of text files: a file, a folder or a glob."""
@@ -275,12 +437,17 @@ class StreamExecutionEnvironment:
             self._transformations.clear()
         else:
             self._transformations = [t for t in self._transformations if t not in set(transformations)]
-        return launch(graph)
+        job = launch(graph)
+        for cache in self._caches:
+            cache.runs_in(job)
+        return job
 
     def job_graph(
         self, job_name: str | None = None, transformations: Sequence[Transformation] | None = None
     ) -> JobGraph:
         """What launch would run. ConfigurationError when nothing was built."""
+        for cache in self._caches:
+            cache.prepare()
         parts = self._transformations if transformations is None else transformations
         if not parts:
             raise ConfigurationError("No operators defined in streaming topology. Cannot execute.")
@@ -297,8 +464,10 @@ class StreamExecutionEnvironment:
         )
 
     def close(self) -> None:
-        """Forgets what was built and not executed."""
+        """Forgets what was built and not executed, and what streams keep for later jobs."""
         self._transformations.clear()
+        for cache in self._caches:
+            cache.invalidate()
 
     def next_id(self) -> int:
         return next(self._ids)
@@ -306,6 +475,10 @@ class StreamExecutionEnvironment:
     def add(self, transformation: Transformation) -> None:
         """The next execute() runs this step."""
         self._transformations.append(transformation)
+
+    def add_cache(self, cache: CachedDataStream) -> None:
+        """Tells the cache of every job that is built and started."""
+        self._caches.append(cache)
 
 
 def _processors() -> int:

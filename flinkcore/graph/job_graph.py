@@ -195,7 +195,7 @@ def _chains(nodes: Iterable[Node], config: Configuration) -> list[Chain]:
     enabled = config.get(options.OPERATOR_CHAINING)
     chains: list[Chain] = []
     for node in nodes:  # inputs come before their consumers
-        if enabled and _can_chain(node):
+        if enabled and _can_chain(node, config.get(options.CHAIN_DIFFERENT_MAX_PARALLELISM)):
             connection = node.inputs[0]
             connection.chained = True
             node.chain = connection.source.chain
@@ -207,8 +207,10 @@ def _chains(nodes: Iterable[Node], config: Configuration) -> list[Chain]:
     return chains
 
 
-def _can_chain(node: Node) -> bool:
+def _can_chain(node: Node, different_max_parallelism: bool) -> bool:
     """Whether a node may run in the task of its only input.
+
+    different_max_parallelism : also when the two have different numbers of key groups
 
     Flink chains forward edges of equal parallelism. With one subtask on both sides every way of partitioning
     is the same as forward, so such edges chain as well; a thread hand-over would buy nothing.
@@ -220,6 +222,8 @@ def _can_chain(node: Node) -> bool:
     if source.chain is None or len(source.chain.nodes) >= CHAIN_LENGTH_MAX:
         return False
     if source.transformation.chaining == "never" or source.parallelism != node.parallelism:
+        return False
+    if source.max_parallelism != node.max_parallelism and not different_max_parallelism:
         return False
     return connection.partitioning is Partitioning.FORWARD or node.parallelism == 1
 

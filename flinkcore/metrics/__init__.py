@@ -7,7 +7,7 @@ function gets from RuntimeContext.get_metrics_group(). Nothing here imports anyt
 
 from __future__ import annotations
 
-from flinkcore.metrics.metricbase import Counter, Distribution, Meter, MetricGroup
+from flinkcore.metrics.metricbase import Counter, Distribution, Meter, Metric, MetricGroup
 from flinkcore.metrics.operator import OperatorMetrics
 
-__all__ = ["Counter", "Distribution", "Meter", "MetricGroup", "OperatorMetrics"]
+__all__ = ["Counter", "Distribution", "Meter", "Metric", "MetricGroup", "OperatorMetrics"]

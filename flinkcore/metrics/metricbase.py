@@ -8,7 +8,11 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Counter:
+class Metric:
+    """Something that is measured; what counters, meters and distributions have in common."""
+
+
+class Counter(Metric):
     """A number that goes up and down."""
 
     def __init__(self) -> None:
@@ -24,7 +28,7 @@ class Counter:
         return self._count
 
 
-class Meter:
+class Meter(Metric):
     """Events per second over the last `time_span_in_seconds`."""
 
     def __init__(self, time_span_in_seconds: int = 60) -> None:
@@ -50,7 +54,7 @@ class Meter:
             self._marks.popleft()
 
 
-class Distribution:
+class Distribution(Metric):
     """Smallest, largest, sum and count of the values it was given."""
 
     def __init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 from flinkcore._native.slabs import use_slabs
 from flinkcore.errors import ConfigurationError, JobCancelledError
@@ -13,6 +14,7 @@ from flinkcore.runtime.coordinator import Job
 from flinkcore.runtime.deploy import deploy
 from flinkcore.runtime.garbage import older_objects_left_alone
 from flinkcore.runtime.job import JobRun
+from flinkcore.runtime.python_dependencies import PythonDependencies
 from flinkcore.runtime.recovery import Recovery
 from flinkcore.runtime.restart import RestartStrategy, restart_strategy
 from flinkcore.runtime.task import Progress, Task
@@ -37,24 +39,33 @@ def execute(graph: JobGraph, clock: Clock | None = None) -> JobRun:
     strategy says, from its newest complete checkpoint.
     """
     job = JobRun(graph, clock or SystemClock())
-    recovery = Recovery(graph, job.job_id)
-    job.job_id = recovery.job_id  # one that resumes is the job that wrote its checkpoints
-    strategy = restart_strategy(graph.config)
-    attempt = _Attempt(job, recovery)
-    job.started(lambda: job.attempt.wake_all() if job.attempt is not None else None)
-    threading.Thread(
-        target=_supervise, args=(job, recovery, strategy, attempt), name=f"{graph.name} supervisor", daemon=True
-    ).start()
+    with ExitStack() as stack:
+        stack.callback(PythonDependencies.of(graph.config).provide())
+        recovery = Recovery(graph, job.job_id)
+        job.job_id = recovery.job_id  # one that resumes is the job that wrote its checkpoints
+        strategy = restart_strategy(graph.config)
+        attempt = _Attempt(job, recovery)
+        job.started(lambda: job.attempt.wake_all() if job.attempt is not None else None)
+        threading.Thread(
+            target=_supervise,
+            args=(job, recovery, strategy, attempt, stack.pop_all()),
+            name=f"{graph.name} supervisor",
+            daemon=True,
+        ).start()
     return job
 
 
-def _supervise(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attempt: _Attempt) -> None:
-    """Runs the tasks, again and again if need be, and says how the job ended."""
+def _supervise(
+    job: JobRun, recovery: Recovery, strategy: RestartStrategy, attempt: _Attempt, held: ExitStack
+) -> None:
+    """Runs the tasks, again and again if need be, and says how the job ended. held : what the job gives back then"""
     with older_objects_left_alone():
-        _supervised(job, recovery, strategy, attempt)
+        _supervised(job, recovery, strategy, attempt, held)
 
 
-def _supervised(job: JobRun, recovery: Recovery, strategy: RestartStrategy, attempt: _Attempt) -> None:
+def _supervised(
+    job: JobRun, recovery: Recovery, strategy: RestartStrategy, attempt: _Attempt, held: ExitStack
+) -> None:
     try:
         while True:
             attempt.run()
@@ -76,6 +87,7 @@ def _supervised(job: JobRun, recovery: Recovery, strategy: RestartStrategy, atte
                 return
     finally:
         recovery.close(job.cancelled_for_good, job.failure is not None)
+        held.close()
         job.ended()
 
 
