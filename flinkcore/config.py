@@ -167,8 +167,18 @@ class Configuration:
     Any key is accepted: options of connectors and of real clusters travel through unread.
     """
 
-    def __init__(self, other: Configuration | None = None) -> None:
-        self._values: dict[str, Any] = {} if other is None else dict(other._values)
+    def __init__(self, other: Configuration | None = None, j_configuration: Configuration | None = None) -> None:
+        """Empty, or a copy of `other`, or the same options as `j_configuration`, live: in PyFlink that is a Java
+        object, here what flinkcore.util.java_utils.get_j_env_configuration gives."""
+        if j_configuration is None:
+            self._values: dict[str, Any] = {} if other is None else dict(other._values)
+        elif isinstance(j_configuration, Configuration):
+            self._values = j_configuration._values
+        else:
+            raise ConfigurationError(
+                "j_configuration is what get_j_env_configuration gives, got an object of class "
+                f"{type(j_configuration).__name__}"
+            )
 
     @classmethod
     def from_dict(cls, map: Mapping[str, Any]) -> Configuration:

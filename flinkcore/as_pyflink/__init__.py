@@ -7,6 +7,8 @@
 A finder at the head of sys.meta_path answers for `pyflink` and everything below it with the modules of
 flinkcore, so that no class exists twice. A PyFlink that is installed is not touched, only not found: other
 processes use it as before. `pyflink.version` is the one exception: it says which release's API this is.
+
+Where py4j is not installed, `py4j.protocol` has the errors that programs catch around execute().
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 _OWN = {"pyflink.version": "flinkcore.as_pyflink.version"}
+_PY4J = {"py4j": "flinkcore.as_pyflink.py4j", "py4j.protocol": "flinkcore.as_pyflink.py4j.protocol"}
 
 
 class _Finder(MetaPathFinder):
@@ -39,6 +42,16 @@ class _Finder(MetaPathFinder):
                 name=fullname,
             )
         return ModuleSpec(fullname, _Loader(name), is_package=found.submodule_search_locations is not None)
+
+
+class _Py4jFinder(MetaPathFinder):
+    """Finds the errors of py4j, after everything that is installed."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        name = _PY4J.get(fullname)
+        return None if name is None else ModuleSpec(fullname, _Loader(name), is_package=fullname == "py4j")
 
 
 class _Loader(Loader):
@@ -61,6 +74,7 @@ def install() -> None:
         )
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+        sys.meta_path.append(_Py4jFinder())
 
 
 install()

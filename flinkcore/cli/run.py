@@ -80,7 +80,8 @@ def _outcome(program: Program, watch: _Watch, engine_frames: bool) -> tuple[int,
     try:
         program.run()
         for job in watch.jobs:
-            _wait(job)
+            if not job.end_told:             # a program that was told of a failure, and went on, knows what it does
+                _wait(job)
         return OK, ""
     except KeyboardInterrupt:
         watch.cancel_all()

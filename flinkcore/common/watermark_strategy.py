@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from flinkcore.common.time import Duration
 from flinkcore.common.utils import JavaObjectWrapper
-from flinkcore.errors import ConfigurationError, UnsupportedOperationError
+from flinkcore.errors import ConfigurationError, FlinkcoreWarning
 from flinkcore.time.watermark_spec import WatermarkGenerator, WatermarkOutput, WatermarkStrategySpec
 
 __all__ = [
@@ -143,11 +144,16 @@ class WatermarkStrategy:
         max_allowed_watermark_drift: Duration,
         update_interval: Duration | None = None,
     ) -> WatermarkStrategy:
-        """Not supported: sources do not wait for one another. UnsupportedOperationError."""
-        raise UnsupportedOperationError(
-            f"watermark alignment (group '{watermark_group}') is not supported: sources here do not wait for "
-            "one another; leave it out, results are the same and only buffered state differs"
+        """Kept out, with a warning: sources do not wait for one another here. Results are the same; what lies in state
+        until the slower sources catch up is more."""
+        _millis("max_allowed_watermark_drift", max_allowed_watermark_drift)
+        warnings.warn(
+            f"watermark alignment (group '{watermark_group}') is left out: sources do not wait for one another; results "
+            "are the same, and more records lie in state meanwhile",
+            FlinkcoreWarning,
+            stacklevel=2,
         )
+        return self._with()
 
     def _with(self, **changes: Any) -> WatermarkStrategy:
         return WatermarkStrategy(replace(self._spec, **changes))

@@ -38,6 +38,9 @@ class _Results:
         except KeyboardInterrupt:
             self.close()
             raise
+        except Exception:
+            self._job.end_told = True
+            raise
 
     def __enter__(self):  # type: ignore[no-untyped-def]
         return self

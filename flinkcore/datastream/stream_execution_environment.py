@@ -75,6 +75,11 @@ class StreamExecutionEnvironment:
         """A new environment; jobs run in this process."""
         return StreamExecutionEnvironment(configuration)
 
+    @property
+    def _j_stream_execution_environment(self) -> StreamExecutionEnvironment:
+        # Programs give it to get_j_env_configuration, to reach the options.
+        return self
+
     # -- settings -----------------------------------------------------------------------------------------
 
     def get_config(self) -> ExecutionConfig:

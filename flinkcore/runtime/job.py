@@ -77,6 +77,7 @@ class JobRun:
         self.ended_ns: int | None = None
         self.cancelled = threading.Event()
         self.keeps_checkpoints = False  # when it is cancelled
+        self.end_told = False  # someone waited for the end, and knows of a failure
         self._ended = threading.Event()
         self._when_ended: list[Callable[[JobRun], None]] = []
         self._wake: Callable[[], None] = lambda: None
@@ -206,6 +207,7 @@ class JobRun:
                 pass
         elif not self._ended.wait(timeout_s):
             return False
+        self.end_told = True
         if self.status is JobStatus.CANCELED:
             raise JobCancelledError(f"job '{self.name}' was cancelled")
         if self.failure is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from flinkcore.common import Duration, WatermarkStrategy
 from flinkcore.common.watermark_strategy import TimestampAssigner, WatermarkGenerator
-from flinkcore.errors import ConfigurationError, UnsupportedOperationError
+from flinkcore.errors import ConfigurationError, FlinkcoreWarning
 from flinkcore.time.watermark_spec import WatermarkStrategySpec
 
 
@@ -74,5 +74,9 @@ def test_what_makes_no_sense_is_refused():
         strategy.with_timestamp_assigner("t")
     with pytest.raises(ConfigurationError, match="takes a function that makes a WatermarkGenerator"):
         WatermarkStrategy.for_generator(Punctuated())
-    with pytest.raises(UnsupportedOperationError, match="group 'g'"):
-        strategy.with_watermark_alignment("g", Duration.of_seconds(1))
+
+
+def test_watermark_alignment_is_left_out_and_said():
+    strategy = WatermarkStrategy.for_monotonous_timestamps()
+    with pytest.warns(FlinkcoreWarning, match="group 'g'"):
+        assert strategy.with_watermark_alignment("g", Duration.of_seconds(1)) == strategy
