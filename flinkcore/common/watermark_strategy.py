@@ -144,12 +144,12 @@ class WatermarkStrategy:
         max_allowed_watermark_drift: Duration,
         update_interval: Duration | None = None,
     ) -> WatermarkStrategy:
-        """Kept out, with a warning: sources do not wait for one another here. Results are the same; what lies in state
+        """Left out, with a warning: sources do not wait for one another here. Results are the same; what lies in state
         until the slower sources catch up is more."""
         _millis("max_allowed_watermark_drift", max_allowed_watermark_drift)
         warnings.warn(
-            f"watermark alignment (group '{watermark_group}') is left out: sources do not wait for one another; results "
-            "are the same, and more records lie in state meanwhile",
+            f"watermark alignment (group '{watermark_group}') is left out: sources do not wait for one another; "
+            "results are the same, and more records lie in state meanwhile",
             FlinkcoreWarning,
             stacklevel=2,
         )

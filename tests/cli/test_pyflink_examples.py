@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyFlink's own DataStream examples run under `flinkcore run`, unmodified, with the output that Flink gave.
 
-The programs are those of the apache-flink 2.3.0 wheel, which .ci/run fetches; their output on Flink 2.3.0 with two cores is
-recorded in tests/golden/pyflink_examples.
+The programs are those of the apache-flink 2.3.0 wheel, which .ci/run fetches; their output on Flink 2.3.0 with two
+cores is recorded in tests/golden/pyflink_examples.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
