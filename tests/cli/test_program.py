@@ -90,3 +90,28 @@ def test_info_names_the_build_and_every_dependency(shell: Shell) -> None:
     facts = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert {"flinkcore", "compiler", "build", "vector", "python"} <= set(facts)
     assert {"numpy", "pyarrow", "numba", "xxhash"} <= set(facts)
+
+
+CATCHES = """\
+from py4j.protocol import Py4JJavaError
+from pyflink.datastream import StreamExecutionEnvironment
+
+env = StreamExecutionEnvironment.get_execution_environment()
+env.from_collection([1]).map(lambda value: value // 0).print()
+try:
+    env.execute()
+except Py4JJavaError as error:
+    print("ZeroDivisionError" in str(error))
+"""
+
+
+def test_a_program_that_catches_the_failure_of_a_job_ends_well(shell: Shell) -> None:
+    done = shell.flinkcore("run", shell.write(CATCHES))
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    assert "job 'Flink Streaming Job' failed" in done.stderr
+
+
+def test_a_failure_that_the_program_did_not_wait_for_is_one_of_the_run(shell: Shell) -> None:
+    left = CATCHES.replace("env.execute()", "env.execute_async()")
+    done = shell.flinkcore("run", shell.write(left))
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr

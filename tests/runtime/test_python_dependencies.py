@@ -149,7 +149,7 @@ def test_functions_run_in_this_interpreter_and_another_is_refused() -> None:
     assert collected(env.from_collection([1]).map(lambda value: os.environ["python"])) == [sys.executable]  # noqa: SIM112
     assert "python" not in os.environ
     env.set_python_executable("/bin/sh")
-    with pytest.raises(ConfigurationError, match="python.executable is '/bin/sh', and this job runs in"):
+    with pytest.raises(ConfigurationError, match=r"python\.executable is '/bin/sh', and this job runs in"):
         collected(env.from_collection([1]))
 
 
