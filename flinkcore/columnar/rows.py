@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,10 +66,14 @@ def _physical_values(batch: Batch, index: int) -> list[Any]:
         return column.to_numpy().tolist()
 
 
-def from_rows(rows: list[Any], schema: Schema, what: str) -> tuple[Column, ...]:
+def from_rows(
+    rows: list[Any], schema: Schema, what: str, on_wrap: Callable[[str], None] | None = None
+) -> tuple[Column, ...]:
     """Columns of a schema from records, converted as Flink converts records of a declared type.
 
     what : who made the records, for the message: "map 'tokenize'"
+    on_wrap : called with the name of a field whose whole numbers do not fit its type; they lose their upper bits, as
+        in Java. Without it they are errors
     SchemaError naming the field, the value, its Python type and its position among `rows`. Row kinds are not
     columns: see row_kinds_of.
     """
@@ -77,7 +82,7 @@ def from_rows(rows: list[Any], schema: Schema, what: str) -> tuple[Column, ...]:
     name = None
     try:
         if schema.form == "value":
-            column = from_pylist(rows, schema.types[0])
+            column = _column(rows, schema.types[0], "the value", on_wrap)
             if column.null_count and column.kind in (I64, F64, BOOL) and _refuses_null(schema):
                 raise ValueFault(
                     rows.index(None),
@@ -89,7 +94,7 @@ def from_rows(rows: list[Any], schema: Schema, what: str) -> tuple[Column, ...]:
         for name, type, values in zip(
             schema.names, schema.types, split_fields(rows, list(schema.names), schema.form == "tuple")
         ):
-            column = from_pylist(values, type)
+            column = _column(values, type, f"field '{name}'", on_wrap)
             if schema.form == "tuple" and (column.null_count or (type is None and None in values)):
                 raise ValueFault(values.index(None), None, null_field(name))
             columns.append(column)
@@ -100,6 +105,23 @@ def from_rows(rows: list[Any], schema: Schema, what: str) -> tuple[Column, ...]:
             f"{what}: record {fault.position} of the batch has {_shorten(fault.value)} "
             f"({type_name(fault.value)}){where}; {fault.reason}"
         ) from None
+
+
+def _column(
+    values: list[Any], type: pa.DataType | None, name: str, on_wrap: Callable[[str], None] | None
+) -> Column:
+    try:
+        return from_pylist(values, type)
+    except ValueFault:
+        if on_wrap is None or type is None or not pa.types.is_signed_integer(type):
+            raise
+        half = 1 << type.bit_width - 1
+        fits = [not isinstance(v, int) or -(2**63) <= v < 2**63 for v in values]  # a Java long at least
+        wrapped = [(v + half) % (2 * half) - half if isinstance(v, int) else v for v in values]
+        if not all(fits) or wrapped == values:  # something else is wrong
+            raise
+        on_wrap(name)
+        return from_pylist(wrapped, type)
 
 
 def row_kinds_of(rows: list[Any]) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,7 +23,7 @@ from flinkcore.connectors.base import (
     SplitQueue,
 )
 from flinkcore.connectors.fit import batch_of_values
-from flinkcore.errors import ConnectorError
+from flinkcore.errors import ConnectorError, FlinkcoreWarning
 from flinkcore.time.clock import Clock
 
 # How long an iterator is asked for more values before those that are there go on.
@@ -51,7 +52,7 @@ class CollectionSource(Source):
             values = values if isinstance(values, list) else list(values)
             if None in self.schema.types:  # the job's functions may change objects, the program keeps its own
                 values = detached_list(values)
-            self.data = batch_of_values(values, self.schema, "from_collection")
+            self.data = batch_of_values(values, self.schema, "from_collection", _warn_of_wrapping)
 
     @staticmethod
     def of_batches(batches: Sequence[Batch]) -> CollectionSource:
@@ -81,6 +82,16 @@ class CollectionSource(Source):
             self.taken.rows += 1
         split = replace(split, rows_read=max(split.rows_read, self.taken.rows))
         return IteratorReader(self.iterator, split, self.taken, context.clock)
+
+
+def _warn_of_wrapping(name: str) -> None:
+    # Flink's test of from_collection pins it: 43878 is -21658 as a SHORT (PythonTypeUtils' input converters).
+    warnings.warn(
+        f"from_collection: numbers of {name} are outside of their type and lose their upper bits, as in Flink; "
+        "declare a wider type, such as LONG",
+        FlinkcoreWarning,
+        stacklevel=5,
+    )
 
 
 class BatchReader(SourceReader):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +15,14 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.errors import SchemaError
 
 
-def batch_of_values(values: list[Any], schema: Schema, what: str) -> Batch:
-    """Python values, as the schema's form describes them, as a Batch; SchemaError for one that does not fit."""
-    return Batch(schema, from_rows(values, schema, what), len(values), row_kinds=row_kinds_of(values))
+def batch_of_values(
+    values: list[Any], schema: Schema, what: str, on_wrap: Callable[[str], None] | None = None
+) -> Batch:
+    """Python values, as the schema's form describes them, as a Batch; SchemaError for one that does not fit.
+
+    on_wrap : see from_rows
+    """
+    return Batch(schema, from_rows(values, schema, what, on_wrap), len(values), row_kinds=row_kinds_of(values))
 
 
 def record_batch_of(table: pa.Table) -> pa.RecordBatch:

@@ -22,7 +22,13 @@ from flinkcore.connectors.base import Boundedness
 from flinkcore.connectors.collection import CollectionSource
 from flinkcore.connectors.datagen import DataGeneratorSource, RandomColumn, SequenceColumn
 from flinkcore.connectors.sequence import NumberSequenceSource
-from flinkcore.errors import ConfigurationError, ConnectorError, SchemaError, UserFunctionError
+from flinkcore.errors import (
+    ConfigurationError,
+    ConnectorError,
+    FlinkcoreWarning,
+    SchemaError,
+    UserFunctionError,
+)
 
 NUMBERS = Schema(["value"], [pa.int64()], "value")
 
@@ -351,3 +357,19 @@ def test_types_that_cannot_be_drawn():
 
 def test_decimals_stay_objects_in_a_collection(reading):
     assert reading.rows(CollectionSource([decimal.Decimal("1.10")])) == [decimal.Decimal("1.10")]
+
+
+def test_numbers_of_a_collection_outside_of_their_type_lose_their_upper_bits_as_in_flink():
+    values = [(43878, 9147483648, 2**62), (True, -1, -1)]
+    schema = Schema(["a", "b", "c"], [pa.int16(), pa.int32(), pa.int64()], "tuple")
+    with pytest.warns(FlinkcoreWarning) as warned:
+        source = CollectionSource(values, schema)
+    assert source.data.to_arrow().to_pylist() == [
+        {"a": -21658, "b": 557549056, "c": 2**62},
+        {"a": 1, "b": -1, "c": -1},
+    ]
+    assert [str(each.message).split("numbers of ")[1][:9] for each in warned] == ["field 'a'", "field 'b'"]
+    with pytest.raises(SchemaError, match=r"1\.5"):
+        CollectionSource([(43878, 1.5, 0)], schema)
+    with pytest.raises(SchemaError, match="18446744073709551616"):
+        CollectionSource([(2**64, 1, 0)], schema)

@@ -100,7 +100,7 @@ class Unschooled(Source):
         (lambda: environment().from_collection(5), "takes a collection, e.g. a list, got int"),
         (lambda: environment().from_collection(pa.table({"a": [1]})), "for a Table use from_arrow"),
         (lambda: environment().from_collection([1, "x"], INT), "record 1 of the batch has 'x'"),
-        (lambda: environment().from_collection([2**31], INT), "record 0 of the batch has 2147483648 .*INT"),
+        (lambda: environment().from_collection([2**64], INT), "record 0 of the batch has 18446744073709551616 .*INT"),
         (lambda: environment().from_collection([None], INT), "cannot be null"),
         (lambda: environment().from_collection([(1, 2), (1,)], Types.TUPLE([INT, INT])), "expected 2 fields"),
         (
