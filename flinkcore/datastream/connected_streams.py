@@ -84,9 +84,11 @@ class ConnectedStreams:
 
     def _step(self, name: str, operator: type[TwoInputs], func: Any, output_type: TypeInformation | None) -> DataStream:
         schemas, out, keys = (self.stream1._schema, self.stream2._schema), output_schema(output_type), self._keys
-        return self.stream1._step(
-            name, lambda: operator(schemas, func, out, keys is not None, keys), out, second=self.stream2._edges
-        )
+        def make() -> TwoInputs:
+            return operator(schemas, func, out, keys is not None, keys)
+
+        in_order = make if keys is None else self.stream1._in_order(func, make)
+        return self.stream1._step(name, in_order, out, second=self.stream2._edges)
 
 
 class BroadcastStream:
@@ -134,7 +136,11 @@ class BroadcastConnectedStream:
         descriptors, out = self.broadcast_state_descriptors, output_schema(output_type)
         return stream._step(
             "Co-Process-Broadcast" if keys is None else "Keyed-Co-Process-Broadcast",
-            lambda: BroadcastProcessRows(schemas, func, descriptors, out, keys is not None, keys),
+            stream._in_order(
+                func,
+                lambda: BroadcastProcessRows(schemas, func, descriptors, out, keys is not None, keys),
+                first_input=1,
+            ),
             out,
             second=self.broadcast_stream.input_stream._edges,
         )

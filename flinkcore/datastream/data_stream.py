@@ -38,6 +38,7 @@ from flinkcore.expr.aggregate import AggregatePlan
 from flinkcore.expr.nodes import Alias, Expr, FieldReference, output_name
 from flinkcore.graph.transformation import Edge, Partitioner, Partitioning, Transformation
 from flinkcore.operators.base import Operator, OperatorContext
+from flinkcore.operators.batch_order import InBatchOrder
 from flinkcore.operators.batches import Filter, MapBatches, PickColumns, Project
 from flinkcore.operators.functions import (
     FilterFunction,
@@ -57,6 +58,7 @@ from flinkcore.operators.process import (
     FlatMapRows,
     MapRows,
     ProcessRows,
+    RowOperator,
 )
 from flinkcore.operators.sink import SinkOperator
 from flinkcore.operators.timestamps import AssignTimestamps
@@ -225,7 +227,8 @@ class DataStream(_Settings):
             return self._step("Filter", lambda: Filter(schema, condition), schema)
         require_function("filter", func, FilterFunction)
         keys = self._keys
-        return self._step("Filter", lambda: FilterRows(schema, func, keys is not None, keys), schema)
+        make = self._in_order(func, lambda: FilterRows(schema, func, keys is not None, keys))
+        return self._step("Filter", make, schema)
 
     def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
         """Any number of records for each record, with access to time and side outputs."""
@@ -250,7 +253,18 @@ class DataStream(_Settings):
     ) -> DataStream:
         schema, out = self._schema, output_schema(output_type)
         keys = self._keys
-        return self._step(name, lambda: operator(schema, func, out, keys is not None, keys), out)
+        make = self._in_order(func, lambda: operator(schema, func, out, keys is not None, keys))
+        return self._step(name, make, out)
+
+    def _in_order(
+        self, func: Any, factory: Callable[[], RowOperator], first_input: int | None = None
+    ) -> Callable[[], Operator]:
+        """In batch mode, a function that may have keyed state sees records in the order of that mode; so does one with
+        an input that comes first."""
+        if first_input is None and (self._keys is None or not isinstance(func, Function)):
+            return factory
+        env = self._env
+        return lambda: InBatchOrder(factory(), first_input) if env.is_batch else factory()
 
     # -- columns (beyond PyFlink) ---------------------------------------------------------------------------
 

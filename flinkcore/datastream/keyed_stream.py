@@ -79,7 +79,7 @@ class KeyedStream(DataStream):
     @property
     def _final_only(self) -> bool:
         """In batch mode a running aggregation gives one last record for each key."""
-        return self._env.get_configuration().get(options.RUNTIME_MODE) == "BATCH"
+        return self._env.is_batch
 
     def key_by(
         self,
@@ -97,7 +97,8 @@ class KeyedStream(DataStream):
                 f"process on a keyed stream takes a KeyedProcessFunction, got {called(func)}"
             )
         schema, keys, out = self._schema, self._key_schema, output_schema(output_type)
-        return self._step("KEYED PROCESS", lambda: KeyedProcessRows(schema, func, out, keys), out)
+        make = self._in_order(func, lambda: KeyedProcessRows(schema, func, out, keys))
+        return self._step("KEYED PROCESS", make, out)
 
     def map_batches(
         self, func: KeyedBatchFunction | Callable[[pa.RecordBatch], Any], output_schema: Any = None

@@ -126,6 +126,11 @@ class StreamExecutionEnvironment:
         self._config.set(options.RUNTIME_MODE, execution_mode.name)
         return self
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether jobs run in batch mode. Beyond PyFlink."""
+        return self._config.get(options.RUNTIME_MODE) == "BATCH"
+
     def set_buffer_timeout(self, timeout_millis: int) -> StreamExecutionEnvironment:
         """The longest that a record waits in a batch that is not full; -1 waits for full batches."""
         if timeout_millis < -1:

@@ -33,18 +33,19 @@ class KeyedTimers:
         self.processing = state.timers("processing", namespace)
         # It is state: what was late, and what was seen of event time, stays so after a restore.
         self.watermark_ms: int = context.state.field("watermark_ms", MIN_TIMESTAMP, lambda: self.watermark_ms)
+        self.quiesced = False  # what is registered now is ignored
         self._context = context
         self._state = state
         self._wake()
 
     def register_event(self, timestamp_ms: int, namespace: Hashable = None) -> None:
         state = self._state
-        if self.event.register(timestamp_ms, state.current, namespace):
+        if not self.quiesced and self.event.register(timestamp_ms, state.current, namespace):
             state.hold(state.current)
 
     def register_processing(self, timestamp_ms: int, namespace: Hashable = None) -> None:
         state = self._state
-        if self.processing.register(timestamp_ms, state.current, namespace):
+        if not self.quiesced and self.processing.register(timestamp_ms, state.current, namespace):
             state.hold(state.current)
             if self.processing.next_ms() == timestamp_ms:
                 self._wake()

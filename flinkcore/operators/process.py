@@ -23,6 +23,8 @@ from flinkcore.operators.functions import (
     Function,
     FunctionInitializationContext,
     FunctionSnapshotContext,
+    KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
     KeyedProcessFunction,
     ProcessFunction,
     TimerService,
@@ -35,8 +37,15 @@ from flinkcore.operators.runtime_context import OperatorRuntimeContext
 from flinkcore.operators.translated import Translated
 from flinkcore.state.keyed import KeyedState
 from flinkcore.state.operator import OperatorStates
-from flinkcore.time import MIN_TIMESTAMP
+from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from flinkcore.time.domain import TimeDomain
+
+#: on_timer of functions that have none of their own.
+_NO_TIMERS = (
+    KeyedProcessFunction.on_timer,
+    KeyedCoProcessFunction.on_timer,
+    KeyedBroadcastProcessFunction.on_timer,
+)
 
 
 class RowOperator(Operator):
@@ -99,6 +108,14 @@ class RowOperator(Operator):
         return OperatorDescription(
             False, self.function_name, f"{self.function_name} is called for each record"
         )
+
+    @property
+    def fires_timers(self) -> bool:
+        """Whether there are timers that a function of the user hears of; then batch mode calls finish_key."""
+        return False
+
+    def finish_key(self) -> None:
+        """In batch mode a key has had its last record."""
 
     def _ids(self, batch: Batch) -> list[int] | None:
         """Group id of each record; None when there is no state."""
@@ -357,6 +374,23 @@ class ProcessRows(RowOperator):
             self._record.domain = TimeDomain.PROCESSING_TIME
             self._timers.fire_processing(now_ms, self._on_timer)
             self._emitted.flush()
+
+    @property
+    def fires_timers(self) -> bool:
+        own = getattr(type(self._function), "on_timer", None)
+        return self._timers is not None and own not in (None, *_NO_TIMERS)
+
+    def finish_key(self) -> None:
+        """Its timers fire, and can register no others (Flink: BatchExecutionInternalTimeService.setCurrentKey)."""
+        assert self._timers is not None
+        self._timers.quiesced = True
+        self._record.domain = TimeDomain.EVENT_TIME
+        self._timers.fire_event(MAX_WATERMARK, self._on_timer)
+        self._record.domain = TimeDomain.PROCESSING_TIME
+        self._timers.fire_processing(MAX_WATERMARK, self._on_timer)
+        self._timers.quiesced = False
+        self._timers.watermark_ms = MIN_TIMESTAMP
+        self._emitted.flush()
 
     def unfired(self) -> str | None:
         waiting = 0 if self._timers is None else len(self._timers.event)
