@@ -8,7 +8,7 @@ from typing import Any
 
 from flinkcore.columnar.arrow_types import schema_of
 from flinkcore.columnar.schema import Schema
-from flinkcore.columnar.typeinfo import TypeInformation
+from flinkcore.columnar.typeinfo import RowTypeInfo, TypeInformation
 from flinkcore.common.watermark_strategy import WatermarkStrategy
 from flinkcore.errors import ConfigurationError, SchemaError
 from flinkcore.expr.nodes import Expr, FieldReference
@@ -37,8 +37,11 @@ def nodes_of(expressions: Sequence[Any], what: str) -> list[Expr]:
     return nodes
 
 
-def output_schema(output_type: TypeInformation | None) -> Schema:
-    return Schema.of_objects() if output_type is None else schema_of(output_type)
+def output_schema(output_type: TypeInformation | list[TypeInformation] | None) -> Schema:
+    """Of Python objects without a type; a list of types is one of rows, as in PyFlink."""
+    if output_type is None:
+        return Schema.of_objects()
+    return schema_of(RowTypeInfo(output_type) if isinstance(output_type, list) else output_type)
 
 
 def require_function(method: str, func: Any, base: type) -> None:

@@ -76,11 +76,6 @@ class KeyedStream(DataStream):
     def _keys(self) -> Schema | None:
         return self._key_schema
 
-    @property
-    def _final_only(self) -> bool:
-        """In batch mode a running aggregation gives one last record for each key."""
-        return self._env.is_batch
-
     def key_by(
         self,
         key_selector: Callable[[Any], Any] | KeySelector | str | Expression,
@@ -121,8 +116,9 @@ class KeyedStream(DataStream):
     def reduce(self, func: Any) -> DataStream:
         """Each record combined with all before it of its key: one result per record, of the stream's own type."""
         require_function("reduce", func, ReduceFunction)
-        schema, keys, final = self._schema, self._key_schema, self._final_only
-        return self._step("Reduce", lambda: RowReduce(schema, func, None, final, keys), schema)
+        schema, keys, env = self._schema, self._key_schema, self._env
+        # In batch mode there is one last record for each key.
+        return self._step("Reduce", lambda: RowReduce(schema, func, None, env.is_batch, keys), schema)
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
         """The running sum of a field; other fields keep their first value."""
@@ -145,11 +141,11 @@ class KeyedStream(DataStream):
         return self._accumulate("max_by", position_to_max_by)
 
     def _accumulate(self, op: str, position: int | str) -> DataStream:
-        schema, keys, final = self._schema, self._key_schema, self._final_only
+        schema, keys, env = self._schema, self._key_schema, self._env
         RowAccumulate(schema, op, position)  # a field that does not exist is said here
         return self._step(
             op.title().replace("_", ""),
-            lambda: RowAccumulate(schema, op, position, None, final, keys),
+            lambda: RowAccumulate(schema, op, position, None, env.is_batch, keys),
             schema,
         )
 
@@ -181,7 +177,7 @@ class KeyedStream(DataStream):
         return self.aggregate(lit(1).count.alias(name))
 
     def _emission(self) -> Emit:
-        if self._final_only:
+        if self._env.is_batch:
             return "final"
         return "batch" if self._env.get_configuration().get(options.MINI_BATCH) else "record"
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flinkcore.columnar.arrow_types import schema_of
 from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.typeinfo import TypeInformation
+from flinkcore.datastream.arguments import output_schema
 from flinkcore.datastream.data_stream import DataStream
 from flinkcore.datastream.keyed_stream import KeyedStream
 from flinkcore.errors import ConfigurationError
@@ -91,7 +91,7 @@ class WindowedStream:
         self, reduce_function: Any, window_function: Any = None, output_type: TypeInformation | None = None
     ) -> DataStream:
         """The records of a window combined pairwise, as they come; then given to `window_function` if there is one."""
-        schema = self._stream.schema if window_function is None and output_type is None else _out(output_type)
+        schema = self._stream.schema if window_function is None and output_type is None else output_schema(output_type)
         return self._row_step("Reduce", schema, reduce=reduce_function, window_function=window_function)
 
     def aggregate(
@@ -126,7 +126,7 @@ class WindowedStream:
                 output_type = types[0]
             return self._row_step(
                 "Aggregate",
-                _out(output_type),
+                output_schema(output_type),
                 aggregate=function,
                 window_function=window_function,
                 accumulator_type=accumulator_type,
@@ -140,11 +140,11 @@ class WindowedStream:
 
     def apply(self, window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
         """A function of (key, window, records of the window) that gives any number of results."""
-        return self._row_step("Apply", _out(output_type), window_function=window_function)
+        return self._row_step("Apply", output_schema(output_type), window_function=window_function)
 
     def process(self, process_window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
         """A ProcessWindowFunction: the records of a window with its context and state."""
-        return self._row_step("Process", _out(output_type), window_function=process_window_function)
+        return self._row_step("Process", output_schema(output_type), window_function=process_window_function)
 
     def _row_step(self, name: str, schema_out: Schema, **functions: Any) -> DataStream:
         stream, assigner = self._stream, self._assigner
@@ -227,7 +227,3 @@ class AllWindowedStream(WindowedStream):
     """All records grouped into windows, in one subtask (PyFlink: AllWindowedStream)."""
 
     _all = True
-
-
-def _out(output_type: TypeInformation | None) -> Schema:
-    return Schema.of_objects() if output_type is None else schema_of(output_type)

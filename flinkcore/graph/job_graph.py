@@ -87,7 +87,7 @@ class JobGraph:
         for node in shown:
             entry: dict[str, object] = {
                 "id": numbers[node],
-                "type": node.name if node.transformation.kind != "Data Source" else f"Source: {node.name}",
+                "type": _PLAN_NAMES.get(node.transformation.kind, "") + node.name,
                 "pact": node.transformation.kind,
                 "contents": node.transformation.description or node.name,
                 "parallelism": node.parallelism,
@@ -100,6 +100,10 @@ class JobGraph:
                 entry["predecessors"] = predecessors
             plan.append(entry)
         return json.dumps({"nodes": plan}, indent=2)
+
+
+#: What Flink puts before the name of a step of this kind.
+_PLAN_NAMES = {"Data Source": "Source: ", "Data Sink": "Sink: "}
 
 
 def _visible_inputs(node: Node) -> Iterable[tuple[Node, Partitioning]]:

@@ -207,3 +207,9 @@ def test_the_values_of_a_slow_generator_do_not_wait_for_each_other():
 
     with environment().from_collection(slow()).execute_and_collect() as results:
         assert [next(results) for _ in range(3)] == [1, 1, 1]
+
+
+def test_a_list_of_types_is_a_row_of_them():
+    stream = environment().from_collection([1]).map(lambda value: (value, str(value)), [Types.INT(), Types.STRING()])
+    assert stream.get_type() == Types.ROW([Types.INT(), Types.STRING()])
+    assert collected(stream) == [Row(f0=1, f1="1")]

@@ -7,6 +7,7 @@ import pytest
 
 from flinkcore.common import Types, WatermarkStrategy
 from flinkcore.common.watermark_strategy import TimestampAssigner
+from flinkcore.connectors.datagen import DataGeneratorSource, SequenceColumn
 from flinkcore.datastream import (
     BroadcastProcessFunction,
     FlatMapFunction,
@@ -154,3 +155,11 @@ def test_streaming_mode_keeps_the_order_of_the_records():
             yield value
 
     assert collected(stream(environment()).key_by(lambda value: value[0]).process(Itself())) == RECORDS
+
+
+def test_automatic_mode_is_batch_where_all_sources_end():
+    env = environment().set_runtime_mode(RuntimeExecutionMode.AUTOMATIC)
+    assert collected(env.from_collection(RECORDS).key_by(lambda value: value[0]).sum(1)) == [("a", 9), ("b", 11)]
+    endless = env.from_source(DataGeneratorSource({"n": SequenceColumn(1)}), None, "endless")
+    with endless.map(lambda row: row[0]).key_by(lambda value: 0).sum().map(str).execute_and_collect() as results:
+        assert [next(results) for _ in range(3)] == ["1", "3", "6"]
