@@ -6,6 +6,9 @@ Importing this package imports neither NumPy nor pyarrow.
 
 from __future__ import annotations
 
+from typing import Any
+
+from flinkcore.common import serialization
 from flinkcore.common.completable_future import CompletableFuture
 from flinkcore.common.config_options import ConfigOption, ConfigOptions
 from flinkcore.common.configuration import Configuration
@@ -58,3 +61,10 @@ __all__ = [
     "Types",
     "WatermarkStrategy",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # PyFlink 1.13 has its schemas of rows here, too.
+    if name.endswith(("RowSerializationSchema", "RowDeserializationSchema")):
+        return getattr(serialization, name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

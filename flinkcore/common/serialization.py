@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import codecs
+import importlib
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -107,10 +108,25 @@ class Encoder:
         return "".join(line + "\n" for line in java_lines(batch)).encode(self._charset)
 
 
-def __getattr__(name: str) -> Any:
-    # Where PyFlink has them; they need columns, which this module does not import.
-    if name in ("BulkWriterFactory", "RowDataBulkWriterFactory"):
-        from flinkcore.datastream.connectors.file_system import BulkWriterFactory
+#: What is elsewhere, and where: writers of files and, as in PyFlink 1.13, schemas of rows. They need columns, which
+#: this module does not import.
+_ELSEWHERE = {
+    "BulkWriterFactory": ("datastream.connectors.file_system", "BulkWriterFactory"),
+    "RowDataBulkWriterFactory": ("datastream.connectors.file_system", "BulkWriterFactory"),
+    "AvroRowDeserializationSchema": ("datastream.formats.avro", "AvroRowDeserializationSchema"),
+    "AvroRowSerializationSchema": ("datastream.formats.avro", "AvroRowSerializationSchema"),
+    "CsvRowDeserializationSchema": ("datastream.formats.csv", "CsvRowDeserializationSchema"),
+    "CsvRowSerializationSchema": ("datastream.formats.csv", "CsvRowSerializationSchema"),
+    "JsonRowDeserializationSchema": ("datastream.formats.json", "JsonRowDeserializationSchema"),
+    "JsonRowSerializationSchema": ("datastream.formats.json", "JsonRowSerializationSchema"),
+}
 
-        return BulkWriterFactory
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+def __getattr__(name: str) -> Any:
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    module, there = _ELSEWHERE[name]
+    try:
+        return getattr(importlib.import_module(f"flinkcore.{module}"), there)
+    except ModuleNotFoundError as error:
+        raise AttributeError(f"'{name}' is not there: {error}") from error

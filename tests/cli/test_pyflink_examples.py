@@ -7,9 +7,11 @@ cores is recorded in tests/golden/pyflink_examples.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import zipfile
+from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,10 +76,37 @@ def test_the_output_is_flinks(shell: Shell, examples: Path, name: str) -> None:
 
 def first_lines(shell: Shell, program: Path, count: int) -> list[str]:
     """What a program that never ends prints at first."""
-    process = shell.start("run", "-D", "parallelism.default=2", "--quiet", str(program), stdout=-1, stderr=-2)
+    process = shell.start("run", "-D", "parallelism.default=2", "--quiet", str(program), stdout=-1, stderr=-3)
     assert process.stdout is not None
     try:
         return [line.decode().rstrip("\n") for line in islice(process.stdout, count)]
     finally:
         process.kill()
         process.communicate()
+
+
+def needs(module: str, name: str) -> None:
+    """Skips where flinkcore has not what an example is made of."""
+    if not hasattr(importlib.import_module(module), name):
+        pytest.skip(f"the example needs {module}.{name}")
+
+
+def test_words_of_a_stream_that_never_ends_are_counted_on(shell: Shell, examples: Path) -> None:
+    needs("flinkcore.table", "TableDescriptor")
+    told, *lines = first_lines(shell, examples / "datastream" / "streaming_word_count.py", 61)
+    assert told == "Printing result to stdout. Use --output to specify output path."
+    counts: dict[str, list[int]] = defaultdict(list)
+    for line in lines:
+        found = re.fullmatch(r"[12]> \((\w+),(\d+)\)", line)
+        assert found is not None, line
+        counts[found[1]].append(int(found[2]))
+    assert all(each == list(range(1, len(each) + 1)) for each in counts.values())
+
+
+def test_requests_of_a_stream_that_never_ends_are_answered(shell: Shell, examples: Path) -> None:
+    needs("flinkcore.table", "TableDescriptor")
+    needs("flinkcore.datastream", "AsyncDataStream")
+    told, *lines = first_lines(shell, examples / "datastream" / "asyncio" / "remote_model_inference.py", 21)
+    assert told == "Printing result to stdout. Use --output to specify output path."
+    answer = re.compile(r'[12]> {"user_id": -?\d+, "comments": "[0-9a-f]{100}", "analysis_result": "positive"}')
+    assert [line for line in lines if not answer.fullmatch(line)] == []
