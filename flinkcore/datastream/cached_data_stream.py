@@ -51,7 +51,10 @@ class CachedDataStream(DataStream):
         self._parts = {}
         if self._run is None:
             return
-        (run, parts), self._run = self._run, None
+        run, parts = self._run
+        if run.is_running:  # the next job computes for itself
+            return
+        self._run = None
         if run.status.name == JobStatus.FINISHED.name and run.graph.config.get(options.RUNTIME_MODE) == "BATCH":
             step = self._transformation
             step.name, step.kind, step.hidden, step.parallelism = "CacheRead", "Data Source", False, len(parts)

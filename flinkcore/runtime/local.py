@@ -87,8 +87,10 @@ def _supervised(
                 return
     finally:
         recovery.close(job.cancelled_for_good, job.failure is not None)
-        held.close()
-        job.ended()
+        try:
+            held.close()
+        finally:
+            job.ended()
 
 
 class _Attempt:

@@ -86,7 +86,8 @@ class PythonDependencies:
 
         def release() -> None:
             for folder in folders:
-                sys.path.remove(folder)
+                if folder in sys.path:  # the program may have taken it away
+                    sys.path.remove(folder)
             gone = [folder for folder in folders if folder not in sys.path]
             _forget(gone, [name for name in sys.modules if name not in modules_before])
             if self.executable is not None:
@@ -210,8 +211,10 @@ def _enter(folder: str) -> Callable[[], None]:
     os.chdir(folder)
 
     def leave() -> None:
-        os.chdir(before)
-        _working_directory.release()
+        try:
+            os.chdir(before)
+        finally:
+            _working_directory.release()
 
     return leave
 

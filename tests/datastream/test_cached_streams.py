@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from flinkcore.common import RestartStrategies, Types, WatermarkStrategy
@@ -74,6 +76,21 @@ def test_a_job_that_began_anew_keeps_what_its_last_start_computed() -> None:
     cached.map(fails_once).print()
     env.execute()
     assert collected(cached) == [1, 2, 3]
+
+
+def test_a_plan_that_is_asked_for_meanwhile_does_not_lose_what_a_job_keeps() -> None:
+    computed: list[int] = []
+    asked = threading.Event()
+    env = batch()
+    cached = env.from_sequence(1, 2).map(lambda value: computed.append(value) or value).cache()
+    cached.map(lambda value: asked.wait(20)).print()
+    client = env.execute_async()
+    cached.print()
+    env.get_execution_plan()
+    asked.set()
+    client.get_job_execution_result().result()
+    env.execute()
+    assert computed == [1, 2]
 
 
 class Itself(TimestampAssigner):
