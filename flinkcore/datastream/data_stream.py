@@ -38,7 +38,7 @@ from flinkcore.expr.aggregate import AggregatePlan
 from flinkcore.expr.nodes import Alias, Expr, FieldReference, output_name
 from flinkcore.graph.transformation import Edge, Partitioner, Partitioning, Transformation
 from flinkcore.operators.base import Operator, OperatorContext
-from flinkcore.operators.batch_order import InBatchOrder
+from flinkcore.operators.batch_order import InKeyOrder, InTimeOrder
 from flinkcore.operators.batches import Filter, MapBatches, PickColumns, Project
 from flinkcore.operators.functions import (
     FilterFunction,
@@ -264,7 +264,12 @@ class DataStream(_Settings):
         if first_input is None and (self._keys is None or not isinstance(func, Function)):
             return factory
         env = self._env
-        return lambda: InBatchOrder(factory(), first_input) if env.is_batch else factory()
+        return lambda: InKeyOrder(factory(), first_input) if env.is_batch else factory()
+
+    def _in_time_order(self, factory: Callable[[], Operator]) -> Callable[[], Operator]:
+        """In batch mode, what depends on the order of the records of a key has them by timestamp."""
+        env = self._env
+        return lambda: InTimeOrder(factory()) if env.is_batch else factory()
 
     # -- columns (beyond PyFlink) ---------------------------------------------------------------------------
 

@@ -118,7 +118,8 @@ class KeyedStream(DataStream):
         require_function("reduce", func, ReduceFunction)
         schema, keys, env = self._schema, self._key_schema, self._env
         # In batch mode there is one last record for each key.
-        return self._step("Reduce", lambda: RowReduce(schema, func, None, env.is_batch, keys), schema)
+        make = self._in_time_order(lambda: RowReduce(schema, func, None, env.is_batch, keys))
+        return self._step("Reduce", make, schema)
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
         """The running sum of a field; other fields keep their first value."""
@@ -143,11 +144,8 @@ class KeyedStream(DataStream):
     def _accumulate(self, op: str, position: int | str) -> DataStream:
         schema, keys, env = self._schema, self._key_schema, self._env
         RowAccumulate(schema, op, position)  # a field that does not exist is said here
-        return self._step(
-            op.title().replace("_", ""),
-            lambda: RowAccumulate(schema, op, position, None, env.is_batch, keys),
-            schema,
-        )
+        make = self._in_time_order(lambda: RowAccumulate(schema, op, position, None, env.is_batch, keys))
+        return self._step(op.title().replace("_", ""), make, schema)
 
     def aggregate(self, *expressions: Any, emit: Emit | None = None) -> DataStream:
         """Running aggregates on columns, as a changelog. Beyond PyFlink.

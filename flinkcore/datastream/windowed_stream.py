@@ -162,7 +162,7 @@ class WindowedStream:
         make(schema, assigner, schema_out, **settings)  # what does not fit is said here
         return stream._step(
             f"Window({type(assigner).__name__}, {name})",
-            lambda: make(schema, assigner, schema_out, **settings),
+            stream._in_time_order(lambda: make(schema, assigner, schema_out, **settings)),
             schema_out,
             parallelism_max=1 if self._all else None,
         )

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""InBatchOrder: the order in which functions with state see records in batch mode."""
+"""The order in which operators with state see records in batch mode (Flink: SortingDataInput,
+BatchExecutionInternalTimeService).
+
+Flink sorts the input of every keyed operator by key and timestamp. Where an operator's results depend only on the order
+within a key, sorting by timestamp is enough.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +22,14 @@ from flinkcore.state.keyed import KeyedState
 from flinkcore.time import MAX_WATERMARK
 
 
-class InBatchOrder(Operator):
-    """Runs an operator on a bounded input that it sees as a whole (Flink: SortingDataInput,
-    BatchExecutionInternalTimeService).
+class InTimeOrder(Operator):
+    """Runs a keyed operator on a bounded input that it sees by timestamp.
 
-    A keyed operator sees the records of one key after the other, each key's by timestamp, those of its first input
-    first; then the timers of the key fire, of both times. Until the input ends the records are held in memory.
-
-    first_input : an input whose records come before all others, as they come: the broadcast side
+    Records with timestamps are held in memory until the input ends; others pass as they come.
     """
 
-    def __init__(self, operator: RowOperator, first_input: int | None = None) -> None:
+    def __init__(self, operator: Operator) -> None:
         self.operator = operator
-        self.first_input = first_input
 
     def open(self, context: OperatorContext, out: Output) -> None:
         super().open(context, out)
@@ -37,7 +37,7 @@ class InBatchOrder(Operator):
         self.operator.open(context, out)
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        if input_index == self.first_input:
+        if batch.timestamps_ms is None:
             self.operator.process_batch(batch, input_index)
         else:
             self._held[input_index].append(batch)
@@ -48,7 +48,7 @@ class InBatchOrder(Operator):
             self.operator.process_watermark(watermark_ms)
 
     def process_timer(self, now_ms: int) -> None:
-        """Timers fire at the end of their key, not by the clock."""
+        self.operator.process_timer(now_ms)
 
     def end_input(self) -> None:
         self._finish()
@@ -57,8 +57,8 @@ class InBatchOrder(Operator):
     def prepare_snapshot(self, checkpoint_id: int) -> None:
         if any(self._held):
             raise UnsupportedOperationError(
-                f"operator '{self.context.name}' cannot be part of a savepoint: in batch mode it holds all records "
-                "until the input ends; let the job finish, or run it in streaming mode"
+                f"operator '{self.context.name}' cannot be part of a savepoint: in batch mode it holds records until "
+                "the input ends; let the job finish, or run it in streaming mode"
             )
         self.operator.prepare_snapshot(checkpoint_id)
 
@@ -74,9 +74,57 @@ class InBatchOrder(Operator):
     def describe(self) -> OperatorDescription:
         return self.operator.describe()
 
-    def _finish(self) -> None:
+    @property
+    def waits_for_watermarks(self) -> bool:
+        return self.operator.waits_for_watermarks
+
+    def unfired(self) -> str | None:
+        return self.operator.unfired()
+
+    def _taken(self) -> dict[int, Batch]:
+        """What was held, by input."""
         held, self._held = self._held, ([], [])
-        inputs = {index: Batch.concat(batches) for index, batches in enumerate(held) if batches}
+        return {index: Batch.concat(batches) for index, batches in enumerate(held) if batches}
+
+    def _finish(self) -> None:
+        for index, batch in self._taken().items():
+            assert batch.timestamps_ms is not None
+            self._process(batch.take(np.argsort(batch.timestamps_ms, kind="stable")), index)
+
+    def _process(self, batch: Batch, index: int) -> None:
+        rows = self.context.config.get(options.BATCH_ROWS)
+        for start in range(0, batch.num_rows, rows):
+            if self.context.interrupted():
+                raise JobCancelledError(f"operator '{self.context.name}' was cancelled")
+            self.operator.process_batch(batch.slice(start, min(rows, batch.num_rows - start)), index)
+
+
+class InKeyOrder(InTimeOrder):
+    """Runs an operator that calls functions on a bounded input that it sees as a whole.
+
+    A keyed operator sees the records of one key after the other, each key's by timestamp, those of its first input
+    first; then the timers of the key fire, of both times. Until the input ends the records are held in memory.
+
+    first_input : an input whose records come before all others, as they come: the broadcast side
+    """
+
+    operator: RowOperator
+
+    def __init__(self, operator: RowOperator, first_input: int | None = None) -> None:
+        super().__init__(operator)
+        self.first_input = first_input
+
+    def process_batch(self, batch: Batch, input_index: int = 0) -> None:
+        if input_index == self.first_input:
+            self.operator.process_batch(batch, input_index)
+        else:
+            self._held[input_index].append(batch)
+
+    def process_timer(self, now_ms: int) -> None:
+        """Timers fire at the end of their key, not by the clock."""
+
+    def _finish(self) -> None:
+        inputs = self._taken()
         if self.operator.state is None:
             for index, batch in inputs.items():
                 self._process(batch, index)
@@ -85,13 +133,6 @@ class InBatchOrder(Operator):
             self._process(run, index)
             if ends_key:
                 self.operator.finish_key()
-
-    def _process(self, batch: Batch, index: int) -> None:
-        rows = self.context.config.get(options.BATCH_ROWS)
-        for start in range(0, batch.num_rows, rows):
-            if self.context.interrupted():
-                raise JobCancelledError(f"operator '{self.context.name}' was cancelled")
-            self.operator.process_batch(batch.slice(start, min(rows, batch.num_rows - start)), index)
 
     @staticmethod
     def _runs(

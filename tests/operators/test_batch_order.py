@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from flinkcore.common import Types, WatermarkStrategy
+from flinkcore.columnar.schema import Schema
+from flinkcore.common import Time, Types, WatermarkStrategy
 from flinkcore.common.watermark_strategy import TimestampAssigner
 from flinkcore.connectors.datagen import DataGeneratorSource, SequenceColumn
 from flinkcore.datastream import (
@@ -14,9 +15,15 @@ from flinkcore.datastream import (
     KeyedBroadcastProcessFunction,
     KeyedCoProcessFunction,
     KeyedProcessFunction,
+    ProcessWindowFunction,
     RuntimeExecutionMode,
 )
 from flinkcore.datastream.state import MapStateDescriptor, ValueStateDescriptor
+from flinkcore.datastream.window import TumblingEventTimeWindows
+from flinkcore.errors import UnsupportedOperationError
+from flinkcore.operators.batch_order import InTimeOrder
+from flinkcore.operators.key import KeyByNothing
+from flinkcore.testing.harness import harness
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 from tests.datastream.jobs import collected, environment
 
@@ -155,6 +162,36 @@ def test_streaming_mode_keeps_the_order_of_the_records():
             yield value
 
     assert collected(stream(environment()).key_by(lambda value: value[0]).process(Itself())) == RECORDS
+
+
+class Elements(ProcessWindowFunction):
+    def process(self, key, context, elements):
+        yield key, context.window().start, [element[1] for element in elements]
+
+
+@pytest.mark.parametrize("batch_rows", [1, 100])
+def test_windows_and_reductions_see_the_records_of_a_key_by_timestamp(batch_rows):
+    keyed = stream(batch(batch_rows=batch_rows)).key_by(lambda value: value[0])
+    windows = keyed.window(TumblingEventTimeWindows.of(Time.milliseconds(4))).process(Elements())
+    assert sorted(collected(windows)) == [("a", 0, [1, 3]), ("a", 4, [5]), ("b", 0, [2]), ("b", 8, [9])]
+    last = keyed.reduce(lambda before, value: value)
+    assert sorted(collected(last)) == [("a", 5), ("b", 9)]
+    counted = keyed.count_window(2).reduce(lambda before, value: (value[0], before[1] * 10 + value[1]))
+    assert sorted(collected(counted)) == [("a", 13), ("b", 29)]
+
+
+def test_reductions_of_records_without_timestamps_see_them_as_they_come():
+    keyed = batch().from_collection(RECORDS).key_by(lambda value: value[0])
+    assert sorted(collected(keyed.reduce(lambda before, value: value))) == [("a", 3), ("b", 9)]
+
+
+def test_a_savepoint_of_records_that_are_held_is_refused():
+    op = harness(InTimeOrder(KeyByNothing(Schema.of_objects())), schema=Schema.of_objects())
+    op.batch([1, 2], timestamps_ms=[2, 1])
+    with pytest.raises(UnsupportedOperationError, match="in batch mode it holds records until the input ends"):
+        op.operator.prepare_snapshot(1)
+    op.watermark(MAX_WATERMARK)
+    op.operator.prepare_snapshot(2)
 
 
 def test_automatic_mode_is_batch_where_all_sources_end():
