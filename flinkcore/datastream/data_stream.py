@@ -51,7 +51,7 @@ from flinkcore.operators.functions import (
     own_copy,
 )
 from flinkcore.operators.functions import Partitioner as FunctionPartitioner
-from flinkcore.operators.key import KeyByColumns, KeyByFunction, KeyByNothing
+from flinkcore.operators.key import KeyByColumns, KeyByFunction
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.process import (
     FilterRows,
@@ -368,12 +368,9 @@ class DataStream(_Settings):
 
     def window_all(self, window_assigner: WindowAssigner[Any, Any]) -> AllWindowedStream:
         """Windows over all records, in one subtask."""
-        from flinkcore.datastream.keyed_stream import KeyedStream
         from flinkcore.datastream.windowed_stream import AllWindowedStream
 
-        schema = self._schema
-        edges = self._keyed_edges(lambda: KeyByNothing(schema))
-        return AllWindowedStream(KeyedStream(self._env, edges, schema, Schema((), ()), self), window_assigner)
+        return AllWindowedStream(self, window_assigner)
 
     # -- several streams ----------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from flinkcore.operators.count_window import CountWindows
 from flinkcore.operators.fold_session import FoldSession
 from flinkcore.operators.fold_window import FoldWindow
 from flinkcore.operators.functions import AggregateFunction
+from flinkcore.operators.key import KeyByNothing
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.pane_window import PaneWindow
 from flinkcore.operators.row_aggregate import expression_windows, has_time_bounds
@@ -227,3 +228,9 @@ class AllWindowedStream(WindowedStream):
     """All records grouped into windows, in one subtask (PyFlink: AllWindowedStream)."""
 
     _all = True
+
+    def __init__(self, data_stream: DataStream, window_assigner: WindowAssigner[Any, Any]) -> None:
+        schema = data_stream.schema
+        edges = data_stream._keyed_edges(lambda: KeyByNothing(schema))
+        env = data_stream.get_execution_environment()
+        super().__init__(KeyedStream(env, edges, schema, Schema((), ()), data_stream), window_assigner)
