@@ -103,8 +103,7 @@ def _inputs(chain: Chain, numbers: dict[int, int]) -> list[str]:
 
 
 def _description(node: Node) -> OperatorDescription:
-    factory = node.transformation.factory
-    return OperatorDescription(native=True) if factory is None else factory().describe()
+    return OperatorDescription(native=True) if node.factory is None else node.factory().describe()
 
 
 def _calls_python(node: Node) -> bool:
@@ -115,8 +114,8 @@ def _facts(node: Node, made: set[Node]) -> list[str]:
     """What there is to say about one operator; at least one line."""
     transformation = node.transformation
     facts = []
-    if transformation.factory is not None:
-        operator = transformation.factory()
+    if node.factory is not None:
+        operator = node.factory()
         facts.append(_speed(operator.describe()))
         if operator.waits_for_watermarks:
             facts.append(_waits(node, made))

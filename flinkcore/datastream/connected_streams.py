@@ -87,8 +87,8 @@ class ConnectedStreams:
         def make() -> TwoInputs:
             return operator(schemas, func, out, keys is not None, keys)
 
-        in_order = make if keys is None else self.stream1._in_order(func, make)
-        return self.stream1._step(name, in_order, out, second=self.stream2._edges)
+        in_batch = None if keys is None else self.stream1._in_key_order(func, make)
+        return self.stream1._step(name, make, out, second=self.stream2._edges, in_batch=in_batch)
 
 
 class BroadcastStream:
@@ -134,15 +134,16 @@ class BroadcastConnectedStream:
             )
         schemas: tuple[Schema, Schema] = stream._schema, self.broadcast_stream.input_stream._schema
         descriptors, out = self.broadcast_state_descriptors, output_schema(output_type)
+
+        def make() -> BroadcastProcessRows:
+            return BroadcastProcessRows(schemas, func, descriptors, out, keys is not None, keys)
+
         return stream._step(
             "Co-Process-Broadcast" if keys is None else "Keyed-Co-Process-Broadcast",
-            stream._in_order(
-                func,
-                lambda: BroadcastProcessRows(schemas, func, descriptors, out, keys is not None, keys),
-                first_input=1,
-            ),
+            make,
             out,
             second=self.broadcast_stream.input_stream._edges,
+            in_batch=stream._in_key_order(func, make, first_input=1),
         )
 
 

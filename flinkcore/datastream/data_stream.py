@@ -38,7 +38,7 @@ from flinkcore.expr.aggregate import AggregatePlan
 from flinkcore.expr.nodes import Alias, Expr, FieldReference, output_name
 from flinkcore.graph.transformation import Edge, Partitioner, Partitioning, Transformation
 from flinkcore.operators.base import Operator, OperatorContext
-from flinkcore.operators.batch_order import InKeyOrder, InTimeOrder
+from flinkcore.operators.batch_order import InKeyOrder
 from flinkcore.operators.batches import Filter, MapBatches, PickColumns, Project
 from flinkcore.operators.functions import (
     FilterFunction,
@@ -227,8 +227,11 @@ class DataStream(_Settings):
             return self._step("Filter", lambda: Filter(schema, condition), schema)
         require_function("filter", func, FilterFunction)
         keys = self._keys
-        make = self._in_order(func, lambda: FilterRows(schema, func, keys is not None, keys))
-        return self._step("Filter", make, schema)
+
+        def make() -> RowOperator:
+            return FilterRows(schema, func, keys is not None, keys)
+
+        return self._step("Filter", make, schema, in_batch=self._in_key_order(func, make))
 
     def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
         """Any number of records for each record, with access to time and side outputs."""
@@ -253,23 +256,20 @@ class DataStream(_Settings):
     ) -> DataStream:
         schema, out = self._schema, output_schema(output_type)
         keys = self._keys
-        make = self._in_order(func, lambda: operator(schema, func, out, keys is not None, keys))
-        return self._step(name, make, out)
 
-    def _in_order(
+        def make() -> RowOperator:
+            return operator(schema, func, out, keys is not None, keys)
+
+        return self._step(name, make, out, in_batch=self._in_key_order(func, make))
+
+    def _in_key_order(
         self, func: Any, factory: Callable[[], RowOperator], first_input: int | None = None
-    ) -> Callable[[], Operator]:
-        """In batch mode, a function that may have keyed state sees records in the order of that mode; so does one with
-        an input that comes first."""
+    ) -> Callable[[], Operator] | None:
+        """What runs a function in batch mode: in the order of that mode when it may have keyed state, or has an input
+        that comes first. None: as in streaming mode."""
         if first_input is None and (self._keys is None or not isinstance(func, Function)):
-            return factory
-        env = self._env
-        return lambda: InKeyOrder(factory(), first_input) if env.is_batch else factory()
-
-    def _in_time_order(self, factory: Callable[[], Operator]) -> Callable[[], Operator]:
-        """In batch mode, what depends on the order of the records of a key has them by timestamp."""
-        env = self._env
-        return lambda: InTimeOrder(factory()) if env.is_batch else factory()
+            return None
+        return lambda: InKeyOrder(factory(), first_input)
 
     # -- columns (beyond PyFlink) ---------------------------------------------------------------------------
 
@@ -579,8 +579,12 @@ class DataStream(_Settings):
         hidden: bool = False,
         parallelism_max: int | None = None,
         second: tuple[Edge, ...] = (),
+        in_batch: Callable[[], Operator] | None = None,
     ) -> DataStream:
-        """The stream that a new step makes of this one, and of a second input when it has one."""
+        """The stream that a new step makes of this one, and of a second input when it has one.
+
+        in_batch : makes the operator in batch mode, where that is another one
+        """
         transformation = Transformation(
             id=self._env.next_id(),
             name=name,
@@ -588,6 +592,7 @@ class DataStream(_Settings):
             schema=schema,
             inputs=(*self._edges, *(replace(edge, input_index=1) for edge in second)),
             factory=factory,
+            batch_factory=in_batch,
             hidden=hidden,
             parallelism_max=parallelism_max,
         )

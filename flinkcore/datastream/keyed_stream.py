@@ -23,6 +23,7 @@ from flinkcore.datastream.data_stream import DataStream, DataStreamSink, batches
 from flinkcore.errors import ConfigurationError, SchemaError
 from flinkcore.expr.aggregate import AggregatePlan, plan, result_name
 from flinkcore.graph.transformation import Edge, Partitioner, Partitioning
+from flinkcore.operators.batch_order import InTimeOrder
 from flinkcore.operators.functions import (
     KeyedBatchFunction,
     KeyedProcessFunction,
@@ -33,9 +34,7 @@ from flinkcore.operators.group_aggregate import Emit, GroupAggregate
 from flinkcore.operators.key import KeyedPairs
 from flinkcore.operators.keyed_batches import KeyedMapBatches
 from flinkcore.operators.output_tag import OutputTag
-from flinkcore.operators.process import (
-    KeyedProcessRows,
-)
+from flinkcore.operators.process import KeyedProcessRows, RowOperator
 from flinkcore.operators.row_reduce import RowAccumulate, RowReduce
 from flinkcore.table.expression import Expression
 from flinkcore.time.assigners import CountSlidingWindowAssigner, CountTumblingWindowAssigner, WindowAssigner
@@ -92,8 +91,11 @@ class KeyedStream(DataStream):
                 f"process on a keyed stream takes a KeyedProcessFunction, got {called(func)}"
             )
         schema, keys, out = self._schema, self._key_schema, output_schema(output_type)
-        make = self._in_order(func, lambda: KeyedProcessRows(schema, func, out, keys))
-        return self._step("KEYED PROCESS", make, out)
+
+        def make() -> RowOperator:
+            return KeyedProcessRows(schema, func, out, keys)
+
+        return self._step("KEYED PROCESS", make, out, in_batch=self._in_key_order(func, make))
 
     def map_batches(
         self, func: KeyedBatchFunction | Callable[[pa.RecordBatch], Any], output_schema: Any = None
@@ -116,10 +118,12 @@ class KeyedStream(DataStream):
     def reduce(self, func: Any) -> DataStream:
         """Each record combined with all before it of its key: one result per record, of the stream's own type."""
         require_function("reduce", func, ReduceFunction)
-        schema, keys, env = self._schema, self._key_schema, self._env
-        # In batch mode there is one last record for each key.
-        make = self._in_time_order(lambda: RowReduce(schema, func, None, env.is_batch, keys))
-        return self._step("Reduce", make, schema)
+        schema, keys = self._schema, self._key_schema
+
+        def make(final_only: bool = False) -> RowReduce:
+            return RowReduce(schema, func, None, final_only, keys)
+
+        return self._step("Reduce", make, schema, in_batch=lambda: InTimeOrder(make(final_only=True)))
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
         """The running sum of a field; other fields keep their first value."""
@@ -142,10 +146,14 @@ class KeyedStream(DataStream):
         return self._accumulate("max_by", position_to_max_by)
 
     def _accumulate(self, op: str, position: int | str) -> DataStream:
-        schema, keys, env = self._schema, self._key_schema, self._env
+        schema, keys = self._schema, self._key_schema
         RowAccumulate(schema, op, position)  # a field that does not exist is said here
-        make = self._in_time_order(lambda: RowAccumulate(schema, op, position, None, env.is_batch, keys))
-        return self._step(op.title().replace("_", ""), make, schema)
+
+        def make(final_only: bool = False) -> RowAccumulate:
+            return RowAccumulate(schema, op, position, None, final_only, keys)
+
+        name = op.title().replace("_", "")
+        return self._step(name, make, schema, in_batch=lambda: InTimeOrder(make(final_only=True)))
 
     def aggregate(self, *expressions: Any, emit: Emit | None = None) -> DataStream:
         """Running aggregates on columns, as a changelog. Beyond PyFlink.
@@ -175,7 +183,8 @@ class KeyedStream(DataStream):
         return self.aggregate(lit(1).count.alias(name))
 
     def _emission(self) -> Emit:
-        if self._env.is_batch:
+        """In batch mode a running aggregation gives one last record for each key."""
+        if self._env.get_configuration().get(options.RUNTIME_MODE) == "BATCH":
             return "final"
         return "batch" if self._env.get_configuration().get(options.MINI_BATCH) else "record"
 

@@ -23,7 +23,7 @@ from flinkcore.common.restart_strategy import RestartStrategyConfiguration
 from flinkcore.common.watermark_strategy import WatermarkStrategy
 from flinkcore.config import ConfigOption
 from flinkcore.connectors.arrow import ArrowSource
-from flinkcore.connectors.base import Boundedness, Source
+from flinkcore.connectors.base import Source
 from flinkcore.connectors.collection import CollectionSource
 from flinkcore.connectors.sequence import NumberSequenceSource
 from flinkcore.datastream.arguments import require_parallelism, require_strategy, require_text
@@ -66,7 +66,6 @@ class StreamExecutionEnvironment:
             self._config.add_all(configuration)
         self._ids = itertools.count(1)
         self._transformations: list[Transformation] = []
-        self._bounded = False  # the job that was built last has bounded sources only
         self._caches: list[CachedDataStream] = []
         self._time_characteristic = TimeCharacteristic.EventTime
         StreamExecutionEnvironment.made += 1
@@ -127,12 +126,6 @@ class StreamExecutionEnvironment:
         jobs all of whose sources are bounded."""
         self._config.set(options.RUNTIME_MODE, execution_mode.name)
         return self
-
-    @property
-    def is_batch(self) -> bool:
-        """Whether jobs run in batch mode; in automatic mode, whether the last one does. Beyond PyFlink."""
-        mode = self._config.get(options.RUNTIME_MODE)
-        return mode == "BATCH" or (mode == "AUTOMATIC" and self._bounded)
 
     def set_buffer_timeout(self, timeout_millis: int) -> StreamExecutionEnvironment:
         """The longest that a record waits in a batch that is not full; -1 waits for full batches."""
@@ -468,19 +461,13 @@ class StreamExecutionEnvironment:
         if max_parallelism > 0:
             require_parallelism("max parallelism", max_parallelism)
         name = job_name or self._config.get(options.PIPELINE_NAME) or DEFAULT_JOB_NAME
-        graph = build(
+        return build(
             parts,
             self._config,
             name,
             self.get_parallelism(),
             max_parallelism if max_parallelism > 0 else None,
         )
-        if self._config.get(options.RUNTIME_MODE) == "AUTOMATIC":
-            sources = [node.transformation.source for node in graph.nodes]
-            self._bounded = all(source is None or source.boundedness is Boundedness.BOUNDED for source in sources)
-            mode = "BATCH" if self._bounded else "STREAMING"
-            graph.config = Configuration(self._config).set(options.RUNTIME_MODE, mode)
-        return graph
 
     def close(self) -> None:
         """Forgets what was built and not executed, and what streams keep for later jobs."""

@@ -17,6 +17,7 @@ from flinkcore.datastream.data_stream import DataStream
 from flinkcore.datastream.keyed_stream import KeyedStream
 from flinkcore.errors import ConfigurationError
 from flinkcore.expr.aggregate import AggregateCall, result_name
+from flinkcore.operators.batch_order import InTimeOrder
 from flinkcore.operators.count_window import CountWindows
 from flinkcore.operators.fold_session import FoldSession
 from flinkcore.operators.fold_window import FoldWindow
@@ -163,9 +164,10 @@ class WindowedStream:
         make(schema, assigner, schema_out, **settings)  # what does not fit is said here
         return stream._step(
             f"Window({type(assigner).__name__}, {name})",
-            stream._in_time_order(lambda: make(schema, assigner, schema_out, **settings)),
+            lambda: make(schema, assigner, schema_out, **settings),
             schema_out,
             parallelism_max=1 if self._all else None,
+            in_batch=lambda: InTimeOrder(make(schema, assigner, schema_out, **settings)),
         )
 
     # -- columns ------------------------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from flinkcore import options
 from flinkcore.checkpoint.assignment import operator_id_of, operator_id_of_uid
 from flinkcore.config import Configuration
+from flinkcore.connectors.base import Boundedness
 from flinkcore.errors import ConfigurationError
 from flinkcore.graph.transformation import Edge, Partitioning, Transformation
+from flinkcore.operators.base import OperatorFactory
 
 MAX_PARALLELISM_LOWER = 128  # Flink: KeyGroupRangeAssignment.DEFAULT_LOWER_BOUND_MAX_PARALLELISM
 MAX_PARALLELISM_UPPER = 32768  # Flink: KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM
@@ -29,6 +31,7 @@ class Node:
     max_parallelism: int
     max_parallelism_set: bool  # by the program; else a restored checkpoint's is taken
     operator_id: str
+    factory: OperatorFactory | None  # makes its operator; None for a source
     inputs: list[Connection] = field(default_factory=list)
     outputs: list[Connection] = field(default_factory=list)
     chain: Chain | None = None
@@ -125,9 +128,16 @@ def build(
 ) -> JobGraph:
     """The job graph of the transformations that lead to a sink, in the order in which they were made.
 
+    Its options are those of now, with the mode settled: automatic mode is batch mode where all sources end.
     ConfigurationError when a parallelism does not fit its max parallelism, or a uid stands twice.
     """
     ordered = sorted(_reachable(transformations), key=lambda transformation: transformation.id)
+    config = Configuration(config)
+    if config.get(options.RUNTIME_MODE) == "AUTOMATIC":
+        sources = [transformation.source for transformation in ordered if transformation.source is not None]
+        ends = all(source.boundedness is Boundedness.BOUNDED for source in sources)
+        config.set(options.RUNTIME_MODE, "BATCH" if ends else "STREAMING")
+    batch = config.get(options.RUNTIME_MODE) == "BATCH"
     nodes: dict[Transformation, Node] = {}
     uids: dict[str, str] = {}
     for position, transformation in enumerate(ordered):
@@ -159,6 +169,7 @@ def build(
             max_parallelism,
             max_parallelism_set,
             _operator_id(transformation, position),
+            (transformation.batch_factory if batch else None) or transformation.factory,
         )
     for transformation, node in nodes.items():
         for edge in transformation.inputs:

@@ -55,6 +55,7 @@ class Transformation:
     hidden : a step of the engine's own that a user's plan does not name, with one input and its parallelism
     chaining : whether it may share a task with the step before it ("always"), starts a task ("head") or
         stands alone ("never")
+    batch_factory : makes the operator of a job in batch mode, where that is another one
     completes : the step whose results this one only puts in order, made by the same call: what is said of this one
         holds for both, and state and side outputs are that one's
     """
@@ -65,6 +66,7 @@ class Transformation:
     schema: Schema
     inputs: tuple[Edge, ...] = ()
     factory: OperatorFactory | None = None
+    batch_factory: OperatorFactory | None = None
     source: Source | None = None
     watermarks: WatermarkStrategySpec | None = None
     parallelism: int | None = None

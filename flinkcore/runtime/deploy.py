@@ -202,8 +202,8 @@ class _Deployment:
             driver = SourceDriver(transformation.source, self.enumerators[node], transformation.watermarks)
             self.task.source = driver
             return driver
-        assert transformation.factory is not None
-        return transformation.factory()
+        assert node.factory is not None
+        return node.factory()
 
     def _target(self, connection: Connection, runners: dict[Node, OperatorRunner]) -> Target:
         if connection.chained:

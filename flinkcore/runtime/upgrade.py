@@ -109,8 +109,7 @@ def _verdict(node: Node, old: OperatorState | None, graph: JobGraph, source: str
 def _opened(node: Node, old: OperatorState, graph: JobGraph, source: str) -> list[StateVerdict]:
     """What the operator asks for when it opens."""
     names = list(dict.fromkeys(part.name for subtask in old.subtasks for part in subtask.parts))
-    transformation = node.transformation
-    if transformation.factory is None or transformation.kind == "Data Sink":
+    if node.factory is None or node.transformation.kind == "Data Sink":
         return [StateVerdict(name, None, "not checked: sources and sinks are not opened") for name in names]
     state = _AskedState(node.name, range(old.max_parallelism), old.max_parallelism)
     context = OperatorContext(
@@ -128,7 +127,7 @@ def _opened(node: Node, old: OperatorState, graph: JobGraph, source: str) -> lis
     operator: Operator | None = None
     try:
         state.restore(RestoredState([_Described(old)], [old.subtasks[0].fields], {}, False, source))
-        operator = transformation.factory()
+        operator = node.factory()
         operator.open(context, _NoOutput())
         key_schema = getattr(operator, "key_schema", None)
         if key_schema is not None and state.unclaimed_part(KEYS) is not None:  # else the first batch asks
