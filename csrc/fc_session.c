@@ -151,7 +151,7 @@ static fc_status merge_run(fc_session_index *index, int32_t first, int32_t last,
         fc_session *session = fc_session_at(index, slot);
         int32_t next = session->older;
         if (slot != oldest) {
-            int32_t *pairs = index->merges.data;
+            int32_t *pairs = (int32_t *)index->merges.data;
             int64_t at = index->merge_count++;
             for (; at > before && fc_session_at(index, pairs[2 * at - 1])->created > session->created; at--)
                 pairs[2 * at + 1] = pairs[2 * at - 1];
