@@ -334,7 +334,7 @@ def feed_two(operator: Operator, sides: tuple[list[Batch], list[Batch]]) -> list
     return out.batches
 
 
-def joins(timed, size, keys, make, pairs_of) -> None:
+def check_joined_halves(timed, size, keys, make, pairs_of) -> None:
     """Times a join of two halves of a table on its key; its pairs are counted, and their values added up."""
     table = data.events(size(smoke=20_000, full=4_000_000), size(smoke=min(keys, 1_000), full=keys))
     sides = sides_of(table)
@@ -376,9 +376,9 @@ def counted_pairs(left: pa.Table, right: pa.Table, by_window: bool) -> tuple[int
 
 @pytest.mark.parametrize("keys", [100_000, 1_000_000])
 def bench_window_join(timed, size, keys):
-    joins(timed, size, keys, WindowJoin, lambda *parts: WindowJoin(*parts, workloads.WINDOW_MS))
+    check_joined_halves(timed, size, keys, WindowJoin, lambda *parts: WindowJoin(*parts, workloads.WINDOW_MS))
 
 
 @pytest.mark.parametrize("keys", [1_000, 100_000])
 def bench_interval_join(timed, size, keys):
-    joins(timed, size, keys, IntervalJoin, lambda *parts: IntervalJoin(*parts, -INTERVAL_MS, INTERVAL_MS))
+    check_joined_halves(timed, size, keys, IntervalJoin, lambda *parts: IntervalJoin(*parts, -INTERVAL_MS, INTERVAL_MS))

@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NoReturn
 
 from flinkcore import options
 from flinkcore.columnar.batch import Batch
 from flinkcore.common.job_status import JobStatus
 from flinkcore.connectors.cached import CachedSource
 from flinkcore.datastream.data_stream import DataStream
+from flinkcore.datastream.not_an_operator import NotAnOperator
 from flinkcore.errors import ConfigurationError
 from flinkcore.graph.transformation import Partitioning
 from flinkcore.operators.cached import KeepBatches
 from flinkcore.runtime.job import JobRun
 
 
-class CachedDataStream(DataStream):
+class CachedDataStream(NotAnOperator, DataStream):
     """A stream whose records the first job in batch mode that computes them keeps, in memory; made by
     DataStream.cache(). Later jobs of its environment read them. Jobs in streaming mode compute them anew, as in Flink.
     """
@@ -66,38 +67,5 @@ class CachedDataStream(DataStream):
         if step.source is None and any(node.transformation is step for node in job.graph.nodes):
             self._run = job, self._parts
 
-    def _refuse(self, what: str) -> Any:
+    def _refuse(self, what: str) -> NoReturn:
         raise ConfigurationError(f"{what} cannot be called on a CachedDataStream: call it on the stream before cache")
-
-    def name(self, name: str) -> Any:
-        return self._refuse("name")
-
-    def get_name(self) -> Any:
-        return self._refuse("get_name")
-
-    def uid(self, uid: str) -> Any:
-        return self._refuse("uid")
-
-    def set_uid_hash(self, uid_hash: str) -> Any:
-        return self._refuse("set_uid_hash")
-
-    def set_parallelism(self, parallelism: int) -> Any:
-        return self._refuse("set_parallelism")
-
-    def set_max_parallelism(self, max_parallelism: int) -> Any:
-        return self._refuse("set_max_parallelism")
-
-    def force_non_parallel(self) -> Any:
-        return self._refuse("force_non_parallel")
-
-    def set_buffer_timeout(self, timeout_millis: int) -> Any:
-        return self._refuse("set_buffer_timeout")
-
-    def start_new_chain(self) -> Any:
-        return self._refuse("start_new_chain")
-
-    def disable_chaining(self) -> Any:
-        return self._refuse("disable_chaining")
-
-    def slot_sharing_group(self, slot_sharing_group: Any) -> Any:
-        return self._refuse("slot_sharing_group")

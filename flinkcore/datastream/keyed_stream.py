@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
 
@@ -20,6 +20,7 @@ from flinkcore.datastream.arguments import (
     require_function,
 )
 from flinkcore.datastream.data_stream import DataStream, DataStreamSink, batches_schema
+from flinkcore.datastream.not_an_operator import NotAnOperator
 from flinkcore.errors import ConfigurationError, SchemaError
 from flinkcore.expr.aggregate import AggregatePlan, plan, result_name
 from flinkcore.graph.transformation import Edge, Partitioner, Partitioning
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from flinkcore.datastream.windowed_stream import AllWindowedStream, WindowedStream
 
 
-class KeyedStream(DataStream):
+class KeyedStream(NotAnOperator, DataStream):
     """A stream whose records have keys: state, timers and windows are per key."""
 
     class AccumulateType(Enum):
@@ -259,8 +260,8 @@ class KeyedStream(DataStream):
     def partition_custom(self, partitioner: Any, key_selector: Any) -> DataStream:
         return self._original.partition_custom(partitioner, key_selector)
 
-    def _refuse(self, what: str) -> Any:
-        # FACTS of PyFlink: a keyed stream's partitioning is its key, and key_by is no operator to be configured.
+    def _refuse(self, what: str) -> NoReturn:
+        # As in PyFlink: a keyed stream's partitioning is its key, and key_by is no operator to be configured.
         raise ConfigurationError(
             f"{what} cannot be called on a KeyedStream: key_by is no operator of its own; "
             f"call it on the stream before key_by or on the result of the keyed operation"
@@ -269,41 +270,8 @@ class KeyedStream(DataStream):
     def cache(self) -> Any:
         return self._refuse("cache")
 
-    def name(self, name: str) -> Any:
-        return self._refuse("name")
-
-    def get_name(self) -> Any:
-        return self._refuse("get_name")
-
-    def uid(self, uid: str) -> Any:
-        return self._refuse("uid")
-
-    def set_uid_hash(self, uid_hash: str) -> Any:
-        return self._refuse("set_uid_hash")
-
-    def set_parallelism(self, parallelism: int) -> Any:
-        return self._refuse("set_parallelism")
-
-    def set_max_parallelism(self, max_parallelism: int) -> Any:
-        return self._refuse("set_max_parallelism")
-
     def set_description(self, description: str) -> Any:
         return self._refuse("set_description")
-
-    def force_non_parallel(self) -> Any:
-        return self._refuse("force_non_parallel")
-
-    def set_buffer_timeout(self, timeout_millis: int) -> Any:
-        return self._refuse("set_buffer_timeout")
-
-    def start_new_chain(self) -> Any:
-        return self._refuse("start_new_chain")
-
-    def disable_chaining(self) -> Any:
-        return self._refuse("disable_chaining")
-
-    def slot_sharing_group(self, slot_sharing_group: Any) -> Any:
-        return self._refuse("slot_sharing_group")
 
     def get_side_output(self, output_tag: OutputTag | str) -> DataStream:
         """The records whose key was null, when key_by was told to send them there. Beyond PyFlink."""
