@@ -74,8 +74,8 @@ class _Counts(KeyedProcessFunction):
 
     def on_timer(self, timestamp: int, ctx: Any) -> Iterable[Any]:
         if ctx.time_domain() is TimeDomain.PROCESSING_TIME:
-            assert ctx.timer_service().current_processing_time() >= timestamp
-            yield self.clock, ("fired", ctx.get_current_key(), timestamp)
+            now = ctx.timer_service().current_processing_time()
+            yield self.clock, ("fired", ctx.get_current_key(), timestamp, now)
         elif timestamp < MAX_WATERMARK:
             yield ctx.get_current_key(), timestamp
         else:
@@ -119,12 +119,13 @@ class KeyedProcess(End):
         )
         standing: set[Any] = set()
         for result in found["clock"]:  # a timer of processing time fires once, and only when it was registered
-            what, *timer = result.row
+            what, key, time, *now = result.row
             if what == "registered":
-                standing.add(tuple(timer))
+                standing.add((key, time))
             else:
-                assert tuple(timer) in standing, f"timer {timer} fired that was not registered"
-                standing.remove(tuple(timer))
+                assert (key, time) in standing, f"timer {time} of {key} fired that was not registered"
+                standing.remove((key, time))
+                assert batch_mode or now[0] >= time, "in batch mode timers fire with the last record of their key"
 
 
 # -- states that are asked for late ------------------------------------------------------------------------------
