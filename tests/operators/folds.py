@@ -6,6 +6,8 @@ from __future__ import annotations
 import linecache
 import math
 import random
+from collections.abc import Callable
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -220,3 +222,32 @@ def outcome(
         assert "expected LONG" in str(error) or "expected BOOLEAN" in str(error)
         return found, type(error), forms
     return found, None, forms
+
+
+RandomFold = Callable[[random.Random, int], tuple[Any, str]]  # -> (what makes an operator, the source of its function)
+
+
+def check_columns_against_python(
+    rng: random.Random, seeds: range, random_fold: RandomFold, data_of: Any, ordered: bool = False
+) -> None:
+    """Operators on columns give what they give by rows; some of them do stay on columns."""
+    forms: set[bool] = set()
+    for seed in seeds:
+        make, source = random_fold(rng, seed)
+        data = data_of(rng, make().schema is ROWS)
+        by_rows = outcome(make, data, [{"translate": False, "parallelism": 1}] * len(data), ordered)
+        found = outcome(make, data, [{"translate": True, "parallelism": 1}] * len(data), ordered)
+        assert found[:2] == by_rows[:2], source
+        forms |= found[2]
+    assert True in forms
+
+
+def check_forms_go_on_in_each_other(rng: random.Random, seeds: range, random_fold: RandomFold, data_of: Any) -> None:
+    """Whatever form and parallelism an operator is restored to, it gives what one by rows gives."""
+    for seed in seeds:
+        make, source = random_fold(rng, seed)
+        data = data_of(rng, make().schema is ROWS)
+        other = [{"translate": rng.random() < 0.6, "parallelism": rng.randint(1, 3)} for _ in data]
+        runs = accumulate((how != before for before, how in pairwise(other)), initial=0)
+        same = [{**how, "translate": False, "run": i} for i, how in zip(runs, other)]
+        assert outcome(make, data, other)[:2] == outcome(make, data, same)[:2], (source, other)

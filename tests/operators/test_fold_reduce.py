@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +15,18 @@ from flinkcore.errors import SchemaError
 from flinkcore.operators import folding
 from flinkcore.operators.row_reduce import OPS, RowAccumulate, RowReduce
 from flinkcore.time import MAX_WATERMARK
-from tests.operators.folds import KEY, ROWS, SCHEMA, Writer, batches, compiled, in_columns, outcome, run
+from tests.operators.folds import (
+    KEY,
+    ROWS,
+    SCHEMA,
+    Writer,
+    batches,
+    check_columns_against_python,
+    check_forms_go_on_in_each_other,
+    compiled,
+    in_columns,
+    run,
+)
 
 COUNTS = Schema(["count"], [pa.int64()], "value")
 PAIRS = Schema(["k", "v"], [pa.string(), pa.int64()], "tuple")
@@ -83,28 +94,16 @@ def _split(values: str) -> list[str]:
 def test_columns_give_what_python_gives(seed, monkeypatch):
     rng = random.Random(seed)
     monkeypatch.setattr(folding, "ROWS_MIN", rng.choice([1, 2, 3, 48]))
-    forms: set[bool] = set()
-    for i in range(12):
-        make, source = random_reduction(rng, seed * 100 + i)
-        data = batches(rng, make().schema is ROWS)
-        by_rows = outcome(make, data, [{"translate": False, "parallelism": 1}] * len(data), ordered=True)
-        found = outcome(make, data, [{"translate": True, "parallelism": 1}] * len(data), ordered=True)
-        assert found[:2] == by_rows[:2], source
-        forms |= found[2]
-    assert True in forms
+    seeds = range(seed * 100, seed * 100 + 12)
+    check_columns_against_python(rng, seeds, random_reduction, batches, ordered=True)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_state_of_one_form_goes_on_in_the_other_at_another_parallelism(seed, monkeypatch):
     rng = random.Random(seed)
     monkeypatch.setattr(folding, "ROWS_MIN", rng.choice([1, 2, 3, 48]))
-    for i in range(8):
-        make, source = random_reduction(rng, seed * 100 + i)
-        data = batches(rng, make().schema is ROWS)
-        other = [{"translate": rng.random() < 0.6, "parallelism": rng.randint(1, 3)} for _ in data]
-        runs = accumulate((how != before for before, how in pairwise(other)), initial=0)
-        same = [{**how, "translate": False, "run": i} for i, how in zip(runs, other)]
-        assert outcome(make, data, other)[:2] == outcome(make, data, same)[:2], (source, other)
+    seeds = range(seed * 100, seed * 100 + 8)
+    check_forms_go_on_in_each_other(rng, seeds, random_reduction, batches)
 
 
 NUMBERS = Schema(["k", "v", "x"], [pa.int64(), pa.int32(), pa.float64()], "tuple")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
@@ -22,7 +21,18 @@ from flinkcore.time.assigners import (
     ProcessingTimeSessionWindows,
     SlidingEventTimeWindows,
 )
-from tests.operators.folds import KEY, ROWS, SCHEMA, Writer, batches, compiled, in_columns, outcome, run
+from tests.operators.folds import (
+    KEY,
+    ROWS,
+    SCHEMA,
+    Writer,
+    batches,
+    check_columns_against_python,
+    check_forms_go_on_in_each_other,
+    compiled,
+    in_columns,
+    run,
+)
 
 OBJECTS = Schema.of_objects()
 SEEDS = 16
@@ -266,25 +276,13 @@ def sparse(rng: random.Random, has_none: bool) -> Any:
 def test_columns_give_what_python_gives(seed, monkeypatch):
     rng = random.Random(seed)
     monkeypatch.setattr(folding, "ROWS_MIN", rng.choice([1, 2, 3, 48]))
-    forms: set[bool] = set()
-    for i in range(16):
-        make, source = random_window(rng, seed * 100 + i)
-        data = sparse(rng, make().schema is ROWS)
-        by_rows = outcome(make, data, [{"translate": False, "parallelism": 1}] * len(data))
-        found = outcome(make, data, [{"translate": True, "parallelism": 1}] * len(data))
-        assert found[:2] == by_rows[:2], source
-        forms |= found[2]
-    assert True in forms
+    seeds = range(seed * 100, seed * 100 + 16)
+    check_columns_against_python(rng, seeds, random_window, sparse)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_state_of_one_form_goes_on_in_the_other_at_another_parallelism(seed, monkeypatch):
     rng = random.Random(seed)
     monkeypatch.setattr(folding, "ROWS_MIN", rng.choice([1, 2, 3, 48]))
-    for i in range(12):
-        make, source = random_window(rng, seed * 100 + i)
-        data = sparse(rng, make().schema is ROWS)
-        other = [{"translate": rng.random() < 0.6, "parallelism": rng.randint(1, 3)} for _ in data]
-        runs = accumulate((how != before for before, how in pairwise(other)), initial=0)
-        same = [{**how, "translate": False, "run": i} for i, how in zip(runs, other)]
-        assert outcome(make, data, other)[:2] == outcome(make, data, same)[:2], (source, other)
+    seeds = range(seed * 100, seed * 100 + 12)
+    check_forms_go_on_in_each_other(rng, seeds, random_window, sparse)
