@@ -164,12 +164,14 @@ def test_the_oldest_files_leave(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert sorted(file.name for file in folder.iterdir()) == ["3", "4", "5"]
 
 
-def test_an_empty_name_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLINKCORE_CACHE_DIR", "")
+@pytest.mark.parametrize("value", ["", None])
+def test_who_did_not_ask_keeps_nothing(value: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("FLINKCORE_CACHE_DIR", "")
+    if value is None:
+        monkeypatch.delenv("FLINKCORE_CACHE_DIR")
     assert [hits(), hits()] == [0, 0] and not list(tmp_path.iterdir())
-    monkeypatch.delenv("FLINKCORE_CACHE_DIR")
-    assert [hits(), hits()] == [0, 1] and (tmp_path / "flinkcore" / "loops").is_dir()
 
 
 def test_a_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

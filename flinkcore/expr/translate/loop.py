@@ -4,7 +4,7 @@
 What only records say is computed before, on columns. The loop checks what it does: where an integer would need more
 than 64 bits, a divisor is 0, and so on, it ends at that record, and its answer is void. Nothing here is asked to be
 right for all values, see exact.py. The compiler is imported when the first loop is made; what it makes is kept in
-memory, and on disk where that is safe (loop_store.py).
+memory, and on disk where the user asks for it (loop_store.py).
 """
 
 from __future__ import annotations

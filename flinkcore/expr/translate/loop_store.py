@@ -7,7 +7,7 @@ are asked of what was opened, not of a path. A file is named by all that it depe
 itself: what is damaged is as good as not there. Where a directory is not fit, nothing is read or written, and loops are
 compiled in each process.
 
-The directory is `loops` in $FLINKCORE_CACHE_DIR (empty: none), or in `flinkcore` in $XDG_CACHE_HOME, or in ~/.cache.
+The directory is `loops` in $FLINKCORE_CACHE_DIR; without that variable nothing is kept, and nothing unpickled.
 """
 
 from __future__ import annotations
@@ -84,12 +84,7 @@ def _digest(key: str, data: bytes) -> bytes:
 
 def _path() -> Path | None:
     own = os.environ.get("FLINKCORE_CACHE_DIR")
-    if own is not None:
-        return Path(own, "loops").absolute() if own else None
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # the XDG Base Directory Specification has such a one ignored
-        base = os.path.expanduser("~/.cache")
-    return Path(base, "flinkcore", "loops") if os.path.isabs(base) else None
+    return Path(own, "loops").absolute() if own else None
 
 
 @contextmanager
