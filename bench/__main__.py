@@ -19,7 +19,7 @@ MEASURES = {
         "bench.limits.command",
         "what the machine can do: memory, bare group-by, windows, strings, filter",
     ),
-    "kernels": ("bench.suites", "units of csrc, in batches of 65,536 rows as operators see them"),
+    "kernels": ("bench.suites", "units of csrc, in batches of 131,072 rows as operators see them"),
     "operators": ("bench.suites", "one operator with its state, without a runtime around it"),
     "state": ("bench.suites", "snapshots, restore and spilling"),
     "jobs": ("bench.suites", "whole jobs of flinkcore, from an Arrow table to results"),

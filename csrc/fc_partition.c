@@ -73,11 +73,22 @@ fc_status fc_key_groups(const uint64_t *hashes, int64_t n, int32_t max_paralleli
     return FC_OK;
 }
 
+/* (hash mod 2^shift) * parallelism / 2^shift, where the product fits 32 bits, so that it vectorises: 0.2 ns per row. */
+FC_SIMD_CLONES
+static void scaled(const uint64_t *hashes, int64_t n, int shift, uint32_t parallelism, int32_t *out) {
+    uint32_t bits = (UINT32_C(1) << shift) - 1;
+    for (int64_t i = 0; i < n; i++) out[i] = (int32_t)(((uint32_t)hashes[i] & bits) * parallelism >> shift);
+}
+
 fc_status fc_subtasks(const uint64_t *hashes, int64_t n, int32_t max_parallelism, int32_t parallelism,
                       int32_t *subtasks) {
     if (parallelism < 1 || max_parallelism < parallelism) return FC_ERR_INVALID;
     if (is_power_of_two(max_parallelism)) {
         int shift = __builtin_ctz((unsigned)max_parallelism);
+        if ((int64_t)max_parallelism * parallelism <= UINT32_MAX) {
+            scaled(hashes, n, shift, (uint32_t)parallelism, subtasks);
+            return FC_OK;
+        }
         mask(hashes, n, (uint32_t)max_parallelism - 1, subtasks);
         for (int64_t i = 0; i < n; i++)
             subtasks[i] = (int32_t)((uint64_t)(uint32_t)subtasks[i] * (uint64_t)parallelism >> shift);
@@ -88,28 +99,6 @@ fc_status fc_subtasks(const uint64_t *hashes, int64_t n, int32_t max_parallelism
         uint64_t key_group, rest;
         divide(by, hashes[i], &key_group);
         subtasks[i] = (int32_t)divide(by, key_group * (uint64_t)parallelism, &rest);
-    }
-    return FC_OK;
-}
-
-/* Two targets, with counters in registers: in memory each waits for its last store, 2.1 ns a row, not 1.0. */
-static fc_status partition_in_two(const int32_t *targets, int64_t n, int64_t *order, int64_t *bounds) {
-    uint32_t all = 0;
-    int64_t seconds = 0;
-    for (int64_t i = 0; i < n; i++) {
-        all |= (uint32_t)targets[i];
-        seconds += targets[i];
-    }
-    if (all > 1) return FC_ERR_INVALID;
-    bounds[0] = 0;
-    bounds[1] = n - seconds;
-    bounds[2] = n;
-    int64_t first = 0, second = n - seconds;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t is_second = targets[i];
-        order[first ^ ((first ^ second) & -is_second)] = i;    /* as a choice it is a branch, 4.0 ns */
-        second += is_second;
-        first += 1 - is_second;
     }
     return FC_OK;
 }
@@ -127,7 +116,7 @@ static int64_t stripe_rows(int64_t n) {
     return rows > SET_ROWS && (apart < 64 || apart > SET_ROWS - 64) ? rows - 144 : rows;
 }
 
-static void striped_places(int32_t *targets, int64_t n, int32_t count, int64_t *bounds) {
+static void striped_places(const int32_t *targets, int64_t n, int32_t count, int32_t *places, int64_t *bounds) {
     int32_t next[STRIPES][STRIPED_TARGETS_MAX + APART];
     int64_t rows = stripe_rows(n);
     for (int s = 0; s < STRIPES; s++) memset(next[s], 0, (size_t)count * sizeof next[s][0]);
@@ -145,42 +134,57 @@ static void striped_places(int32_t *targets, int64_t n, int32_t count, int64_t *
     }
     bounds[count] = n;
     for (int64_t i = 0; i < rows; i++)
-        for (int s = 0; s < STRIPES; s++) targets[s * rows + i] = next[s][targets[s * rows + i]]++;
-    for (int64_t i = STRIPES * rows; i < n; i++) targets[i] = next[STRIPES - 1][targets[i]]++;
+        for (int s = 0; s < STRIPES; s++) places[s * rows + i] = next[s][targets[s * rows + i]]++;
+    for (int64_t i = STRIPES * rows; i < n; i++) places[i] = next[STRIPES - 1][targets[i]]++;
 }
 
-fc_status fc_hash_places(const uint64_t *hashes, int64_t n, int32_t count, int32_t *places, int64_t *bounds) {
+/* Two targets: both counters in one register, where nothing waits for memory; 0.6 of the time of the stripes. */
+FC_SIMD_CLONES
+static void places_of_two(const int32_t *targets, int64_t n, int32_t *places, int64_t *bounds) {
+    int64_t seconds = 0;
+    for (int64_t i = 0; i < n; i++) seconds += targets[i];
+    bounds[0] = 0;
+    bounds[1] = n - seconds;
+    bounds[2] = n;
+    uint64_t next = (uint64_t)bounds[1] << 32;
+    for (int64_t i = 0; i < n; i++) {
+        int shift = targets[i] << 5;
+        places[i] = (int32_t)(next >> shift);
+        next += UINT64_C(1) << shift;
+    }
+}
+
+/* Not less than the largest target, read as unsigned, and equal to it where it matters: a power of two less one. */
+FC_SIMD_CLONES
+static uint32_t all_bits(const int32_t *targets, int64_t n) {
+    uint32_t bits = 0;
+    for (int64_t i = 0; i < n; i++) bits |= (uint32_t)targets[i];
+    return bits;
+}
+
+static bool are_below(const int32_t *targets, int64_t n, uint32_t count) {
+    if (all_bits(targets, n) < count) return true;
+    for (int64_t i = 0; i < n; i++)
+        if ((uint32_t)targets[i] >= count) return false;
+    return true;
+}
+
+fc_status fc_places(const int32_t *targets, int64_t n, int32_t count, int32_t *places, int64_t *bounds) {
+    if (count < 1) return FC_ERR_INVALID;
     if (n > INT32_MAX) return FC_ERR_CAPACITY;
-    fc_status status = fc_key_groups(hashes, n, count, places);
-    if (status != FC_OK) return status;
+    if (!are_below(targets, n, (uint32_t)count)) return FC_ERR_INVALID;
+    if (count == 2) {
+        places_of_two(targets, n, places, bounds);
+        return FC_OK;
+    }
     if (count <= STRIPED_TARGETS_MAX) {
-        striped_places(places, n, count, bounds);
+        striped_places(targets, n, count, places, bounds);
         return FC_OK;
     }
     memset(bounds, 0, ((size_t)count + 1) * sizeof *bounds);
-    for (int64_t i = 0; i < n; i++) bounds[places[i] + 1]++;
+    for (int64_t i = 0; i < n; i++) bounds[targets[i] + 1]++;
     for (int32_t t = 0; t < count; t++) bounds[t + 1] += bounds[t];
-    for (int64_t i = 0; i < n; i++) places[i] = (int32_t)bounds[places[i]]++;
-    memmove(bounds + 1, bounds, (size_t)count * sizeof *bounds);
-    bounds[0] = 0;
-    return FC_OK;
-}
-
-fc_status fc_partition(const int32_t *targets, int64_t n, int32_t count, int64_t *order, int64_t *bounds) {
-    if (count < 1) return FC_ERR_INVALID;
-    if (count == 2) return partition_in_two(targets, n, order, bounds);
-    memset(bounds, 0, ((size_t)count + 1) * sizeof *bounds);
-    for (int64_t i = 0; i < n; i++) {
-        if ((uint32_t)targets[i] >= (uint32_t)count) return FC_ERR_INVALID;
-        bounds[targets[i]]++;
-    }
-    int64_t start = 0;
-    for (int32_t t = 0; t < count; t++) {    /* counts become starts */
-        int64_t rows = bounds[t];
-        bounds[t] = start;
-        start += rows;
-    }
-    for (int64_t i = 0; i < n; i++) order[bounds[targets[i]]++] = i;
+    for (int64_t i = 0; i < n; i++) places[i] = (int32_t)bounds[targets[i]]++;
     /* each start has moved to its end, which is the next one's start */
     memmove(bounds + 1, bounds, (size_t)count * sizeof *bounds);
     bounds[0] = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Hash -> key group -> subtask, and a stable order of rows by target.
+ * Hash -> key group -> subtask, and the places of rows by target.
  *
  * key_group = hash % max_parallelism and subtask = key_group * parallelism / max_parallelism, so that each
  * subtask owns one range of key groups (Flink: KeyGroupRangeAssignment; the hash is ours, not Java's). */
@@ -18,14 +18,10 @@ fc_status fc_key_groups(const uint64_t *hashes, int64_t n, int32_t max_paralleli
 fc_status fc_subtasks(const uint64_t *hashes, int64_t n, int32_t max_parallelism, int32_t parallelism,
                       int32_t *subtasks);
 
-/* The rows of each target together, in their old order: rows order[bounds[t] .. bounds[t + 1]) go to target
- * t. `order` has n places, `bounds` count + 1. FC_ERR_INVALID if count < 1 or a target is outside
- * [0, count). A counting sort: O(n + count), no allocation. */
-fc_status fc_partition(const int32_t *targets, int64_t n, int32_t count, int64_t *order, int64_t *bounds);
-
-/* The same the other way round, for targets hashes[i] % count: row i goes to places[i], the places
- * [bounds[t], bounds[t + 1]) are target t's. FC_ERR_INVALID if count < 1, FC_ERR_CAPACITY for more than 2^31 - 1
- * rows. */
-fc_status fc_hash_places(const uint64_t *hashes, int64_t n, int32_t count, int32_t *places, int64_t *bounds);
+/* Where each row goes when the rows of each target stand together in their old order: row i goes to places[i], the
+ * places [bounds[t], bounds[t + 1]) are target t's. `places` has n places and may be `targets`, `bounds` has count + 1.
+ * FC_ERR_INVALID if count < 1 or a target is outside [0, count), FC_ERR_CAPACITY for more than 2^31 - 1 rows.
+ * A counting sort: O(n + count), no allocation. */
+fc_status fc_places(const int32_t *targets, int64_t n, int32_t count, int32_t *places, int64_t *bounds);
 
 #endif

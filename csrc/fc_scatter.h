@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Scatter: rows of a column to places, a permutation of 0 .. n - 1 as fc_hash_places gives it; the other way
+ * Scatter: rows of a column to places, a permutation of 0 .. n - 1 as fc_places gives it; the other way
  * round than fc_take. Reads are in order and writes go to as many places as there are targets: 0.4 ns per row of an
  * 8-byte column with 2 to 128 targets, where a gather takes 0.35 to 0.65, and another pass to make its order (Zen 5).
  *

@@ -5,8 +5,13 @@
 #ifndef FC_TAKE_H
 #define FC_TAKE_H
 
+#include <stdbool.h>
+
 #include "fc_column.h"
 #include "fc_status.h"
+
+/* Whether all positions are in [0, length). */
+bool fc_rows_are_below(const int64_t *rows, int64_t n, int64_t length);
 
 /* out[i] = values[rows[i]], for 8-byte values (FC_I64, FC_F64). */
 void fc_take_words(const uint64_t *values, const int64_t *rows, int64_t n, uint64_t *out);

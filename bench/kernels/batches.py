@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from flinkcore._native.column import Column
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 131_072
 
 
 def batches_of(columns: Sequence[Column]) -> list[list[Column]]:

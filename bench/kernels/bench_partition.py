@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows to subtasks: key groups, and the stable order that scatters a batch."""
+"""Rows to subtasks: key groups, places, and the scatter of a batch to them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench import data
 from bench.kernels.batches import batches_of
 from flinkcore._native.column import Column
 from flinkcore._native.hash import hash_columns
-from flinkcore._native.partition import partition, subtasks
+from flinkcore._native.partition import places, subtasks
 
 
 @pytest.mark.parametrize("count", [2, 16, 128])
 def bench_partition(timed, size, count):
-    """Target subtasks, order, and the scatter of four 8-byte columns."""
+    """Target subtasks, places, and the scatter of four 8-byte columns."""
     rows = size(smoke=10_000, full=10_000_000)
     table = data.events(rows, 100_000)
     key, value = Column.from_arrow(table["key"]), Column.from_arrow(table["value"])
@@ -25,8 +25,8 @@ def bench_partition(timed, size, count):
     def run() -> list:
         scattered = []
         for batch, batch_hashes in zip(batches, hashes):
-            order, bounds = partition(subtasks(batch_hashes, 128, count), count)
-            scattered.append(([column.take(order) for column in batch], bounds))
+            to, bounds = places(subtasks(batch_hashes, 128, count), count)
+            scattered.append(([column.scatter(to) for column in batch], bounds))
         return scattered
 
     scattered = timed(run, rows=rows, bytes=2 * 32 * rows)

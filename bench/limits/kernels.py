@@ -24,7 +24,7 @@ Calls = list[Callable[[], object]]
 STREAM_WORDS = 1 << 26  # 512 MB: far more than any cache
 RANDOM_BITS = 22  # lines of 64 bytes: 256 MB
 RANDOM_COUNT = 1 << 24
-BATCH_ROWS = 65_536  # between two watermarks, as in the engine
+BATCH_ROWS = 131_072  # between two watermarks, as in the engine
 
 
 def checked(is_right: bool, kernel: str) -> None:

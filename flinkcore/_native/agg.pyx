@@ -478,8 +478,9 @@ cdef class Accumulators:
                     pane.update(np.asarray(ids)[mine], pane.nested(taken_of(keep, mine)))
             else:
                 return
-        with nogil:
-            status = fc_agg_update_panes(<fc_agg *const *>&pointers[0], count, &pane_rows[0], &rows[0], n, columns)
+        cdef PyThreadState *released = let_go(first, n)
+        status = fc_agg_update_panes(<fc_agg *const *>&pointers[0], count, &pane_rows[0], &rows[0], n, columns)
+        take_gil(released)
         if status != FC_OK:
             first.checked(status, "update_panes: ids are 0 or more, panes have the same aggregates and are numbered below "
                           f"{count}")

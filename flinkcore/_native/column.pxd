@@ -30,6 +30,7 @@ cdef extern from "fc_column.h":
 
 
 cdef extern from "fc_take.h":
+    bint fc_rows_are_below(const int64_t *rows, int64_t n, int64_t length) nogil
     void fc_take_words(const uint64_t *values, const int64_t *rows, int64_t n, uint64_t *out) nogil
     int64_t fc_take_bits(const uint8_t *bits, int64_t bit_offset, const int64_t *rows, int64_t n,
                          uint8_t *out) nogil

@@ -22,6 +22,8 @@ from libc.stdint cimport INT32_MAX, uintptr_t
 from libc.string cimport memcpy
 
 from flinkcore._native.gil cimport PyThreadState, release_gil, take_gil
+from flinkcore._native.scatter cimport fc_scatter_bits, fc_scatter_bytes_i32, fc_scatter_fixed, fc_scatter_offsets_i32
+from flinkcore._native.scatter import order_of
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -468,14 +470,13 @@ cdef class Column:
 
         rows : integers in [0, len(self)); IndexError when one is not
         """
-        cdef int64_t n, i, length = len(self)
+        cdef int64_t n, length = len(self)
         cdef const int64_t[::1] index = np.ascontiguousarray(rows, np.int64)
         cdef fc_status status = FC_OK
         cdef bint inside = True
         n = index.shape[0]
         cdef PyThreadState *released = release_gil(n)
-        for i in range(n):
-            inside &= <uint64_t>index[i] < <uint64_t>length
+        inside = fc_rows_are_below(&index[0], n, length)
         take_gil(released)
         if not inside:
             raise IndexError(f"a position is outside the {length} rows of the column")
@@ -527,6 +528,57 @@ cdef class Column:
         fc_take_words(<const uint64_t *>self.view.values, &index[0], n, &words[0])
         take_gil(released)
         return column_of(self.kind, n, &words[0], NULL, validity, n - valid_count, (out, bits), self.type)
+
+    def scatter(self, places):
+        """Value i at places[i] of a new column.
+
+        places : int32[len(self)], a permutation of 0 .. n - 1 as partition.places gives it: not looked at
+        ValueError : another number of places
+        """
+        cdef const int32_t[::1] to = places
+        cdef int64_t n = to.shape[0]
+        if n != len(self):
+            raise ValueError(f"scatter: {n} places for {len(self)} values")
+        if n == 0:
+            return self
+        if self.kind == OBJECT or self.kind == ARROW:
+            return self.take(order_of(places))
+        cdef uint8_t[::1] values, valid_bits
+        cdef int32_t[::1] offsets
+        cdef const int32_t *out_offsets = NULL
+        cdef const uint8_t *validity = NULL
+        cdef PyThreadState *released
+        cdef int32_t size
+        bits = starts = None
+        if self.view.validity != NULL:
+            bits = np.zeros((n + 7) // 8, np.uint8)
+            valid_bits = bits
+            validity = &valid_bits[0]
+            released = release_gil(n)
+            fc_scatter_bits(self.view.validity, self.view.bit_offset, &to[0], n, &valid_bits[0])
+            take_gil(released)
+        if self.kind == BYTES:
+            size = self.view.offsets[n] - self.view.offsets[0]
+            starts, out = np.empty(n + 1, np.int32), np.empty(max(1, size), np.uint8)
+            offsets, values = starts, out
+            out_offsets = &offsets[0]
+            released = release_gil(n)
+            fc_scatter_offsets_i32(self.view.offsets, &to[0], n, &offsets[0])
+            fc_scatter_bytes_i32(self.view.offsets, <const uint8_t *>self.view.values, &to[0], n, &offsets[0], &values[0])
+            take_gil(released)
+        elif self.kind == BOOL:
+            out = np.zeros((n + 7) // 8, np.uint8)
+            values = out
+            released = release_gil(n)
+            fc_scatter_bits(<const uint8_t *>self.view.values, self.view.bit_offset, &to[0], n, &values[0])
+            take_gil(released)
+        else:
+            out = np.empty(8 * n, np.uint8)
+            values = out
+            released = release_gil(n)
+            fc_scatter_fixed(<const uint8_t *>self.view.values, 8, &to[0], n, &values[0])
+            take_gil(released)
+        return column_of(self.kind, n, &values[0], out_offsets, validity, self.null_count, (out, starts, bits), self.type)
 
     def slice(self, int64_t offset, int64_t length):
         """Values [offset, offset + length), sharing this column's buffers. IndexError outside the column."""

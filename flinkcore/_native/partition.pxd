@@ -9,7 +9,5 @@ cdef extern from "fc_partition.h":
                             int32_t *key_groups) nogil
     fc_status fc_subtasks(const uint64_t *hashes, int64_t n, int32_t max_parallelism, int32_t parallelism,
                           int32_t *subtasks) nogil
-    fc_status fc_partition(const int32_t *targets, int64_t n, int32_t count, int64_t *order,
-                           int64_t *bounds) nogil
-    fc_status fc_hash_places(const uint64_t *hashes, int64_t n, int32_t count, int32_t *places,
-                             int64_t *bounds) nogil
+    fc_status fc_places(const int32_t *targets, int64_t n, int32_t count, int32_t *places,
+                        int64_t *bounds) nogil

@@ -6,9 +6,6 @@ def key_groups(hashes: npt.NDArray[np.uint64], max_parallelism: int) -> npt.NDAr
 def subtasks(
     hashes: npt.NDArray[np.uint64], max_parallelism: int, parallelism: int
 ) -> npt.NDArray[np.int32]: ...
-def partition(
+def places(
     targets: npt.NDArray[np.int32], count: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]: ...
-def hash_places(
-    hashes: npt.NDArray[np.uint64], count: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]: ...

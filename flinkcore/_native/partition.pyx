@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hash to key group to subtask, and a stable order of rows by target."""
+"""Hash to key group to subtask, and the places of rows by target."""
 
 import numpy as np
 
@@ -58,47 +58,25 @@ def subtasks(const uint64_t[::1] hashes, int32_t max_parallelism, int32_t parall
     return result
 
 
-def partition(const int32_t[::1] targets, int32_t count):
-    """The rows of each target together, in their old order.
+def places(const int32_t[::1] targets, int32_t count):
+    """Where each row goes when the rows of each target stand together in their old order.
 
     targets : int32[n], each in [0, count);  count : how many targets, >= 1
-    -> (order int64[n], bounds int64[count + 1]): rows order[bounds[t]:bounds[t + 1]] go to target t
-    ValueError : count < 1, or a target outside [0, count)
+    -> (places int32[n], bounds int64[count + 1]): row i goes to places[i], target t has [bounds[t], bounds[t + 1])
+    ValueError : count < 1, or a target outside [0, count);  OverflowError : more than 2^31 - 1 rows
     """
     cdef int64_t n = targets.shape[0]
-    cdef int64_t[::1] order, bounds
-    cdef fc_status status
-    if count < 1:
-        raise ValueError(f"partition: count is {count}, expected at least 1")
-    if n == 0:
-        return np.empty(0, np.int64), np.zeros(count + 1, np.int64)
-    order_array, bounds_array = np.empty(n, np.int64), np.empty(count + 1, np.int64)
-    order, bounds = order_array, bounds_array
-    cdef PyThreadState *released = release_gil(n)
-    status = fc_partition(&targets[0], n, count, &order[0], &bounds[0])
-    take_gil(released)
-    check(status, f"partition: a target is outside [0, {count})")
-    return order_array, bounds_array
-
-
-def hash_places(const uint64_t[::1] hashes, int32_t count):
-    """Where each row goes when the rows of each target, hash % count, stand together in their old order.
-
-    hashes : uint64[n];  count : how many targets, >= 1
-    -> (places int32[n], bounds int64[count + 1]): row i goes to places[i], target t has [bounds[t], bounds[t + 1])
-    ValueError : count < 1;  OverflowError : more than 2^31 - 1 rows
-    """
-    cdef int64_t n = hashes.shape[0]
-    cdef int32_t[::1] places
+    cdef int32_t[::1] out
     cdef int64_t[::1] bounds
     cdef fc_status status
     if count < 1:
-        raise ValueError(f"hash_places: count is {count}, expected at least 1")
+        raise ValueError(f"places: count is {count}, expected at least 1")
     if n == 0:
         return np.empty(0, np.int32), np.zeros(count + 1, np.int64)
     places_array, bounds_array = np.empty(n, np.int32), np.empty(count + 1, np.int64)
-    places, bounds = places_array, bounds_array
-    with nogil:
-        status = fc_hash_places(&hashes[0], n, count, &places[0], &bounds[0])
-    check(status, f"hash_places of {n} rows")
+    out, bounds = places_array, bounds_array
+    cdef PyThreadState *released = release_gil(n)
+    status = fc_places(&targets[0], n, count, &out[0], &bounds[0])
+    take_gil(released)
+    check(status, f"places of {n} rows: a target is outside [0, {count})")
     return places_array, bounds_array

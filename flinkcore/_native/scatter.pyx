@@ -6,6 +6,8 @@ import pyarrow as pa
 
 from libc.stdint cimport uintptr_t
 
+from flinkcore._native.gil cimport PyThreadState, release_gil, take_gil
+
 
 cdef uintptr_t address_of(object buffer):
     return 0 if buffer is None else <uintptr_t>buffer.address
@@ -60,10 +62,27 @@ def order_of(const int32_t[::1] places):
     return result
 
 
+def scattered_values(values, const int32_t[::1] places):
+    """Value i of a NumPy array at places[i] of a new one.
+
+    values : [n] of any type without objects, contiguous;  places : int32[n], a permutation, not looked at
+    """
+    cdef int64_t n = places.shape[0], width = values.itemsize
+    if values.shape != (n,) or not values.flags.c_contiguous or values.dtype.hasobject:
+        raise ValueError(f"scatter: {n} places for an array of {values.dtype} and shape {values.shape}")
+    result = np.empty(n * width, np.uint8)
+    cdef const uint8_t[::1] source = values.view(np.uint8)
+    cdef uint8_t[::1] target = result
+    cdef PyThreadState *released = release_gil(n)
+    fc_scatter_fixed(&source[0], width, &places[0], n, &target[0])
+    take_gil(released)
+    return result.view(values.dtype)
+
+
 def scattered(array, const int32_t[::1] places):
     """Value i of an Arrow array at places[i] of a new one of the same type.
 
-    places : int32[len(array)], a permutation of 0 .. n - 1 as hash_places gives it: not looked at
+    places : int32[len(array)], a permutation of 0 .. n - 1 as partition.places gives it: not looked at
     ValueError : another number of places
     Numbers, times, decimals, booleans, strings, binary, views and codes of dictionaries are scattered here, nested
     values gathered by Arrow.

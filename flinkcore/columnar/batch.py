@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from flinkcore._native.column import OBJECT, Column
+from flinkcore._native.partition import places
 from flinkcore._native.passes import mask_rows
+from flinkcore._native.scatter import scattered_values
 from flinkcore._native.values import detached_list
 from flinkcore._native.window import least_and_greatest
+from flinkcore.columnar.lazy import LazyColumn, gathered, scattered
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import DataError, SchemaError
 
@@ -25,12 +28,10 @@ class Batch:
     timestamps_ms : int64[n], event time of each record; None when records carry none
     row_kinds : uint8[n], place of each record in a changelog; None when all are inserts
     keys, key_hashes : key columns and uint64[n], present between key_by and the keyed operator
-    rows : positions at which columns of another length than num_rows are taken, each when it is read first; None: none
     """
 
     __slots__ = (
         "_columns",
-        "_rows",
         "_time_bounds",
         "key_hashes",
         "keys",
@@ -43,18 +44,16 @@ class Batch:
     def __init__(
         self,
         schema: Schema,
-        columns: Sequence[Column],
+        columns: Sequence[Column | LazyColumn],
         num_rows: int | None = None,
         timestamps_ms: np.ndarray | None = None,
         row_kinds: np.ndarray | None = None,
         keys: tuple[Column, ...] | None = None,
         key_hashes: np.ndarray | None = None,
-        rows: np.ndarray | None = None,
     ) -> None:
         self.schema = schema
         self._columns = list(columns)
-        self._rows = rows
-        self.num_rows: int = len(columns[0]) if num_rows is None else num_rows
+        self.num_rows: int = len(self.column(0)) if num_rows is None else num_rows
         self.timestamps_ms = timestamps_ms
         self._time_bounds: tuple[int, int] | None = None
         self.row_kinds = row_kinds
@@ -68,38 +67,53 @@ class Batch:
         return tuple(self.column(i) for i in range(len(self._columns)))
 
     def column(self, which: int | str) -> Column:
-        """One column, by position or name; a pending selection is applied to it at the first call."""
+        """One column, by position or name; one that is made lazily is made at the first call."""
         index = self.schema.index_of(which) if isinstance(which, str) else which
         column = self._columns[index]
-        if self._rows is not None and len(column) != self.num_rows:
-            column = self._columns[index] = column.take(self._rows)
+        if not isinstance(column, Column):
+            column = self._columns[index] = column.made()
         return column
 
     # -- rows ---------------------------------------------------------------------------------------------
 
     def take(self, rows: np.ndarray) -> Batch:
         """The rows at these positions, in their order. Columns are gathered when they are read, keys at once."""
-        count = len(rows)
         keys = None if self.keys is None else tuple(key.take(rows) for key in self.keys)
-        selected = rows if self._rows is None else self._rows[rows]
-        batch = Batch(
+        return Batch(
             self.schema,
-            self._columns,
-            count,
+            _with_keys(gathered(self._columns, rows), self._columns, self.keys, keys),
+            len(rows),
             None if self.timestamps_ms is None else self.timestamps_ms[rows],
             None if self.row_kinds is None else self.row_kinds[rows],
             keys,
             None if self.key_hashes is None else self.key_hashes[rows],
-            selected,
         )
-        for i, column in enumerate(batch._columns):
-            if keys and self.keys and column in self.keys:  # gathered already
-                batch._columns[i] = keys[self.keys.index(column)]
-            elif len(column) == self.num_rows and (self._rows is not None or count == self.num_rows):
-                batch._columns[i] = column.take(rows)  # of this batch's rows, not of those selected from
-            elif len(column) == count:
-                batch._columns[i] = column.take(selected)  # its length would say that it is gathered
-        return batch
+
+    def scatter(self, targets: np.ndarray, count: int) -> Iterator[tuple[int, Batch]]:
+        """The targets that have rows, with a batch of their rows in their order.
+
+        targets : int32[n], each in [0, count)
+        The batches share what they hold. A column is scattered for all of them when the first reads it, keys at once.
+        ValueError : a target outside [0, count)
+        """
+        to, bounds = places(targets, count)
+        edges = bounds.tolist()
+        filled = [target for target in range(count) if edges[target] < edges[target + 1]]
+        if len(filled) == 1:
+            yield filled[0], self
+            return
+        keys = None if self.keys is None else tuple(key.scatter(to) for key in self.keys)
+        whole = Batch(
+            self.schema,
+            _with_keys(scattered(self._columns, to), self._columns, self.keys, keys),
+            self.num_rows,
+            None if self.timestamps_ms is None else scattered_values(self.timestamps_ms, to),
+            None if self.row_kinds is None else scattered_values(self.row_kinds, to),
+            keys,
+            None if self.key_hashes is None else scattered_values(self.key_hashes, to),
+        )
+        for target in filled:
+            yield target, whole.slice(edges[target], edges[target + 1] - edges[target])
 
     def filter(self, mask: np.ndarray) -> Batch:
         """The rows where bool[n] `mask` is True."""
@@ -113,7 +127,7 @@ class Batch:
         end = offset + length
         return Batch(
             self.schema,
-            [column.slice(offset, length) for column in self.columns],
+            [column.slice(offset, length) for column in self._columns],
             length,
             None if self.timestamps_ms is None else self.timestamps_ms[offset:end],
             None if self.row_kinds is None else self.row_kinds[offset:end],
@@ -128,7 +142,7 @@ class Batch:
         return Batch(schema, columns, self.num_rows, self.timestamps_ms, self.row_kinds)
 
     def with_timestamps(self, timestamps_ms: np.ndarray | None) -> Batch:
-        return self._with(timestamps_ms=timestamps_ms, _time_bounds=None)
+        return self._with(timestamps_ms, self.row_kinds, self.keys, self.key_hashes)
 
     def time_bounds(self) -> tuple[int, int]:
         """The earliest and the latest timestamp, looked for once; for a batch that has rows, and timestamps."""
@@ -138,28 +152,38 @@ class Batch:
         return self._time_bounds
 
     def with_row_kinds(self, row_kinds: np.ndarray | None) -> Batch:
-        return self._with(row_kinds=row_kinds)
+        return self._with(self.timestamps_ms, row_kinds, self.keys, self.key_hashes)
 
     def with_keys(self, keys: tuple[Column, ...] | None, key_hashes: np.ndarray | None) -> Batch:
-        return self._with(keys=keys, key_hashes=key_hashes)
+        return self._with(self.timestamps_ms, self.row_kinds, keys, key_hashes)
 
     def select(self, indices: Sequence[int]) -> Batch:
-        """Some of the columns, as rows; a pending selection stays pending."""
+        """Some of the columns, as rows; what is made lazily stays so."""
         return Batch(
             self.schema.select(indices),
             [self._columns[i] for i in indices],
             self.num_rows,
             self.timestamps_ms,
             self.row_kinds,
-            rows=self._rows,
         )
 
-    def _with(self, **parts: object) -> Batch:
+    def _with(
+        self,
+        timestamps_ms: np.ndarray | None,
+        row_kinds: np.ndarray | None,
+        keys: tuple[Column, ...] | None,
+        key_hashes: np.ndarray | None,
+    ) -> Batch:
+        """The same columns, made once for both, with other parts beside them."""
         batch = Batch.__new__(Batch)
-        for name in Batch.__slots__:
-            setattr(batch, name, getattr(self, name))
-        for name, part in parts.items():
-            setattr(batch, name, part)
+        batch.schema = self.schema
+        batch._columns = self._columns
+        batch.num_rows = self.num_rows
+        batch.timestamps_ms = timestamps_ms
+        batch._time_bounds = self._time_bounds if timestamps_ms is self.timestamps_ms else None
+        batch.row_kinds = row_kinds
+        batch.keys = keys
+        batch.key_hashes = key_hashes
         return batch
 
     def detached(self) -> Batch:
@@ -249,3 +273,17 @@ class Batch:
 
     def __repr__(self) -> str:
         return f"Batch({self.num_rows} rows, {self.schema})"
+
+
+def _with_keys(
+    made: list[Column | LazyColumn],
+    columns: Sequence[Column | LazyColumn],
+    keys: tuple[Column, ...] | None,
+    keys_made: tuple[Column, ...] | None,
+) -> list[Column | LazyColumn]:
+    """`made` of `columns`, where those that are keys are what was made of the keys."""
+    for key, key_made in zip(keys or (), keys_made or ()):
+        for i, column in enumerate(columns):
+            if column is key:
+                made[i] = key_made
+    return made

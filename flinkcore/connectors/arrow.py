@@ -118,7 +118,7 @@ class TableReader(SourceReader):
         index = bisect_right(self.source.ends, start)
         chunk, chunk_end = self.source.batches[index], self.source.ends[index]
         count = min(max_rows, end - start, chunk_end - start)
-        self.split = replace(self.split, start=start + count)
+        self.split = RangeSplit(self.split.split_id, start + count, end)
         return Batch.from_arrow(chunk.slice(start - (chunk_end - chunk.num_rows), count), self.source.schema)
 
     def position(self) -> SourceSplit:

@@ -313,19 +313,27 @@ class Aggregation:
                 self.distinct.setdefault(each.args[0], []).append(i)
         expressions = list(dict.fromkeys(arg for each in self._inputs for arg in each.args))
         self._slot = {expression: i for i, expression in enumerate(expressions)}
+        # Each input once, with where its columns are in values(), and which of them each kernel has.
+        inputs = list(dict.fromkeys(self._inputs))
+        self._made = [(each, [self._slot[arg] for arg in each.args]) for each in inputs]
+        self._of_kernel = [inputs.index(each) for each in self._inputs]
         self._projection = CompiledProjection(expressions, [None] * len(expressions), now_ms)
         self.native, self.reason = self._projection.native, self._projection.reason
         self.retractable = all(call.retractable for call in calls)
 
-    def values(self, batch: Batch) -> dict[Typed, Column]:
+    def values(self, batch: Batch) -> list[Column]:
         """Each argument expression, computed once."""
-        return dict(zip(self._slot, self._projection.project(batch)))
+        return self._projection.project(batch)
+
+    def value(self, values: Sequence[Column], argument: Typed) -> Column:
+        """That of one argument, of what `values(batch)` gave."""
+        return values[self._slot[argument]]
 
     def arguments(
         self,
         batch: Batch,
         counted: dict[Typed, np.ndarray] | None = None,
-        values: dict[Typed, Column] | None = None,
+        values: Sequence[Column] | None = None,
         signs: np.ndarray | None = None,
         arrived: int = 0,
     ) -> list[tuple[Column, ...]]:
@@ -344,22 +352,21 @@ class Aggregation:
                 "key by the value as well and aggregate twice"
             )
         values = values or self.values(batch)
-        done: dict[KernelInput, tuple[Column, ...]] = {}
-        for each in self._inputs:
-            if each not in done:
-                columns = tuple(values[arg] for arg in each.args)
-                if each.encoding is not None:
-                    columns = (each.encoding.encode(columns[0]), *columns[1:])
-                if each.distinct:
-                    assert counted is not None
-                    columns = (_null_but(columns[0], counted[each.args[0]]),)
-                if each.numbered:
-                    columns = (columns[0], _numbered(columns[0], arrived))
-                if each.signed:
-                    assert signs is not None
-                    columns = (_signed(columns[0] if columns else None, signs, each.signed),)
-                done[each] = columns
-        return [done[each] for each in self._inputs]
+        made = []
+        for each, slots in self._made:
+            columns = tuple(values[slot] for slot in slots)
+            if each.encoding is not None:
+                columns = (each.encoding.encode(columns[0]), *columns[1:])
+            if each.distinct:
+                assert counted is not None
+                columns = (_null_but(columns[0], counted[each.args[0]]),)
+            if each.numbered:
+                columns = (columns[0], _numbered(columns[0], arrived))
+            if each.signed:
+                assert signs is not None
+                columns = (_signed(columns[0] if columns else None, signs, each.signed),)
+            made.append(columns)
+        return [made[i] for i in self._of_kernel]
 
     def results(self, physical: Sequence[Column]) -> list[Column]:
         """The logical result of each call, from the results of all kernels."""

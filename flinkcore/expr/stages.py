@@ -18,6 +18,7 @@ import pyarrow as pa
 from flinkcore._native.column import F64, I64, Column, physical_kind
 from flinkcore._native.passes import MASK, Pass, mask_rows, mask_words
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.lazy import Gathered, LazyColumn
 from flinkcore.columnar.schema import Schema
 from flinkcore.expr.lowering import Lowering, Moved, NotLowered, Operand
 from flinkcore.expr.patience import Patience
@@ -129,15 +130,20 @@ class Stages:
         if arrays is None:
             return None
         schema = self._stages[-1].schema
-        made = [
-            batch.column(each.moved) if each.moved is not None else _column(arrays, each, type)
-            for each, type in zip(program.columns, schema.types)
-        ]
+        rows: np.ndarray | None = None
+        if mask is not None and (
+            any(each.moved is not None for each in program.columns) or batch.row_kinds is not None
+        ):
+            rows = mask_rows(mask)
+        made: list[Column | LazyColumn] = []
+        for each, type in zip(program.columns, schema.types):
+            if each.moved is None:
+                made.append(_column(arrays, each, type))
+            else:
+                moved = batch.column(each.moved)
+                made.append(moved if rows is None else Gathered(moved, rows))
         if mask is None:
             return Batch(schema, made, count, batch.timestamps_ms, batch.row_kinds)
-        rows: np.ndarray | None = None
-        if any(each.moved is not None for each in program.columns) or batch.row_kinds is not None:
-            rows = mask_rows(mask)
         timestamps = batch.timestamps_ms
         return Batch(
             schema,
@@ -145,7 +151,6 @@ class Stages:
             count,
             None if timestamps is None else mask_words(timestamps, mask, count),
             None if batch.row_kinds is None else batch.row_kinds[rows],
-            rows=rows,
         )
 
     # -- programs -------------------------------------------------------------------------------------------

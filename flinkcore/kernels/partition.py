@@ -47,7 +47,7 @@ def hash_partition(*columns: ColumnLike, count: int) -> tuple[npt.NDArray[np.int
     >>> [order[bounds[p]:bounds[p + 1]].tolist() for p in range(2)]
     [[0, 2], [1, 3]]
     """
-    places, bounds = _partition.hash_places(hash_columns(*columns), _checked(count))
+    places, bounds = _places(hash_columns(*columns), count)
     return _scatter.order_of(places), bounds
 
 
@@ -73,15 +73,13 @@ def scatter(
     names = (keys,) if isinstance(keys, str) else keys
     for name in names:
         field_of(batch.schema, name, "column")
-    places, bounds = _partition.hash_places(
-        hash_columns(*(batch.column(name) for name in names)), _checked(count)
-    )
+    places, bounds = _places(hash_columns(*(batch.column(name) for name in names)), count)
     columns = [_scatter.scattered(column, places) for column in batch.columns]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema), bounds
 
 
-def _checked(count: int) -> int:
-    """ValueError unless the number of partitions fits a positive int32."""
+def _places(hashes: npt.NDArray[np.uint64], count: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """partition.places, by hash % count. ValueError unless the number of partitions fits a positive int32."""
     if not 1 <= index(count) < 2**31:
         raise ValueError(f"count is from 1 to 2^31 - 1, got {count}")
-    return count
+    return _partition.places(_partition.key_groups(hashes, count), count)

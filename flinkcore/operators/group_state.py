@@ -104,9 +104,13 @@ class GroupState:
             self._overflows = overflows
 
     def _arguments(self, batch: Batch, ids: np.ndarray, signs: np.ndarray | None) -> list[tuple[Column, ...]]:
-        values = self._aggregation.values(batch)
-        counted = {arg: distinct.counted(ids, values[arg], signs) for arg, distinct in self._distinct.items()}
-        return self._aggregation.arguments(batch, counted, values, signs)
+        aggregation = self._aggregation
+        values = aggregation.values(batch)
+        counted = {
+            arg: distinct.counted(ids, aggregation.value(values, arg), signs)
+            for arg, distinct in self._distinct.items()
+        }
+        return aggregation.arguments(batch, counted, values, signs)
 
     def _kept_with_arguments(self, batch: Batch) -> list[tuple[RetractableValues, tuple[Column, ...]]]:
         if not self._kept:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from flinkcore._native.partition import partition, subtasks
+from flinkcore._native.partition import subtasks
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
@@ -133,12 +133,8 @@ class ChannelTarget:
             channel.put(ElementKind.END)
 
     def _scatter(self, batch: Batch, targets: np.ndarray) -> None:
-        order, bounds = partition(targets, len(self.channels))
-        for i, channel in enumerate(self.channels):
-            rows = order[bounds[i] : bounds[i + 1]]
-            if len(rows):
-                # The consumer gathers the columns that it reads; each batch has one consumer.
-                channel.put(ElementKind.BATCH, batch if len(rows) == batch.num_rows else batch.take(rows))
+        for target, share in batch.scatter(targets, len(self.channels)):
+            self.channels[target].put(ElementKind.BATCH, share)
 
 
 class HashTarget(ChannelTarget):

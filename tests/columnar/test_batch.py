@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from flinkcore._native.column import Column
 from flinkcore._native.hash import hash_columns
 from flinkcore.columnar.batch import Batch
 
@@ -24,7 +27,7 @@ def test_any_sequence_of_selections_gives_the_rows_of_its_twin(seed):
     n = int(rng.integers(1, 12))
     batch, twin = batch_of(n), list(range(n))
     for _ in range(6):
-        action = rng.choice(["take", "filter", "slice", "read", "key", "permute", "repeat"])
+        action = rng.choice(["take", "filter", "slice", "read", "key", "permute", "repeat", "scatter"])
         count = len(twin)
         if action == "read":
             batch.column(str(rng.choice(["a", "b", "c"])))
@@ -36,6 +39,14 @@ def test_any_sequence_of_selections_gives_the_rows_of_its_twin(seed):
         if action == "slice":
             start, end = sorted(rng.integers(0, count + 1, 2).tolist())
             batch, twin = batch.slice(start, end - start), twin[start:end]
+            continue
+        if action == "scatter":
+            targets = rng.integers(0, 3, count).astype(np.int32)
+            shares = dict(batch.scatter(targets, 3))
+            assert sorted(shares) == sorted(set(targets.tolist()))
+            if shares:
+                chosen = int(rng.choice(sorted(shares)))
+                batch, twin = shares[chosen], [row for row, target in zip(twin, targets) if target == chosen]
             continue
         if action == "filter":
             mask = rng.random(count) < 0.6
@@ -59,3 +70,21 @@ def test_any_sequence_of_selections_gives_the_rows_of_its_twin(seed):
         "b": [str(row) for row in twin],
         "c": [row / 2 for row in twin],
     }
+
+
+def test_readers_of_shares_may_be_threads():
+    """Each of them may be the first to read a column, which is scattered once."""
+    targets = np.random.default_rng(0).integers(0, 8, 10_000).astype(np.int32)
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(20):
+            shares = list(batch_of(len(targets)).scatter(targets, 8))
+            found = list(threads.map(lambda share: share[1].to_arrow()["a"].to_pylist(), shares))
+            assert found == [np.flatnonzero(targets == target).tolist() for target, _ in shares]
+
+
+def test_what_nobody_reads_is_never_made():
+    batch = batch_of(4).take(np.array([3, 2, 1, 0]))
+    (_, first), (_, second) = batch.scatter(np.array([0, 1, 1, 0], np.int32), 2)
+    assert second.column("a").to_pylist() == [2, 1]
+    assert first.select([0, 1]).column("b").to_pylist() == ["3", "0"]
+    assert not any(isinstance(each._columns[2], Column) for each in (batch, first, second))

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flinkcore._native.partition import key_groups, partition, subtasks
+from flinkcore._native.partition import key_groups, places, subtasks
 
 EDGES = np.array([0, 1, 127, 128, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1], np.uint64)
 
@@ -36,21 +36,6 @@ def test_subtask_owns_a_range_of_key_groups(parallelism, max_parallelism):
     ]
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 5000])
-@pytest.mark.parametrize("count", [1, 2, 7, 300])
-def test_partition_is_a_stable_sort_by_target(n, count):
-    targets = np.random.default_rng(n + count).integers(0, count, n).astype(np.int32)
-    order, bounds = partition(targets, count)
-    assert order.tolist() == sorted(range(n), key=lambda i: targets[i])            # Python's sort is stable
-    assert bounds.tolist() == [int((targets < t).sum()) for t in range(count + 1)]
-
-
-def test_partition_with_empty_targets_at_both_ends():
-    order, bounds = partition(np.array([2, 2], np.int32), 5)
-    assert order.tolist() == [0, 1]
-    assert bounds.tolist() == [0, 0, 0, 2, 2, 2]
-
-
 def test_arguments_outside_their_range_are_refused():
     hashes = EDGES
     with pytest.raises(ValueError, match="max_parallelism is 0"):
@@ -59,9 +44,9 @@ def test_arguments_outside_their_range_are_refused():
         with pytest.raises(ValueError, match=r"expected 1 to max_parallelism \(4\)"):
             subtasks(hashes, 4, parallelism)
     with pytest.raises(ValueError, match="count is 0"):
-        partition(np.zeros(1, np.int32), 0)
-    for target in (-1, 3):
-        with pytest.raises(ValueError, match=r"a target is outside \[0, 3\)"):
-            partition(np.array([0, target], np.int32), 3)
+        places(np.zeros(1, np.int32), 0)
+    for target, count in ((-1, 3), (3, 3), (4, 3), (-1, 2), (2, 2)):
+        with pytest.raises(ValueError, match=rf"a target is outside \[0, {count}\)"):
+            places(np.array([0, target], np.int32), count)
     with pytest.raises(ValueError, match="dtype mismatch"):
         key_groups(hashes.view(np.int64), 4)

@@ -7,10 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flinkcore._native.partition import hash_places
-from flinkcore._native.scatter import order_of, scattered
+from flinkcore._native import partition
+from flinkcore._native.column import Column
+from flinkcore._native.partition import key_groups
+from flinkcore._native.scatter import order_of, scattered, scattered_values
 from flinkcore.kernels import hash_columns, scatter
 from tests.kernels.inputs import forms, sliced
+
+
+def hash_places(hashes, count):
+    return partition.places(key_groups(hashes, count), count)
 
 
 def places_naive(hashes, count):
@@ -51,11 +57,6 @@ def test_places_of_one_target_only():
         hashes += np.uint64((count - int(hashes[0]) % count) % count)
         places, bounds = hash_places(hashes, count)
         assert (places.tolist(), bounds.tolist()) == places_naive(hashes, count)
-
-
-def test_a_count_below_one_is_refused():
-    with pytest.raises(ValueError, match="count is 0, expected at least 1"):
-        hash_places(np.zeros(1, np.uint64), 0)
 
 
 N = 203
@@ -118,6 +119,18 @@ def test_a_scattered_column_is_the_gathered_one(nulls):
             assert got.type == array.type
             assert got.to_pylist() == [values[row] for row in order], array.type
             assert got.null_count == array.null_count
+            column = Column.from_arrow(same)
+            got = column.scatter(places)
+            assert (got.kind, got.type, got.null_count) == (column.kind, column.type, column.null_count)
+            assert got.to_pylist() == column.take(order).to_pylist(), array.type
+
+
+def test_objects_and_arrays_scatter_too():
+    places = np.array([2, 0, 1], np.int32)
+    assert Column.from_objects(["a", None, {"b": 1}]).scatter(places).to_pylist() == [None, {"b": 1}, "a"]
+    for dtype in (np.uint8, np.int64, np.uint64):
+        made = scattered_values(np.array([7, 8, 9], dtype), places)
+        assert (made.dtype, made.tolist()) == (dtype, [8, 9, 7])
 
 
 def test_a_dictionary_is_shared():
@@ -130,6 +143,11 @@ def test_a_dictionary_is_shared():
 def test_places_for_another_number_of_values_are_refused():
     with pytest.raises(ValueError, match="3 places for 2 values"):
         scattered(pa.array([1, 2]), np.arange(3, dtype=np.int32))
+    with pytest.raises(ValueError, match="3 places for 2 values"):
+        Column.from_numpy([1, 2]).scatter(np.arange(3, dtype=np.int32))
+    for values in (np.arange(2), np.arange(6)[::2], np.array(["a", 1, None], object)):
+        with pytest.raises(ValueError, match="3 places for an array"):
+            scattered_values(values, np.arange(3, dtype=np.int32))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64])

@@ -32,7 +32,7 @@ class Physical:
         if self.rng.random() < 0.3:
             self.env.set_max_parallelism(self.rng.choice([4, 7, 128, 1000]))
         self.options: dict[str, Any] = {
-            "flinkcore.batch-rows": self.rng.choice([1, 2, 5, 16, 64, 65_536, 65_536]),
+            "flinkcore.batch-rows": self.rng.choice([1, 2, 5, 16, 64, 131_072, 131_072]),
             "flinkcore.channel-batches": self.rng.choice([1, 1, 2, 8]),
             "flinkcore.functions.translate": self.rng.choice(["true", "true", "false"]),
             "pipeline.auto-watermark-interval": f"{self.rng.choice([0, 1, 50, 200])} ms",
