@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fc_distinct.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 void fc_distinct_init(fc_distinct *distinct) { memset(distinct, 0, sizeof *distinct); }
@@ -17,22 +18,37 @@ static fc_status make_room(fc_distinct *distinct, const int32_t *ids, int64_t n)
         largest = ids[i] > largest ? ids[i] : largest;
     }
     if (all < 0) return FC_ERR_INVALID;
-    if (largest < distinct->id_bound) return FC_OK;
-    fc_status status = fc_buffer_reserve_zeroed(&distinct->marks, ((int64_t)largest + 1) * 4);
-    if (status == FC_OK) distinct->id_bound = distinct->marks.bytes / 4;
-    return status;
+    return fc_buffer_reserve_zeroed(&distinct->marks, (int64_t)largest + 1);
+}
+
+/* Up to so many ids are compared with each other: batches of few records must not wait for marks to be cleared. */
+#define FEW_IDS 16
+
+static int64_t distinct_of_few(const int32_t *ids, int64_t n, int64_t *rows) {
+    int64_t found = 0;
+    for (int64_t i = 0; i < n; i++) {
+        bool is_new = true;
+        for (int64_t j = 0; j < i; j++) is_new &= ids[j] != ids[i];
+        rows[found] = i;
+        found += is_new;
+    }
+    return found;
 }
 
 fc_status fc_distinct_rows(fc_distinct *distinct, const int32_t *ids, int64_t n, int64_t *rows, int64_t *count) {
     *count = 0;
     fc_status status = make_room(distinct, ids, n);
     if (status != FC_OK || n == 0) return status;
-    uint32_t *marks = (uint32_t *)distinct->marks.data;
-    if (++distinct->call == 0) {    /* after 2^32 calls the numbers start anew */
-        memset(marks, 0, (size_t)distinct->id_bound * 4);
+    if (n <= FEW_IDS) {
+        *count = distinct_of_few(ids, n, rows);
+        return FC_OK;
+    }
+    uint8_t *marks = distinct->marks.data;
+    if (++distinct->call == 0) {    /* the numbers start anew */
+        memset(marks, 0, (size_t)distinct->marks.bytes);
         distinct->call = 1;
     }
-    const uint32_t call = distinct->call;
+    const uint8_t call = distinct->call;
     int64_t found = 0;
     for (int64_t i = 0; i < n; i++) {
         rows[found] = i;                       /* written always, kept when the id is new: no branch */

@@ -18,8 +18,16 @@ def first_rows_naive(ids):
 def test_first_rows_equal_the_naive_twin_call_after_call(bound):
     rng = np.random.default_rng(bound)
     distinct = DistinctIds()
-    for n in (0, 1, 2, 1000, 5, 3000):
+    for n in (0, 1, 2, 1000, 5, 16, 17, 3000):
         ids = rng.integers(0, bound, n).astype(np.int32)
+        assert distinct.first_rows(ids).tolist() == first_rows_naive(ids.tolist())
+
+
+def test_marks_of_calls_long_ago_are_forgotten():
+    rng = np.random.default_rng(0)
+    distinct = DistinctIds()
+    for _ in range(600):
+        ids = rng.integers(0, 1000, 30).astype(np.int32)
         assert distinct.first_rows(ids).tolist() == first_rows_naive(ids.tolist())
 
 
