@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from flinkcore import options
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import BYTES, Column
 from flinkcore.columnar.batch import Batch
@@ -65,6 +66,7 @@ class WindowedAggregate(Operator):
         self.index = context.state.part(KEYS, lambda: KeyIndex(self.key_schema))
         self._arrived: int = context.state.field("arrived", 0, lambda: self._arrived, max)
         self._overflows = 0
+        self._batch_rows = context.config.get(options.BATCH_ROWS)
         self.shown = describe_aggregation(self.aggregation)
 
     def accumulators(self) -> Accumulators:
@@ -105,14 +107,30 @@ class WindowedAggregate(Operator):
         starts_ms: np.ndarray | int,
         ends_ms: np.ndarray | int,
     ) -> None:
-        """Results of accumulator rows `rows`, whose keys are group ids `groups`.
+        """Results of accumulator rows `rows`, whose keys are group ids `groups`, a batch at a time.
 
         starts_ms, ends_ms : bounds of the windows, of each result or one for all. Results carry the window's last
             millisecond as timestamp, as Flink's do.
         """
+        for start in range(0, len(rows), self._batch_rows):
+            part = slice(start, start + self._batch_rows)
+            self._emit_batch(
+                accumulators,
+                rows[part],
+                groups[part],
+                starts_ms if isinstance(starts_ms, int) else starts_ms[part],
+                ends_ms if isinstance(ends_ms, int) else ends_ms[part],
+            )
+
+    def _emit_batch(
+        self,
+        accumulators: Accumulators,
+        rows: np.ndarray,
+        groups: np.ndarray,
+        starts_ms: np.ndarray | int,
+        ends_ms: np.ndarray | int,
+    ) -> None:
         n = len(rows)
-        if not n:
-            return
         columns = self._keys(groups)
         ends = np.full(n, ends_ms) if isinstance(ends_ms, int) else ends_ms
         if self.has_bounds:

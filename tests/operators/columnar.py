@@ -32,7 +32,7 @@ AGGREGATES = plan(
 class Runner:
     """Opens an operator and gathers what it emits."""
 
-    def __init__(self, operator, now_ms=0):
+    def __init__(self, operator, now_ms=0, config=None):
         self.operator = operator
         self.clock = ManualClock(now_ms)
         self.timers: set[int] = set()
@@ -40,7 +40,7 @@ class Runner:
         self.late: list[Batch] = []
         self.watermarks: list[int] = []
         timers = type("Timers", (), {"register": lambda _, time: self.timers.add(time)})()
-        self.context = OperatorContext("window", self.clock, timers, Configuration())
+        self.context = OperatorContext("window", self.clock, timers, config or Configuration())
         operator.open(self.context, self)
 
     def batch(self, batch):

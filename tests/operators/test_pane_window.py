@@ -7,6 +7,8 @@ import random
 
 import pytest
 
+from flinkcore import options
+from flinkcore.config import Configuration
 from flinkcore.errors import DataError
 from flinkcore.operators.pane_window import PaneWindow
 from flinkcore.testing.harness import Harness
@@ -67,6 +69,15 @@ def test_window_fires_when_the_watermark_reaches_its_last_millisecond():
     run.until(999)
     assert run.results() == [(1, 0, 1000, 2, 3, 2), (2, 0, 1000, 1, 5, 5)]
     assert run.watermarks == [998, 999]
+
+
+@pytest.mark.parametrize("rows, sizes", [(2, [2, 2, 1]), (5, [5]), (6, [5])])
+def test_results_come_in_batches_of_the_configured_rows(rows, sizes):
+    run = Runner(window(1000), config=Configuration().set(options.BATCH_ROWS, rows))
+    run.send([(key, key, 0) for key in range(5)])
+    run.until(999)
+    assert [batch.num_rows for batch in run.batches] == sizes
+    assert run.results() == [(key, 0, 1000, 1, key, key) for key in range(5)]
 
 
 def test_windows_fire_in_the_order_of_their_ends():
