@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generated records: a function of a number, or columns of random values and sequences; at a given rate.
 
-Row i is a function of i and the seed alone, so a position is a number, and any number of subtasks make the
-same rows.
+Row i is a function of i and the seed alone (but for columns that hold the time of now), so a position is a number,
+and any number of subtasks make the same rows.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,102 +28,10 @@ from flinkcore.connectors.base import (
     SplitEnumerator,
 )
 from flinkcore.connectors.fit import batch_of_values
-from flinkcore.errors import ConfigurationError, SchemaError, UserFunctionError
+from flinkcore.connectors.generated_columns import GeneratedColumn, SequenceColumn
+from flinkcore.errors import ConfigurationError, UserFunctionError
 
 ENDLESS = 2**63 - 1
-
-
-class GeneratedColumn(Protocol):
-    """One column of generated rows."""
-
-    type: pa.DataType
-
-    def values(self, indices: np.ndarray, seed: int) -> Column:
-        """The column's values in the rows of these numbers, int64[n]."""
-
-
-@dataclass(frozen=True)
-class SequenceColumn:
-    """start, start + 1, ... in the order of rows; `end` is the last value and ends the source."""
-
-    start: int = 0
-    end: int | None = None
-    type: pa.DataType = field(default_factory=pa.int64)
-
-    def values(self, indices: np.ndarray, seed: int) -> Column:
-        return Column.from_arrow(pa.array(indices + self.start, self.type))
-
-
-@dataclass(frozen=True)
-class RandomColumn:
-    """Values drawn uniformly from [lower, upper] for integers and times, [lower, upper) for floats; booleans;
-    or texts of `length` hexadecimal digits, as Flink's datagen connector makes them.
-
-    null_rate : the share of nulls
-    """
-
-    type: pa.DataType
-    lower: float = 0
-    upper: float = 1
-    length: int = 100
-    null_rate: float = 0.0
-
-    def __post_init__(self) -> None:
-        t = pa.types
-        known = (t.is_integer(self.type) or t.is_floating(self.type) or t.is_boolean(self.type)
-                 or t.is_string(self.type) or t.is_timestamp(self.type))
-        if not known:
-            raise SchemaError("random values are integers, floats, booleans, strings or timestamps, not "
-                              f"{self.type}; use a generator function")
-        if self.lower > self.upper or not 0 <= self.null_rate <= 1 or self.length < 0:
-            raise ConfigurationError("a random column needs lower <= upper, 0 <= null_rate <= 1 and length "
-                                     f">= 0, got {self}")
-
-    def values(self, indices: np.ndarray, seed: int) -> Column:
-        bits = random_bits(indices, seed)
-        valid = None
-        if self.null_rate:
-            valid = unit_floats(random_bits(indices, seed + 1)) >= self.null_rate
-        if pa.types.is_boolean(self.type):
-            values = pa.array((bits >> np.uint64(63)).astype(bool))
-        elif pa.types.is_floating(self.type):
-            values = pa.array(self.lower + unit_floats(bits) * (self.upper - self.lower)).cast(self.type)
-        elif pa.types.is_string(self.type):
-            values = self._texts(indices, seed)
-        else:
-            span = np.uint64(int(self.upper) - int(self.lower) + 1 & 2**64 - 1)
-            drawn = bits % span if span else bits
-            values = pa.array((drawn + np.uint64(int(self.lower) & 2**64 - 1)).view(np.int64)).cast(self.type)
-        if valid is None:
-            return Column.from_arrow(values)
-        return Column.from_arrow(pa.compute.if_else(pa.array(valid), values, pa.scalar(None, self.type)))
-
-    def _texts(self, indices: np.ndarray, seed: int) -> pa.Array:
-        words = -(-self.length // 16)
-        if not words:
-            return pa.array([""] * len(indices), pa.string())
-        bits = np.stack([random_bits(indices, seed + 2 + word) for word in range(words)], axis=1)
-        nibbles = bits.view(np.uint8).reshape(len(indices), -1)
-        digits = np.frombuffer(b"0123456789abcdef", np.uint8)
-        texts = digits[np.stack([nibbles >> 4, nibbles & 15], axis=2)].reshape(len(indices), -1)
-        texts = np.ascontiguousarray(texts[:, : self.length])
-        offsets = np.arange(len(indices) + 1, dtype=np.int32) * self.length
-        return pa.StringArray.from_buffers(len(indices), pa.py_buffer(offsets), pa.py_buffer(texts))
-
-
-def random_bits(indices: np.ndarray, seed: int) -> np.ndarray:
-    """uint64[n]: 64 random bits for each row number and seed, the same wherever they are made (SplitMix64)."""
-    with np.errstate(over="ignore"):
-        x = indices.astype(np.uint64) + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 & 2**64 - 1)
-        x = x * np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
-
-
-def unit_floats(bits: np.ndarray) -> np.ndarray:
-    """float64[n] in [0, 1) from the upper 53 bits."""
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -182,11 +90,11 @@ class DataGeneratorSource(Source):
         assert isinstance(split, GeneratorSplit)
         return GeneratorReader(self, split, context)
 
-    def rows_of(self, indices: np.ndarray) -> Batch:
-        """The rows of these numbers, int64[n]."""
+    def rows_of(self, indices: np.ndarray, now_ms: int) -> Batch:
+        """The rows of these numbers, int64[n], made at a time of the clock."""
         generator = self.generator
         if isinstance(generator, Mapping):
-            columns = [column.values(indices, self.seed + (position << 32))
+            columns = [Column.from_arrow(column.values(indices, self.seed + (position << 32), now_ms))
                        for position, column in enumerate(generator.values())]
             return Batch(self.schema, columns, len(indices))
         if self.batches:
@@ -223,7 +131,7 @@ class GeneratorReader(SourceReader):
                 return []
         self.made += count
         self.split = replace(split, index=split.index + count * split.step)
-        return self.source.rows_of(split.index + np.arange(count) * split.step)
+        return self.source.rows_of(split.index + np.arange(count) * split.step, self.clock.now_ms())
 
     def position(self) -> SourceSplit:
         return self.split

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.format import print_lines
@@ -20,13 +21,20 @@ class PrintSink(Sink):
 
     identifier : comes before each line, "identifier> "; with several subtasks also the number of the subtask,
         from 1: "identifier:2> ", or "2> " without an identifier (Flink: PrintSinkOutputWriter)
+    lines : the text of each record of a batch
     """
 
     takes_batches = True
 
-    def __init__(self, identifier: str | None = None, to_stderr: bool = False) -> None:
+    def __init__(
+        self,
+        identifier: str | None = None,
+        to_stderr: bool = False,
+        lines: Callable[[Batch], list[str]] = print_lines,
+    ) -> None:
         self.identifier = identifier
         self.to_stderr = to_stderr
+        self.lines = lines
 
     def create_writer(self, context: SinkContext) -> SinkWriter:
         return PrintWriter(self, context)
@@ -41,9 +49,10 @@ class PrintWriter(SinkWriter):
             parts.append(str(context.subtask_index + 1))
         self.prefix = ":".join(parts) + "> " if parts else ""
         self.to_stderr = sink.to_stderr
+        self.lines = sink.lines
 
     def write_batch(self, batch: Batch) -> None:
-        text = "".join(f"{self.prefix}{line}\n" for line in print_lines(batch))
+        text = "".join(f"{self.prefix}{line}\n" for line in self.lines(batch))
         # looked up now, since it may have been redirected
         stream = sys.stderr if self.to_stderr else sys.stdout
         with _turn:

@@ -11,12 +11,16 @@ _HOME = {
     "DataTypes": "types",
     "EnvironmentSettings": "environment_settings",
     "Expression": "expression",
+    "FormatDescriptor": "table_descriptor",
     "GroupWindowedTable": "table",
     "GroupedTable": "table",
     "ResultKind": "result_kind",
+    "Schema": "schema",
+    "StatementSet": "statement_set",
     "StreamTableEnvironment": "table_environment",
     "Table": "table",
     "TableConfig": "table_config",
+    "TableDescriptor": "table_descriptor",
     "TableEnvironment": "table_environment",
     "TableResult": "table_result",
     "TableSchema": "table_schema",
@@ -28,18 +32,20 @@ if TYPE_CHECKING:
     from flinkcore.table.environment_settings import EnvironmentSettings
     from flinkcore.table.expression import Expression
     from flinkcore.table.result_kind import ResultKind
+    from flinkcore.table.schema import Schema
+    from flinkcore.table.statement_set import StatementSet
     from flinkcore.table.table import GroupedTable, GroupWindowedTable, Table, WindowGroupedTable
     from flinkcore.table.table_config import TableConfig
+    from flinkcore.table.table_descriptor import FormatDescriptor, TableDescriptor
     from flinkcore.table.table_environment import StreamTableEnvironment, TableEnvironment
     from flinkcore.table.table_result import TableResult
     from flinkcore.table.table_schema import TableSchema
     from flinkcore.table.types import DataTypes
 
 __all__ = [
-    "DataTypes", "EnvironmentSettings", "Expression", "GroupWindowedTable", "GroupedTable", "ResultKind",
-    "Row", "RowKind",
-    "StreamTableEnvironment", "Table", "TableConfig", "TableEnvironment", "TableResult", "TableSchema",
-    "WindowGroupedTable",
+    "DataTypes", "EnvironmentSettings", "Expression", "FormatDescriptor", "GroupWindowedTable", "GroupedTable",
+    "ResultKind", "Row", "RowKind", "Schema", "StatementSet", "StreamTableEnvironment", "Table", "TableConfig",
+    "TableDescriptor", "TableEnvironment", "TableResult", "TableSchema", "WindowGroupedTable",
 ]  # fmt: skip
 
 

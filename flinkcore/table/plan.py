@@ -4,7 +4,7 @@ stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flinkcore import options
@@ -44,9 +44,9 @@ class Planner:
                 self.env.add(transformation)
         return DataStream(self.env, stream._edges, stream.schema)
 
-    def launch(self, stream: DataStream, job_name: str | None) -> JobRun:
-        """Runs the steps that lead to `stream`, and no others."""
-        steps = closure(stream)
+    def launch(self, streams: Sequence[DataStream], job_name: str | None) -> JobRun:
+        """Runs the steps that lead to some streams, and no others."""
+        steps = closure(*streams)
         if not self.env.get_configuration().contains(options.PARALLELISM) and _is_small(steps, self.env):
             # One batch in memory keeps one subtask busy at most; and rows stay in their order.
             for step in steps:
@@ -54,8 +54,8 @@ class Planner:
         return self.env.launch(job_name, steps)
 
 
-def closure(stream: DataStream) -> list[Transformation]:
-    """All steps that lead to a stream, sources first."""
+def closure(*streams: DataStream) -> list[Transformation]:
+    """All steps that lead to some streams, sources first."""
     found: dict[int, Transformation] = {}
 
     def visit(transformation: Transformation) -> None:
@@ -64,8 +64,9 @@ def closure(stream: DataStream) -> list[Transformation]:
                 visit(edge.source)
             found[id(transformation)] = transformation
 
-    for edge in stream._edges:
-        visit(edge.source)
+    for stream in streams:
+        for edge in stream._edges:
+            visit(edge.source)
     return sorted(found.values(), key=lambda transformation: transformation.id)
 
 

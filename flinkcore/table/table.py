@@ -29,6 +29,7 @@ from flinkcore.table.window import GroupWindow
 if TYPE_CHECKING:
     import pandas as pd
 
+    from flinkcore.table.table_descriptor import TableDescriptor
     from flinkcore.table.table_environment import TableEnvironment
     from flinkcore.table.table_result import TableResult
 
@@ -278,6 +279,16 @@ class Table:
     def execute(self) -> TableResult:
         """Runs the job; its rows are in the result."""
         return self._t_env.execute_table(self)
+
+    def execute_insert(
+        self, table_path_or_descriptor: str | TableDescriptor, overwrite: bool = False
+    ) -> TableResult:
+        """Runs the job that writes the rows into a table of the environment, or one of a descriptor.
+
+        SchemaError : the columns do not fit the table's
+        """
+        statements = self._t_env.create_statement_set()
+        return statements.add_insert(table_path_or_descriptor, self, overwrite).execute()
 
     def to_arrow(self) -> pa.Table:
         """Runs the job and gives the rows it ends with. Beyond PyFlink."""

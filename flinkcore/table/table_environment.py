@@ -14,21 +14,30 @@ from flinkcore.connectors.arrow import ArrowCollectSink, ArrowSource
 from flinkcore.connectors.collection import CollectionSource
 from flinkcore.datastream.data_stream import DataStream
 from flinkcore.datastream.stream_execution_environment import StreamExecutionEnvironment
-from flinkcore.errors import ConfigurationError, SchemaError
+from flinkcore.errors import ConfigurationError, SchemaError, UnsupportedOperationError
 from flinkcore.expr.nodes import Call, Expr, FieldReference, output_name, without_alias
 from flinkcore.operators.batches import Project
 from flinkcore.operators.event_time import RowtimeColumn
+from flinkcore.table.connectors import source_of
+from flinkcore.table.connectors.declaration import Declaration
+from flinkcore.table.declared import declaration, with_computed
 from flinkcore.table.environment_settings import EnvironmentSettings
 from flinkcore.table.inference import infer_schema, is_scalar
+from flinkcore.table.named_tables import CATALOG, DATABASE, NamedTable, NamedTables, identifier, table_name
 from flinkcore.table.plan import Planner
+from flinkcore.table.schema import Schema as TableColumns
+from flinkcore.table.statement_set import StatementSet
 from flinkcore.table.table import Relation, Table, nodes_of
 from flinkcore.table.table_config import TableConfig
+from flinkcore.table.table_descriptor import TableDescriptor
 from flinkcore.table.table_result import TableResult
 from flinkcore.table.table_schema import Column, ResolvedSchema
 from flinkcore.table.types import DataType, DataTypes, RowField, RowType
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from flinkcore.runtime.job import JobRun
 
 __all__ = ["StreamTableEnvironment", "TableEnvironment"]
 
@@ -42,6 +51,7 @@ class TableEnvironment:
         self._env = env
         self._planner = Planner(env)
         self._config = TableConfig(env.get_configuration())
+        self._tables = NamedTables()
         self.is_streaming = is_streaming
 
     @staticmethod
@@ -134,6 +144,7 @@ class TableEnvironment:
         name: str,
         columns: tuple[Column, ...] | None = None,
         other_names: tuple[tuple[str, str], ...] = (),
+        parallelism: int | None = None,
     ) -> Table:
         from flinkcore.graph.transformation import Edge, Transformation
 
@@ -143,6 +154,7 @@ class TableEnvironment:
             kind="Data Source",
             schema=source.schema,
             source=source,
+            parallelism=parallelism,
             parallelism_max=source.parallelism_max,
         )
         stream = DataStream(self._planner, (Edge(transformation),), source.schema)  # type: ignore[arg-type]
@@ -150,13 +162,135 @@ class TableEnvironment:
             Relation(stream, columns or ResolvedSchema.of(source.schema).columns, False, other_names), self
         )
 
+    # -- tables by name -------------------------------------------------------------------------------------
+
+    def create_temporary_table(
+        self, path: str, descriptor: TableDescriptor, ignore_if_exists: bool | None = False
+    ) -> None:
+        """Gives the table of a descriptor a name. It hides a table of that name that is not temporary."""
+        self._tables.add(path, NamedTable(descriptor, temporary=True), bool(ignore_if_exists))
+
+    def create_table(
+        self, path: str, descriptor: TableDescriptor, ignore_if_exists: bool | None = False
+    ) -> None:
+        """Gives the table of a descriptor a name, for as long as the environment lives."""
+        self._tables.add(path, NamedTable(descriptor, temporary=False), bool(ignore_if_exists))
+
+    def create_temporary_view(
+        self, view_path: str, table_or_data_stream: Table | DataStream, *fields_or_schema: Any
+    ) -> None:
+        """Gives a table a name; or a stream, as from_data_stream makes a table of it."""
+        table = table_or_data_stream
+        if isinstance(table, DataStream):
+            if not isinstance(self, StreamTableEnvironment):
+                raise ConfigurationError("a view of a stream belongs to a StreamTableEnvironment")
+            table = self.from_data_stream(table, *fields_or_schema)
+        self._tables.add(view_path, NamedTable(table, temporary=True))
+
+    def create_view(self, view_path: str, table: Table, ignore_if_exists: bool | None = False) -> None:
+        """Gives a table a name, for as long as the environment lives."""
+        self._tables.add(view_path, NamedTable(table, temporary=False), bool(ignore_if_exists))
+
+    def drop_temporary_table(self, table_path: str) -> bool:
+        """Forgets a temporary table; whether there was one."""
+        return self._tables.drop(table_path, view=False, temporary=True)
+
+    def drop_table(self, table_path: str, ignore_if_not_exists: bool | None = True) -> bool:
+        """Forgets a table; whether there was one."""
+        return self._dropped(table_path, False, ignore_if_not_exists)
+
+    def drop_temporary_view(self, view_path: str) -> bool:
+        """Forgets a temporary view; whether there was one."""
+        return self._tables.drop(view_path, view=True, temporary=True)
+
+    def drop_view(self, view_path: str, ignore_if_not_exists: bool | None = True) -> bool:
+        """Forgets a view; whether there was one."""
+        return self._dropped(view_path, True, ignore_if_not_exists)
+
+    def _dropped(self, path: str, view: bool, ignore_if_not_exists: bool | None) -> bool:
+        dropped = self._tables.drop(path, view=view, temporary=False)
+        if not dropped and not ignore_if_not_exists:
+            raise ConfigurationError(f"there is no {'view' if view else 'table'} '{path}' to drop")
+        return dropped
+
+    def list_tables(self) -> list[str]:
+        """The names of all tables and views."""
+        return self._tables.names()
+
+    def list_views(self) -> list[str]:
+        """The names of all views."""
+        return self._tables.names(view=True)
+
+    def list_temporary_tables(self) -> list[str]:
+        """The names of the temporary tables and views."""
+        return self._tables.names(temporary=True)
+
+    def list_temporary_views(self) -> list[str]:
+        """The names of the temporary views."""
+        return self._tables.names(view=True, temporary=True)
+
+    def get_current_catalog(self) -> str:
+        return CATALOG
+
+    def get_current_database(self) -> str:
+        return DATABASE
+
+    def from_path(self, path: str) -> Table:
+        """The table or view of a name."""
+        meaning = self._tables.find(path).meaning
+        return meaning if isinstance(meaning, Table) else self._read(table_name(path), meaning)
+
+    def from_descriptor(self, descriptor: TableDescriptor) -> Table:
+        """The table of a descriptor, without a name."""
+        return self._read("Unnamed", descriptor)
+
+    def _read(self, name: str, descriptor: TableDescriptor) -> Table:
+        declared = declaration(name, descriptor)
+        if not declared.columns:
+            raise SchemaError(f"table '{name}' has no columns to be read; give its descriptor a schema")
+        connected = source_of(declared)
+        columns = tuple(Column(column, type) for column, type in declared.columns.items())
+        table = self._table_of_source(connected.end, name, columns, parallelism=connected.parallelism)
+        return with_computed(table, descriptor.get_schema() or TableColumns())
+
     # -- tables end -----------------------------------------------------------------------------------------
+
+    def create_statement_set(self) -> StatementSet:
+        """Collects inserts that run as one job."""
+        return StatementSet(self)
+
+    def _sink_table(self, path_or_descriptor: str | TableDescriptor) -> Declaration:
+        if isinstance(path_or_descriptor, TableDescriptor):
+            return declaration("Unnamed", path_or_descriptor)
+        meaning = self._tables.find(path_or_descriptor).meaning
+        if isinstance(meaning, Table):
+            raise UnsupportedOperationError(f"'{path_or_descriptor}' is a view, into which nothing can be written")
+        return declaration(table_name(path_or_descriptor), meaning)
+
+    def _execute_inserts(self, inserts: Sequence[tuple[str, DataStream]]) -> TableResult:
+        """Runs inserts, by the names of their targets, as one job. Its result, when the job has ended, is a row with -1
+        for each of them: how many rows were written is not known, as in Flink."""
+        job = self._planner.launch([stream for _, stream in inserts], None)
+        names = _distinct([identifier(name) for name, _ in inserts])
+        resolved = ResolvedSchema(tuple(Column(name, DataTypes.BIGINT()) for name in names))
+        schema = Schema(names, [column.arrow for column in resolved.columns])
+        sink = ArrowCollectSink()
+
+        def ended(run: JobRun) -> None:
+            if run.failure is not None:
+                sink.fail(run.failure)
+            elif not sink.cancelled:
+                sink.put(Batch(schema, from_rows([(-1,) * len(names)], schema, what="inserts"), 1))
+                sink.finish()
+
+        job.when_ended(ended)
+        return TableResult(sink, job, resolved, with_kinds=False)
 
     def execute_table(self, table: Table, job_name: str | None = None) -> TableResult:
         """Runs the job of one table. Table.execute() calls this."""
         sink = ArrowCollectSink()
         stream = table._relation.stream.sink_to(sink).name("Collect")._stream
-        job = self._planner.launch(stream, job_name)
+        job = self._planner.launch([stream], job_name)
         job.when_ended(lambda run: sink.finish() if run.failure is None else sink.fail(run.failure))
         return TableResult(sink, job, table.get_resolved_schema(), self.is_streaming)
 
@@ -307,3 +441,13 @@ def _is_time(node: Expr) -> bool:
 def _by_type(row: Any) -> Any:
     """What from_rows reads by name, by name: namedtuples stay tuples."""
     return tuple(row) if hasattr(row, "_fields") and isinstance(row, tuple) else row
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, with _1, _2, ... behind those that stand more than once (Flink: deduplicateSinkIdentifierNames)."""
+    counts: dict[str, int] = {}
+    result = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        result.append(f"{name}_{counts[name]}" if names.count(name) > 1 else name)
+    return result

@@ -7,11 +7,11 @@ cores is recorded in tests/golden/pyflink_examples.
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import zipfile
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,28 +85,33 @@ def first_lines(shell: Shell, program: Path, count: int) -> list[str]:
         process.communicate()
 
 
-def needs(module: str, name: str) -> None:
-    """Skips where flinkcore has not what an example is made of."""
-    if not hasattr(importlib.import_module(module), name):
-        pytest.skip(f"the example needs {module}.{name}")
+TOLD = "Printing result to stdout. Use --output to specify output path."
 
 
-def test_words_of_a_stream_that_never_ends_are_counted_on(shell: Shell, examples: Path) -> None:
-    needs("flinkcore.table", "TableDescriptor")
-    told, *lines = first_lines(shell, examples / "datastream" / "streaming_word_count.py", 61)
-    assert told == "Printing result to stdout. Use --output to specify output path."
+def check_counts(lines: list[str]) -> None:
+    """Words and how often each was seen so far, after the first line."""
+    assert lines[0] == TOLD
     counts: dict[str, list[int]] = defaultdict(list)
-    for line in lines:
+    for line in lines[1:]:
         found = re.fullmatch(r"[12]> \((\w+),(\d+)\)", line)
         assert found is not None, line
         counts[found[1]].append(int(found[2]))
     assert all(each == list(range(1, len(each) + 1)) for each in counts.values())
 
 
-def test_requests_of_a_stream_that_never_ends_are_answered(shell: Shell, examples: Path) -> None:
-    needs("flinkcore.table", "TableDescriptor")
-    needs("flinkcore.datastream", "AsyncDataStream")
-    told, *lines = first_lines(shell, examples / "datastream" / "asyncio" / "remote_model_inference.py", 21)
-    assert told == "Printing result to stdout. Use --output to specify output path."
+def check_answers(lines: list[str]) -> None:
+    """What the model said to random users and comments, after the first line."""
+    assert lines[0] == TOLD
     answer = re.compile(r'[12]> {"user_id": -?\d+, "comments": "[0-9a-f]{100}", "analysis_result": "positive"}')
-    assert [line for line in lines if not answer.fullmatch(line)] == []
+    assert [line for line in lines[1:] if not answer.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize(
+    "name, check", [("streaming_word_count", check_counts), ("asyncio/remote_model_inference", check_answers)]
+)
+def test_the_output_of_a_stream_that_never_ends_has_the_form_of_flinks(
+    shell: Shell, examples: Path, name: str, check: Callable[[list[str]], None]
+) -> None:
+    recorded = (GOLDEN / f"datastream_{name.replace('/', '_')}.txt").read_text().splitlines()
+    check(recorded)
+    check(first_lines(shell, examples / "datastream" / f"{name}.py", len(recorded)))

@@ -30,13 +30,14 @@ from flinkcore.connectors.base import (
     SplitQueue,
 )
 from flinkcore.connectors.collection import CollectionSource
-from flinkcore.connectors.datagen import DataGeneratorSource, RandomColumn, SequenceColumn
+from flinkcore.connectors.datagen import DataGeneratorSource
 from flinkcore.connectors.files.csv import Csv
 from flinkcore.connectors.files.ipc import ArrowIpc
 from flinkcore.connectors.files.json import JsonLines
 from flinkcore.connectors.files.parquet import Parquet
 from flinkcore.connectors.files.source import FileSource
 from flinkcore.connectors.files.text import TextLines
+from flinkcore.connectors.generated_columns import RandomColumn, SequenceColumn
 from flinkcore.connectors.nexmark import NexmarkSource
 from flinkcore.connectors.sequence import NumberSequenceSource
 from flinkcore.connectors.socket import SocketTextSource

@@ -20,7 +20,8 @@ from flinkcore.connectors import arrow
 from flinkcore.connectors.arrow import ArrowSource
 from flinkcore.connectors.base import Boundedness
 from flinkcore.connectors.collection import CollectionSource
-from flinkcore.connectors.datagen import DataGeneratorSource, RandomColumn, SequenceColumn
+from flinkcore.connectors.datagen import DataGeneratorSource
+from flinkcore.connectors.generated_columns import RandomColumn, SequenceColumn
 from flinkcore.connectors.sequence import NumberSequenceSource
 from flinkcore.errors import (
     ConfigurationError,
@@ -252,7 +253,7 @@ def test_random_values_stay_in_range_and_fill_it():
                 (
                     column.to_arrow()
                     for column in DataGeneratorSource(COLUMNS, count=10_000)
-                    .rows_of(np.arange(10_000))
+                    .rows_of(np.arange(10_000), 0)
                     .columns
                 ),
             )
@@ -266,7 +267,7 @@ def test_random_values_stay_in_range_and_fill_it():
 
 
 def test_the_full_range_of_longs_can_be_drawn():
-    column = RandomColumn(pa.int64(), -(2**63), 2**63 - 1).values(np.arange(1000), 1).to_numpy()
+    column = RandomColumn(pa.int64(), -(2**63), 2**63 - 1).values(np.arange(1000), 1, 0).to_numpy()
     assert (column < 0).any() and (column > 0).any() and np.abs(column.astype(float)).max() > 2**62
 
 

@@ -8,7 +8,8 @@ import pytest
 from flinkcore.columnar.schema import Schema
 from flinkcore.common import Time, Types, WatermarkStrategy
 from flinkcore.common.watermark_strategy import TimestampAssigner
-from flinkcore.connectors.datagen import DataGeneratorSource, SequenceColumn
+from flinkcore.connectors.datagen import DataGeneratorSource
+from flinkcore.connectors.generated_columns import SequenceColumn
 from flinkcore.datastream import (
     BroadcastProcessFunction,
     FlatMapFunction,
