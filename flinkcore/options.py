@@ -57,6 +57,7 @@ FUSE = ConfigOption(
 
 # -- Python functions ----------------------------------------------------------------------------------------
 #: Functions run in the process of the job either way; "thread" is heeded where PyFlink refuses it.
+PYTHON_OPERATOR_CHAINING = ConfigOption("python.operator-chaining.enabled", "boolean", True)
 PYTHON_EXECUTION_MODE = ConfigOption("python.execution-mode", "string", "process")
 BUNDLE_SIZE = ConfigOption("python.fn-execution.bundle.size", "int", 1_000)
 BUNDLE_TIME = ConfigOption("python.fn-execution.bundle.time", "duration", 1_000)

@@ -88,7 +88,7 @@ class ConnectedStreams:
             return operator(schemas, func, out, keys is not None, keys)
 
         in_batch = None if keys is None else self.stream1._in_key_order(func, make)
-        return self.stream1._step(name, make, out, second=self.stream2._edges, in_batch=in_batch)
+        return self.stream1._step(name, make, out, second=self.stream2._edges, in_batch=in_batch, worker="more")
 
 
 class BroadcastStream:

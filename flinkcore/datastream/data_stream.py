@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from operator import index
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
@@ -231,7 +231,7 @@ class DataStream(_Settings):
         def make() -> RowOperator:
             return FilterRows(schema, func, keys is not None, keys)
 
-        return self._step("Filter", make, schema, in_batch=self._in_key_order(func, make))
+        return self._step("Filter", make, schema, in_batch=self._in_key_order(func, make), worker=self._worker)
 
     def process(self, func: ProcessFunction, output_type: TypeInformation | None = None) -> DataStream:
         """Any number of records for each record, with access to time and side outputs."""
@@ -260,7 +260,7 @@ class DataStream(_Settings):
         def make() -> RowOperator:
             return operator(schema, func, out, keys is not None, keys)
 
-        return self._step(name, make, out, in_batch=self._in_key_order(func, make))
+        return self._step(name, make, out, in_batch=self._in_key_order(func, make), worker=self._worker)
 
     def _in_key_order(
         self, func: Any, factory: Callable[[], RowOperator], first_input: int | None = None
@@ -569,6 +569,11 @@ class DataStream(_Settings):
         """The key's columns when this is a keyed stream."""
         return None
 
+    @property
+    def _worker(self) -> Literal["function", "more"]:
+        """What a function of a record is in a plan."""
+        return "function" if self._keys is None else "more"
+
     def _step(
         self,
         name: str,
@@ -580,10 +585,12 @@ class DataStream(_Settings):
         parallelism_max: int | None = None,
         second: tuple[Edge, ...] = (),
         in_batch: Callable[[], Operator] | None = None,
+        worker: Literal["function", "more"] | None = None,
     ) -> DataStream:
         """The stream that a new step makes of this one, and of a second input when it has one.
 
         in_batch : makes the operator in batch mode, where that is another one
+        worker : see Transformation
         """
         transformation = Transformation(
             id=self._env.next_id(),
@@ -594,6 +601,7 @@ class DataStream(_Settings):
             factory=factory,
             batch_factory=in_batch,
             hidden=hidden,
+            worker=worker,
             parallelism_max=parallelism_max,
         )
         self._env.add(transformation)

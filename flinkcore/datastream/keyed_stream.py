@@ -96,7 +96,7 @@ class KeyedStream(NotAnOperator, DataStream):
         def make() -> RowOperator:
             return KeyedProcessRows(schema, func, out, keys)
 
-        return self._step("KEYED PROCESS", make, out, in_batch=self._in_key_order(func, make))
+        return self._step("KEYED PROCESS", make, out, in_batch=self._in_key_order(func, make), worker="more")
 
     def map_batches(
         self, func: KeyedBatchFunction | Callable[[pa.RecordBatch], Any], output_schema: Any = None
@@ -124,7 +124,7 @@ class KeyedStream(NotAnOperator, DataStream):
         def make(final_only: bool = False) -> RowReduce:
             return RowReduce(schema, func, None, final_only, keys)
 
-        return self._step("Reduce", make, schema, in_batch=lambda: InTimeOrder(make(final_only=True)))
+        return self._step("Reduce", make, schema, in_batch=lambda: InTimeOrder(make(final_only=True)), worker="more")
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
         """The running sum of a field; other fields keep their first value."""
@@ -154,7 +154,7 @@ class KeyedStream(NotAnOperator, DataStream):
             return RowAccumulate(schema, op, position, None, final_only, keys)
 
         name = op.title().replace("_", "")
-        return self._step(name, make, schema, in_batch=lambda: InTimeOrder(make(final_only=True)))
+        return self._step(name, make, schema, in_batch=lambda: InTimeOrder(make(final_only=True)), worker="more")
 
     def aggregate(self, *expressions: Any, emit: Emit | None = None) -> DataStream:
         """Running aggregates on columns, as a changelog. Beyond PyFlink.

@@ -6,7 +6,6 @@ All of it is a pure function of the transformations and the configuration.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from flinkcore.checkpoint.assignment import operator_id_of, operator_id_of_uid
 from flinkcore.config import Configuration
 from flinkcore.connectors.base import Boundedness
 from flinkcore.errors import ConfigurationError
+from flinkcore.graph.execution_plan import plan_json
 from flinkcore.graph.transformation import Edge, Partitioning, Transformation
 from flinkcore.operators.base import OperatorFactory
 
@@ -83,40 +83,8 @@ class JobGraph:
     config: Configuration
 
     def to_json(self) -> str:
-        """The plan in the JSON form of StreamExecutionEnvironment.get_execution_plan (Flink: JSONGenerator)."""
-        shown = [node for node in self.nodes if not node.transformation.hidden]
-        numbers = {node: i + 1 for i, node in enumerate(shown)}
-        plan = []
-        for node in shown:
-            entry: dict[str, object] = {
-                "id": numbers[node],
-                "type": _PLAN_NAMES.get(node.transformation.kind, "") + node.name,
-                "pact": node.transformation.kind,
-                "contents": node.transformation.description or node.name,
-                "parallelism": node.parallelism,
-            }
-            predecessors = [
-                {"id": numbers[source], "ship_strategy": partitioning.value, "side": "second"}
-                for source, partitioning in _visible_inputs(node)
-            ]
-            if predecessors:
-                entry["predecessors"] = predecessors
-            plan.append(entry)
-        return json.dumps({"nodes": plan}, indent=2)
-
-
-#: What Flink puts before the name of a step of this kind.
-_PLAN_NAMES = {"Data Source": "Source: ", "Data Sink": "Sink: "}
-
-
-def _visible_inputs(node: Node) -> Iterable[tuple[Node, Partitioning]]:
-    """The inputs of a node with hidden nodes in between left out; the last step decides how records travel."""
-    for connection in node.inputs:
-        if connection.source.transformation.hidden:
-            for source, _ in _visible_inputs(connection.source):
-                yield source, connection.partitioning
-        else:
-            yield connection.source, connection.partitioning
+        """The plan, as StreamExecutionEnvironment.get_execution_plan gives it."""
+        return plan_json(self)
 
 
 def build(

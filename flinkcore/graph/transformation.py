@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -56,6 +57,8 @@ class Transformation:
     chaining : whether it may share a task with the step before it ("always"), starts a task ("head") or
         stands alone ("never")
     batch_factory : makes the operator of a job in batch mode, where that is another one
+    worker : what Flink's Python worker runs of it, for the plan: a "function" of one input without keys, which the
+        worker of the step before it runs as well, or "more"
     completes : the step whose results this one only puts in order, made by the same call: what is said of this one
         holds for both, and state and side outputs are that one's
     """
@@ -76,4 +79,5 @@ class Transformation:
     description: str | None = None
     chaining: str = "always"
     hidden: bool = False
+    worker: Literal["function", "more"] | None = None
     completes: Transformation | None = None

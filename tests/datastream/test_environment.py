@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from flinkcore.common import JobStatus, Types
+from flinkcore.common import Configuration, JobStatus, Types
 from flinkcore.datastream import KeyedProcessFunction, OutputTag
 from flinkcore.errors import ConfigurationError, JobCancelledError, JobExecutionError, SchemaError
 from tests.datastream.jobs import collected, environment, printed
@@ -270,6 +270,50 @@ def test_a_side_output_that_nobody_writes_is_empty():
 
 
 # -- plans -------------------------------------------------------------------------------------------------------
+
+
+def contents(env):
+    return [node["contents"] for node in json.loads(env.get_execution_plan())["nodes"]]
+
+
+def test_functions_behind_each_other_are_one_step_of_the_plan():
+    env = environment(2)
+    numbers = env.from_sequence(1, 3)
+    numbers.map(str).name("text").filter(bool).flat_map(list).print().name("out")
+    assert contents(env) == ["Sequence Source", "text, Filter, FlatMap", "out"]
+    nodes = json.loads(env.get_execution_plan())["nodes"]
+    assert [node["predecessors"][0]["id"] for node in nodes[1:]] == [1, 2]
+
+
+def test_functions_of_several_inputs_are_one_step_with_what_follows():
+    env = environment(2)
+    numbers = env.from_sequence(1, 3)
+    keyed = numbers.key_by(lambda value: value).map(str)
+    keyed.map(str).key_by(len).map(str).union(numbers.map(str)).map(str).print()
+    assert contents(env) == ["Sequence Source", "Map, Map", "Map", "Map", "Map", "Print to Std. Out"]
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        lambda mapped: mapped.rebalance(),
+        lambda mapped: mapped.start_new_chain() and None,
+        lambda mapped: mapped.set_max_parallelism(7) and None,
+        lambda mapped: mapped.print() and None,
+    ],
+)
+def test_functions_that_are_apart_are_steps_of_their_own(apart):
+    env = environment(2)
+    mapped = env.from_sequence(1, 3).map(str).map(str)
+    (apart(mapped) or mapped).map(str)
+    assert "Map, Map, Map" not in contents(env)
+
+
+def test_a_plan_can_show_each_function():
+    env = environment(2)
+    env.configure(Configuration.from_dict({"python.operator-chaining.enabled": "false"}))
+    env.from_sequence(1, 3).map(str).map(str).print().name("out")
+    assert contents(env) == ["Sequence Source", "Map", "Map", "out"]
 
 
 def test_the_execution_plan_is_flinks_json():
