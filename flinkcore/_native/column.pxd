@@ -46,7 +46,8 @@ cdef class Column:
     cdef readonly int64_t null_count
     cdef object owner            # keeps the buffers of `view` alive
     cdef object arrow            # the pyarrow.Array of logical type, once it is known
-    cdef list objects            # the values when kind is OBJECT
+    cdef list objects            # the values when kind is OBJECT; NULL until somebody asks when they are known
+    cdef readonly Column known   # of kind OBJECT: the same values as a column of one type, where that is known
     cdef object as_physical_arrow(self)
     cdef list texts(self)
     cdef object unpack(self, const uint8_t *bits)

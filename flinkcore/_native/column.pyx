@@ -5,7 +5,7 @@ A column has a physical kind, which decides the kernel, and a logical type, whic
 Kernels know four kinds (I64, F64, BOOL, BYTES); every narrower or richer type is widened once, here, at the
 border: integers, dates, times, timestamps, durations and decimals of up to 18 digits become I64, floats F64,
 strings and binary BYTES. Two more kinds never reach a kernel: ARROW (nested values and large decimals, held
-as a pyarrow array) and OBJECT (a list of Python objects).
+as a pyarrow array) and OBJECT (a list of Python objects, perhaps known to be the values of a typed column).
 
 Invariant: `view.values` of I64/F64, and `view.offsets` of BYTES, point `view.bit_offset` elements after the
 start of their buffer, so that one offset serves values and bitmaps alike.
@@ -188,7 +188,7 @@ cdef class Column:
 
     def __len__(self):
         if self.kind == OBJECT:
-            return len(self.objects)
+            return self.view.length
         return self.view.length
 
     def __repr__(self):
@@ -359,6 +359,15 @@ cdef class Column:
         column.view.length = len(values)
         return column
 
+    @staticmethod
+    def of_known(Column known not None):
+        """A column of the Python objects that the values of a typed column are. They are made when they are asked for."""
+        cdef Column column = Column.__new__(Column)
+        column.kind = OBJECT
+        column.known = known
+        column.view.length = len(known)
+        return column
+
     cdef object as_physical_arrow(self):
         """The kernels' own layout as a pyarrow array of int64, double, bool, string or binary."""
         cdef int64_t n = self.view.length, offset = self.view.bit_offset
@@ -408,6 +417,8 @@ cdef class Column:
     def to_pylist(self):
         """The values as Python objects of the logical type, None where null."""
         if self.kind == OBJECT:
+            if self.objects is None:
+                self.objects = self.known.to_pylist()
             return self.objects
         if self.null_count == 0 and self.view.length and pa.types.is_primitive(self.type) and not pa.types.is_temporal(self.type):
             if self.kind == I64 and pa.types.is_int64(self.type):
@@ -480,6 +491,8 @@ cdef class Column:
         take_gil(released)
         if not inside:
             raise IndexError(f"a position is outside the {length} rows of the column")
+        if self.known is not None:
+            return Column.of_known(self.known.take(rows))
         if self.kind == OBJECT:
             objects = self.objects
             return Column.from_objects([objects[i] for i in index])
@@ -584,6 +597,8 @@ cdef class Column:
         """Values [offset, offset + length), sharing this column's buffers. IndexError outside the column."""
         if offset < 0 or length < 0 or offset + length > len(self):
             raise IndexError(f"rows [{offset}, {offset + length}) are outside the {len(self)} rows of the column")
+        if self.known is not None:
+            return Column.of_known(self.known.slice(offset, length))
         if self.kind == OBJECT:
             return Column.from_objects(self.objects[offset:offset + length])
         cdef Column column = Column.__new__(Column)
@@ -628,6 +643,8 @@ cdef class Column:
         if len(columns) == 1:
             return first
         if first.kind == OBJECT:
+            if first.known is not None and all(c.known is not None and c.known.type == first.known.type for c in columns):
+                return Column.of_known(Column.concat([column.known for column in columns]))
             return Column.from_objects([value for column in columns for value in column.to_pylist()])
         if (first.kind == I64 or first.kind == F64) and all(column.null_count == 0 for column in columns):
             return Column.from_numpy(np.concatenate([column.to_numpy() for column in columns]), first.type)

@@ -191,7 +191,7 @@ class Batch:
         if OBJECT not in self.schema.kinds:
             return self
         columns = [
-            Column.from_objects(detached_list(column.to_pylist())) if column.kind == OBJECT else column
+            Column.from_objects(detached_list(column.to_pylist())) if _may_change(column) else column
             for column in self.columns
         ]
         return Batch(
@@ -287,3 +287,8 @@ def _with_keys(
             if column is key:
                 made[i] = key_made
     return made
+
+
+def _may_change(column: Column) -> bool:
+    """Whether somebody can change a value: the Python objects of a typed column are numbers and texts."""
+    return column.kind == OBJECT and column.known is None

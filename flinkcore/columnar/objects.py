@@ -28,6 +28,7 @@ from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flinkcore._native.column import ARROW, OBJECT, Column
 from flinkcore.columnar.instant import Instant
@@ -85,6 +86,10 @@ def plain_keys(keys: Sequence[Column]) -> list[Column]:
 def encode_column(column: Column) -> Column:
     """The canonical bytes of a column of Python objects or nested Arrow values, as a binary column."""
     if column.kind == OBJECT:
+        known = column.known
+        if known is not None and known.type == pa.string() and not known.null_count:
+            texts = known.to_arrow().cast(pa.binary())
+            return Column.from_arrow(pc.binary_join_element_wise(pa.scalar(b"s"), texts, pa.scalar(b"")))
         return encode_keys(column.to_pylist())
     array = column.to_arrow()
     return encode_keys(array.view(_storage_type(array.type)).to_pylist())

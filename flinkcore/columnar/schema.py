@@ -23,14 +23,23 @@ class Schema:
         "tuple"   a Python tuple
         "value"   the bare value of the only column
         "object"  any Python object; the only column, "value", has no type
+    known : of Python objects: the type that most batches have as Column.known, since the function that makes them was
+        read; a hint, and no part of what the schema is
     """
 
-    __slots__ = ("__dict__", "form", "names", "types")
+    __slots__ = ("__dict__", "form", "known", "names", "types")
 
-    def __init__(self, names: Sequence[str], types: Sequence[pa.DataType | None], form: Form = "row") -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        types: Sequence[pa.DataType | None],
+        form: Form = "row",
+        known: pa.DataType | None = None,
+    ) -> None:
         self.names = tuple(names)
         self.types = tuple(normal_type(type) for type in types)
         self.form: Form = form
+        self.known = known
         if len(self.names) != len(self.types):
             raise SchemaError(
                 f"a schema has as many names as types, not {len(self.names)} and {len(self.types)}"
@@ -42,9 +51,9 @@ class Schema:
             raise SchemaError(f"rows of form '{form}' have one column, not {len(self.names)}")
 
     @staticmethod
-    def of_objects() -> Schema:
+    def of_objects(known: pa.DataType | None = None) -> Schema:
         """The schema of a stream of arbitrary Python objects."""
-        return Schema(("value",), (None,), "object")
+        return Schema(("value",), (None,), "object", known)
 
     @staticmethod
     def from_arrow(schema: pa.Schema, form: Form = "row") -> Schema:

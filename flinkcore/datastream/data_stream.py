@@ -59,6 +59,7 @@ from flinkcore.operators.process import (
     MapRows,
     ProcessRows,
     RowOperator,
+    TranslatedRows,
 )
 from flinkcore.operators.sink import SinkOperator
 from flinkcore.operators.timestamps import AssignTimestamps
@@ -260,6 +261,9 @@ class DataStream(_Settings):
         def make() -> RowOperator:
             return operator(schema, func, out, keys is not None, keys)
 
+        first = make()
+        if isinstance(first, TranslatedRows):
+            out = first.known_schema()
         return self._step(name, make, out, in_batch=self._in_key_order(func, make), worker=self._worker)
 
     def _in_key_order(

@@ -151,6 +151,13 @@ class TranslatedRows(RowOperator):
         super().open(context, out)
         self._translated = Translated(lambda: self.translate(self._function), context.config)
 
+    def known_schema(self) -> Schema:
+        """The schema of what comes out, with the type of Python objects where the function says it."""
+        if self.schema_out.form != "object":
+            return self.schema_out
+        translation = self._as_opened().translation
+        return Schema.of_objects(None if translation is None else translation.type_given)
+
     def _as_opened(self) -> Translated:
         """The translation; before the operator is open, the one that it will have if the job translates functions."""
         opened = getattr(self, "_translated", None)
@@ -195,7 +202,7 @@ class MapRows(TranslatedRows):
 
     def stage(self) -> Stage | None:
         translated = self._as_opened()
-        if translated.translation is None:
+        if translated.translation is None or "object" in (self.schema.form, self.schema_out.form):
             return None
         return Stage(self.schema_out, columns=translated.translation.fields, ready=translated.ready)
 
@@ -223,7 +230,7 @@ class FilterRows(TranslatedRows):
 
     def stage(self) -> Stage | None:
         translated = self._as_opened()
-        if translated.translation is None:
+        if translated.translation is None or self.schema.form == "object":
             return None
         return Stage(self.schema, condition=translated.translation.fields[0], ready=translated.ready)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from flinkcore._native.column import Column
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.rows import from_rows, to_rows
@@ -159,11 +160,53 @@ def test_what_is_not_read_is_said(function, reason):
         translate_record(function, "map", ROWS, PAIR)
 
 
-def test_streams_of_objects_are_not_read():
+def test_streams_of_objects_of_any_type_are_not_read():
     with pytest.raises(NotTranslated, match="Python objects"):
         translate_record(lambda v: v, "map", Schema.of_objects(), NUMBER)
+
+
+OBJECTS = Schema.of_objects()
+
+
+@pytest.mark.parametrize(
+    ("function", "type"),
+    [
+        (lambda v: v.a + v.b, pa.int64()),
+        (lambda v: v.x / 2, pa.float64()),
+        (lambda v: v.s + "!", pa.string()),
+        (lambda v: v.a > 0, pa.bool_()),
+        (lambda v: v.s if v.a > 0 else v.s.upper(), pa.string()),
+    ],
+)
+def test_objects_of_one_type_are_known(function, type):
+    batch = Batch(ROWS, from_rows(DATA, ROWS, "test"), len(DATA))
+    (column,) = translate_record(function, "map", ROWS, OBJECTS).columns(batch)
+    assert column.type is None and column.known.type == type
+    expected = [function(row) for row in to_rows(batch)]
+    assert [(value, value.__class__) for value in column.to_pylist()] == [(v, v.__class__) for v in expected]
+
+
+@pytest.mark.parametrize(
+    "function", [lambda v: v.a if v.a > 0 else v.s, lambda v: v.a if v.b > 0 else v.b > 0, lambda v: (v.a, v.s)]
+)
+def test_objects_of_several_types_are_not_read(function):
     with pytest.raises(NotTranslated, match="no declared type"):
-        translate_record(lambda v: v, "map", NUMBER, Schema.of_objects())
+        translate_record(function, "map", ROWS, OBJECTS)
+
+
+def test_known_objects_are_read_and_others_are_left_to_python():
+    known = Schema.of_objects(pa.int64())
+    translation = translate_record(lambda v: v + 1, "map", known, NUMBER)
+
+    def answer(column):
+        return translation.columns(Batch(known, (column,), len(column)))[0].to_pylist()
+
+    numbers = Column.from_numpy([1, 2, 3])
+    assert answer(Column.of_known(numbers)) == [2, 3, 4]
+    assert answer(Column.of_known(numbers.slice(0, 0))) == []
+    for column in (Column.from_objects([1, 2]), Column.of_known(Column.from_numpy([1.0]))):
+        with pytest.raises(Unequal, match="objects of another type"):
+            answer(column)
 
 
 UNEQUAL = [

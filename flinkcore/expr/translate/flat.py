@@ -78,7 +78,7 @@ class FlatTranslation(Translation):
             kept = np.flatnonzero(found.to_mask(len(parents)))
             parts, parents = parts.take(pa.array(kept)), parents[kept]
         made = self._results.run(self._rows(column, parts, parents))
-        return [vector.to_column(len(parents)) for vector in made], parents
+        return self.as_given([vector.to_column(len(parents)) for vector in made]), parents
 
     def _rows(self, column: Callable[[int], Vector], parts: pa.Array, parents: np.ndarray) -> BatchRows:
         """The parts, each with the record that it is of."""
@@ -156,7 +156,7 @@ def _parts(texts: pa.Array, separator: str) -> tuple[pa.Array, np.ndarray]:
 
 
 def translate_flat(function: Any, method: str, schema: Schema, schema_out: Schema) -> FlatTranslation:
-    """A function from records to any number of records of a declared type.
+    """A function from records to any number of records of a declared type, or of Python objects of one type.
 
     method : of the function, where it is an object of a class
     NotTranslated : says why
@@ -164,7 +164,7 @@ def translate_flat(function: Any, method: str, schema: Schema, schema_out: Schem
     build = Builder()
     reader = _FlatReader(build)
     body = method_of(function, method)
-    record = record_of(schema)
+    record = record_of(schema, takes_known=True)
     part = InputColumn(len(schema.names), "part", STR, False)
 
     def results(value: Value) -> list[Typed]:
@@ -174,9 +174,13 @@ def translate_flat(function: Any, method: str, schema: Schema, schema_out: Schem
         split, separator, conditions, fields = reader.loop(body, record, part, results)
         if not fields:
             raise NotTranslated("it gives records without fields")
-        return FlatTranslation(
+        translation = FlatTranslation(
             text_of(body), split, separator, conditions, fields, reader.fixed, len(schema.names)
         )
+        translation.known = schema.known
+        translation.gives_objects = schema_out.form == "object"
+        translation.type_given = fields[0].type
+        return translation
     except RecursionError:
         raise NotTranslated("it is nested too deep") from None
 

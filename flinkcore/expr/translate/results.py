@@ -12,7 +12,7 @@ import pyarrow as pa
 from flinkcore.columnar.schema import Schema
 from flinkcore.expr.translate.builder import Builder
 from flinkcore.expr.translate.choice import CHOOSE
-from flinkcore.expr.translate.exact import BOOL, INT, NONE, NUMBERS, STR, Unequal, bounds
+from flinkcore.expr.translate.exact import BOOL, FLOAT, INT, NONE, NUMBERS, STR, Unequal, bounds
 from flinkcore.expr.translate.lowering import converting
 from flinkcore.expr.translate.numbers import SAME
 from flinkcore.expr.translate.values import Choice, NotTranslated, Record, Value, name_of
@@ -21,7 +21,9 @@ from flinkcore.expr.vector import Vector
 
 
 def outputs(build: Builder, value: Value, schema: Schema) -> list[Typed]:
-    """A returned value as the columns of a schema."""
+    """A returned value as the columns of a schema; where that has Python objects, as a column of their one type."""
+    if schema.form == "object":
+        return [_into(build, value, _type_of(value), takes_null=True)]
     if isinstance(value, Choice):
         sides = []
         for side in (value.then, value.other):
@@ -32,8 +34,6 @@ def outputs(build: Builder, value: Value, schema: Schema) -> list[Typed]:
             then if then is other else build.invoke(CHOOSE, [value.condition, then, other], then.type)
             for then, other in zip(*sides)
         ]
-    if schema.form == "object":
-        raise NotTranslated("what it returns has no declared type")
     types = [type for type in schema.types if type is not None]
     if schema.form == "value":
         (type,) = types
@@ -41,6 +41,17 @@ def outputs(build: Builder, value: Value, schema: Schema) -> list[Typed]:
     return [
         _into(build, field, type, takes_null=schema.form == "row") for field, type in zip(_fields(value, schema), types)
     ]
+
+
+def _type_of(value: Value) -> pa.DataType:
+    """The one type of all that a function without a declared type returns."""
+    if isinstance(value, Choice):
+        types = {_type_of(side) for side in (value.then, value.other)}
+        if len(types) == 1:
+            return types.pop()
+    elif isinstance(value, Typed) and value.type in _PLAIN:
+        return _PLAIN[value.type]
+    raise NotTranslated(f"it returns {name_of(value)} and has no declared type")
 
 
 def _fields(value: Value, schema: Schema) -> tuple[Value, ...]:
@@ -72,6 +83,9 @@ _NUMBERS = (
     pa.float16(), pa.float32(), pa.float64(), BOOL,
 )  # fmt: skip
 
+
+#: What Python's values of one type are carried as where nothing is declared.
+_PLAIN = {INT: pa.int64(), FLOAT: pa.float64(), BOOL: BOOL, STR: STR}
 
 # What is of these already is moved; others are converted or looked at.
 _AS_IT_IS = (pa.int64(), pa.float64(), BOOL, STR)

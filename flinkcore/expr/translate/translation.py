@@ -33,11 +33,17 @@ class Translation:
 
     text : the function, for explain(): a lambda in full, others by their name
     fields : of what it returns
+    known : of Python objects, the type that those of a batch have to be known to have
+    gives_objects : whether what it returns is Python objects, of the type of the one field
     """
+
+    known: pa.DataType | None = None
+    gives_objects = False
 
     def __init__(self, text: str, fields: Sequence[Typed], fixed: Sequence[Fixed]) -> None:
         self.text = text
         self.fields = tuple(fields)
+        self.type_given = fields[0].type if len(fields) == 1 else None
         self._is_moved = [_is_moved(field) for field in fields]
         self._moved = Program([field for field, moved in zip(fields, self._is_moved) if moved])
         self._computed = Program([field for field, moved in zip(fields, self._is_moved) if not moved])
@@ -49,7 +55,11 @@ class Translation:
         moved = iter(_run(self._moved, batch))
         blocks = [_run(self._computed, block) for block in _blocks(batch)]
         computed = iter([Column.concat(parts) if len(parts) > 1 else parts[0] for parts in zip(*blocks)])
-        return [next(moved if is_moved else computed) for is_moved in self._is_moved]
+        return self.as_given([next(moved if is_moved else computed) for is_moved in self._is_moved])
+
+    def as_given(self, columns: list[Column]) -> list[Column]:
+        """Columns of what the function returns as those of its stream."""
+        return list(map(Column.of_known, columns)) if self.gives_objects else columns
 
     def mask(self, batch: Batch) -> np.ndarray:
         """bool[n]: where the function returns something true. Unequal: ask Python"""
@@ -61,7 +71,14 @@ class Translation:
 
     def ready(self, batch: Batch) -> bool:
         """Whether the expressions are the function's, for a batch."""
-        return batch.row_kinds is None and all(fixed.stands() for fixed in self._fixed)
+        return self._knows(batch) and batch.row_kinds is None and all(fixed.stands() for fixed in self._fixed)
+
+    def _knows(self, batch: Batch) -> bool:
+        """Whether Python objects are of the type that they were read for."""
+        if self.known is None:
+            return True
+        known = batch.column(0).known
+        return known is not None and known.type == self.known
 
     def depends_on(self, fixed: Sequence[Fixed]) -> None:
         """These names outside are to stand for what they do, too."""
@@ -69,6 +86,8 @@ class Translation:
 
     def check(self, batch: Batch) -> None:
         """Unequal: ask Python, whatever the columns hold"""
+        if not self._knows(batch):
+            raise Unequal("Python objects of another type than the function before gives")
         if not self.ready(batch):
             raise Unequal("a changelog, or a constant that changed")
 
@@ -95,7 +114,7 @@ def _rows(batch: Batch) -> BatchRows:
 
 def as_python(column: Column) -> Vector:
     """A column as Python's types see it."""
-    vector = Vector.of_column(column)
+    vector = Vector.of_column(column if column.known is None else column.known)
     vector.type = _python_type(vector.type)
     return vector
 
@@ -107,12 +126,14 @@ def _python_type(type: pa.DataType) -> pa.DataType:
 
 
 def translate_record(function: Any, method: str, schema: Schema, schema_out: Schema) -> Translation:
-    """A function from records to records of a declared type.
+    """A function from records to records of a declared type, or to Python objects of one type.
 
     method : of the function, where it is an object of a class
     NotTranslated : says why
     """
-    return _translate(function, method, schema, lambda build, value: outputs(build, value, schema_out))
+    translation = _translate(function, method, schema, lambda build, value: outputs(build, value, schema_out))
+    translation.gives_objects = schema_out.form == "object"
+    return translation
 
 
 def translate_condition(function: Any, method: str, schema: Schema) -> Translation:
@@ -149,7 +170,9 @@ def _translate(
     *more: Value,
 ) -> Translation:
     body = method_of(function, method)
-    return _reading(body, results, [record_of(schema), *more])
+    translation = _reading(body, results, [record_of(schema, takes_known=True), *more])
+    translation.known = schema.known
+    return translation
 
 
 def translate_method(body: FunctionType | MethodType, value: Value, schema_out: Schema) -> Translation:
@@ -191,8 +214,14 @@ def _reading(
         raise NotTranslated("it is nested too deep") from None
 
 
-def record_of(schema: Schema, place: int = 0) -> Value:
-    """What a function sees of a batch's rows. place : of the first of the schema's columns in the batch"""
+def record_of(schema: Schema, place: int = 0, takes_known: bool = False) -> Value:
+    """What a function sees of a batch's rows.
+
+    place : of the first of the schema's columns in the batch
+    takes_known : whether Python objects may be read where their type is known
+    """
+    if schema.known is not None and takes_known:
+        return InputColumn(place, schema.names[0], _python_type(schema.known))
     fields: list[InputColumn] = []
     for i, (name, type) in enumerate(zip(schema.names, schema.types)):
         if type is None:
