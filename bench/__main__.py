@@ -28,6 +28,7 @@ MEASURES = {
         "whole jobs on flinkcore and its peers side by side, each answer checked",
     ),
     "nexmark": ("bench.nexmark.command", "Nexmark queries on flinkcore's generator, also beside PyFlink"),
+    "programs": ("bench.programs.command", "PyFlink's example programs, scaled, on flinkcore, PyFlink and Bytewax"),
     "memory": ("bench.service.memory", "memory per key of keyed state, against twice its bare size"),
     "latency": ("bench.service.latency", "from source to sink: one record at a time, and at a steady rate"),
     "start": ("bench.service.start", "the whole process of `flinkcore run` of a small job"),
