@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The expression tree: what a user wrote, before any schema is known.
 
-One tree for the Python DSL, for string expressions and, later, for SQL. Five nodes suffice; every function,
-operator and aggregate is a Call by its Flink name. `str(node)` is Flink's summary form: `plus(a, 1)`.
-resolve.py turns the tree into typed expressions against a schema.
+One tree for the Python DSL, for string expressions and, later, for SQL. Six nodes suffice; every function, operator
+and aggregate is a Call by its Flink name, and a function of the user a FunctionCall. `str(node)` is Flink's summary
+form: `plus(a, 1)`. resolve.py turns the tree into typed expressions against a schema.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 
@@ -109,6 +110,30 @@ class Call(Expr):
 
     def with_children(self, children: tuple[Expr, ...]) -> Call:
         return Call(self.name, children)
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.args))})"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall(Expr):
+    """A function of the user on arguments, with a result of a type. It is taken out before a tree is resolved.
+
+    context : makes what the function's open() is given of a RuntimeContext
+    """
+
+    name: str
+    function: Any
+    args: tuple[Expr, ...]
+    type: pa.DataType
+    context: Callable[[Any], Any]
+
+    @property
+    def children(self) -> tuple[Expr, ...]:
+        return self.args
+
+    def with_children(self, children: tuple[Expr, ...]) -> FunctionCall:
+        return FunctionCall(self.name, self.function, children, self.type, self.context)
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(map(str, self.args))})"

@@ -9,7 +9,7 @@ from flinkcore.columnar.schema import Schema
 from flinkcore.errors import ExpressionError, SchemaError
 from flinkcore.expr import cast, logical
 from flinkcore.expr.builtins import BY_NAME
-from flinkcore.expr.nodes import Alias, Call, Cast, Expr, FieldReference, Literal
+from flinkcore.expr.nodes import Alias, Call, Cast, Expr, FieldReference, FunctionCall, Literal
 from flinkcore.expr.signatures import apply_signature, cast_to, unknown_function
 from flinkcore.expr.typed import Constant, InputColumn, Typed
 
@@ -61,6 +61,11 @@ def resolve(node: Expr, schema: Schema, not_null: Sequence[bool] | None = None) 
                     )
                 raise unknown_function(name, list(BY_NAME))
             return apply_signature(function, tuple(resolve(arg, schema, not_null) for arg in args))
+        case FunctionCall():
+            raise ExpressionError(
+                f"{node}: functions of the user are for select, filter and columns of a table; make a column of it "
+                "first"
+            )
     raise ExpressionError(f"{node!r} is no expression")
 
 

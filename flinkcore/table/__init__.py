@@ -12,9 +12,11 @@ _HOME = {
     "EnvironmentSettings": "environment_settings",
     "Expression": "expression",
     "FormatDescriptor": "table_descriptor",
+    "FunctionContext": "udf",
     "GroupWindowedTable": "table",
     "GroupedTable": "table",
     "ResultKind": "result_kind",
+    "ScalarFunction": "udf",
     "Schema": "schema",
     "StatementSet": "statement_set",
     "StreamTableEnvironment": "table_environment",
@@ -41,11 +43,13 @@ if TYPE_CHECKING:
     from flinkcore.table.table_result import TableResult
     from flinkcore.table.table_schema import TableSchema
     from flinkcore.table.types import DataTypes
+    from flinkcore.table.udf import FunctionContext, ScalarFunction
 
 __all__ = [
-    "DataTypes", "EnvironmentSettings", "Expression", "FormatDescriptor", "GroupWindowedTable", "GroupedTable",
-    "ResultKind", "Row", "RowKind", "Schema", "StatementSet", "StreamTableEnvironment", "Table", "TableConfig",
-    "TableDescriptor", "TableEnvironment", "TableResult", "TableSchema", "WindowGroupedTable",
+    "DataTypes", "EnvironmentSettings", "Expression", "FormatDescriptor", "FunctionContext",
+    "GroupWindowedTable", "GroupedTable", "ResultKind", "Row", "RowKind", "ScalarFunction", "Schema",
+    "StatementSet", "StreamTableEnvironment", "Table", "TableConfig", "TableDescriptor", "TableEnvironment",
+    "TableResult", "TableSchema", "WindowGroupedTable",
 ]  # fmt: skip
 
 

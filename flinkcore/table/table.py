@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,13 +15,23 @@ from flinkcore.datastream.data_stream import DataStream
 from flinkcore.errors import ExpressionError, SchemaError, UnsupportedOperationError
 from flinkcore.expr.aggregate import is_aggregate
 from flinkcore.expr.evaluate import compile
-from flinkcore.expr.nodes import Alias, Call, Expr, FieldReference, Literal, output_name, without_alias
+from flinkcore.expr.nodes import (
+    Alias,
+    Call,
+    Expr,
+    FieldReference,
+    FunctionCall,
+    Literal,
+    output_name,
+    without_alias,
+)
 from flinkcore.expr.resolve import expand, unknown_field
 from flinkcore.operators.batches import Filter, Project
 from flinkcore.operators.limit import Limit
 from flinkcore.operators.sort import Sort
 from flinkcore.table import lowering
 from flinkcore.table.expression import Expression, to_node
+from flinkcore.table.scalar_functions import with_results
 from flinkcore.table.string_expressions import parse_list
 from flinkcore.table.table_schema import Column, ResolvedSchema, TableSchema
 from flinkcore.table.types import of_arrow
@@ -92,6 +103,11 @@ class Table:
         return self._projected(nodes)
 
     def _projected(self, nodes: Sequence[Expr]) -> Table:
+        if any(isinstance(each, FunctionCall) for node in nodes for each in node.walk()):
+            numbers = count()
+            named = [node if output_name(node) else Alias(node, (f"_c{next(numbers)}",)) for node in nodes]
+            table, nodes = with_results(self, named)
+            return table._projected(nodes)
         relation = self._relation
         compiled = compile(nodes, relation.schema)
         unnamed = iter(range(len(nodes)))
@@ -168,11 +184,11 @@ class Table:
     def filter(self, predicate: Expression | str) -> Table:
         """The rows for which a condition is true."""
         (node,) = self._nodes([predicate], "filter")
-        condition, schema = without_alias(node), self._relation.schema
+        table, (condition,) = with_results(self, [without_alias(node)])
+        schema = table._relation.schema
         Filter(schema, condition)
-        return self._with(
-            stream=self._relation.stream._step("Where", lambda: Filter(schema, condition), schema)
-        )
+        kept = table._with(stream=table._relation.stream._step("Where", lambda: Filter(schema, condition), schema))
+        return kept if table is self else kept._projected([FieldReference(name) for name in self._relation.names])
 
     where = filter
 

@@ -13,6 +13,7 @@ operations (what Python's operations become); source, reader (what a function do
 from flinkcore.expr.translate.exact import Unequal
 from flinkcore.expr.translate.translation import (
     Translation,
+    translate_call,
     translate_condition,
     translate_pair,
     translate_record,
@@ -24,6 +25,7 @@ __all__ = [
     "NotTranslated",
     "Translation",
     "Unequal",
+    "translate_call",
     "translate_condition",
     "translate_pair",
     "translate_record",

@@ -43,6 +43,11 @@ def outputs(build: Builder, value: Value, schema: Schema) -> list[Typed]:
     ]
 
 
+def output(build: Builder, value: Value, type: pa.DataType) -> Typed:
+    """A returned value as one of a type, or null."""
+    return _into(build, value, type, takes_null=True)
+
+
 def _type_of(value: Value) -> pa.DataType:
     """The one type of all that a function without a declared type returns."""
     if isinstance(value, Choice):

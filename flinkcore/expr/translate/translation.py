@@ -19,7 +19,7 @@ from flinkcore.expr.translate.builder import Builder
 from flinkcore.expr.translate.exact import FLOAT, INT, Unequal
 from flinkcore.expr.translate.program import Program
 from flinkcore.expr.translate.reader import Fixed, Reader
-from flinkcore.expr.translate.results import outputs
+from flinkcore.expr.translate.results import output, outputs
 from flinkcore.expr.translate.source import NoSourceError, syntax_of
 from flinkcore.expr.translate.values import Known, NotTranslated, Record, Value, name_of
 from flinkcore.expr.typed import InputColumn, Invocation, Typed
@@ -153,6 +153,14 @@ def translate_pair(function: Any, method: str, schemas: tuple[Schema, Schema], s
     first, second = schemas
     given = [record_of(first), record_of(second, len(first))]
     return _reading(method_of(function, method), lambda build, value: outputs(build, value, schema_out), given)
+
+
+def translate_call(
+    function: Any, method: str, types: Sequence[pa.DataType], type: pa.DataType
+) -> Translation:
+    """A function of the values of some columns to one of a type, or None. NotTranslated: says why"""
+    given = [InputColumn(i, f"f{i}", _python_type(each)) for i, each in enumerate(types)]
+    return _reading(method_of(function, method), lambda build, value: [output(build, value, type)], given)
 
 
 class _Before:
