@@ -90,8 +90,8 @@ class DataGeneratorSource(Source):
         assert isinstance(split, GeneratorSplit)
         return GeneratorReader(self, split, context)
 
-    def rows_of(self, indices: np.ndarray, now_ms: int) -> Batch:
-        """The rows of these numbers, int64[n], made at a time of the clock."""
+    def rows_of(self, indices: np.ndarray, now_ms: int, operator: str = "DataGeneratorSource") -> Batch:
+        """The rows of these numbers, int64[n], made at a time of the clock. operator : its name, for errors"""
         generator = self.generator
         if isinstance(generator, Mapping):
             columns = [Column.from_arrow(column.values(indices, self.seed + (position << 32), now_ms))
@@ -106,8 +106,8 @@ class DataGeneratorSource(Source):
                 values.append(generator(index))
             except Exception as error:
                 name = getattr(generator, "__qualname__", type(generator).__name__)
-                raise UserFunctionError("DataGeneratorSource", name, error, index, position) from error
-        return batch_of_values(values, self.schema, "DataGeneratorSource")
+                raise UserFunctionError(operator, name, error, index, position) from error
+        return batch_of_values(values, self.schema, operator)
 
 
 class GeneratorReader(SourceReader):
@@ -117,6 +117,7 @@ class GeneratorReader(SourceReader):
         self.source = source
         self.split = split
         self.clock = context.clock
+        self.name = context.name
         self.started_ns: int | None = None
         self.made = 0
 
@@ -131,7 +132,7 @@ class GeneratorReader(SourceReader):
                 return []
         self.made += count
         self.split = replace(split, index=split.index + count * split.step)
-        return self.source.rows_of(split.index + np.arange(count) * split.step, self.clock.now_ms())
+        return self.source.rows_of(split.index + np.arange(count) * split.step, self.clock.now_ms(), self.name)
 
     def position(self) -> SourceSplit:
         return self.split

@@ -9,8 +9,17 @@ import threading
 
 import pytest
 
-from flinkcore.common import Types, WatermarkStrategy
-from flinkcore.datastream import KeyedProcessFunction, MapFunction, OutputTag, ProcessFunction
+from flinkcore.common import Time, Types, WatermarkStrategy
+from flinkcore.connectors.base import Sink, SinkWriter
+from flinkcore.connectors.datagen import DataGeneratorSource
+from flinkcore.datastream import (
+    AsyncDataStream,
+    AsyncFunction,
+    KeyedProcessFunction,
+    MapFunction,
+    OutputTag,
+    ProcessFunction,
+)
 from flinkcore.datastream.functions import AggregateFunction, ProcessWindowFunction
 from flinkcore.datastream.state import ListStateDescriptor, ValueStateDescriptor
 from flinkcore.errors import (
@@ -277,6 +286,80 @@ def test_a_function_at_fault_fails_the_job(fault, parallelism):
     with pytest.raises(JobExecutionError) as failure:
         collected(stream)
     assert re.search(message, str(failure.value)), str(failure.value)
+
+
+def fault(*_):
+    """What all functions of FAILING call."""
+    raise KeyError("k")
+
+
+class FailingWindow(ProcessWindowFunction):
+    def process(self, key, context, elements):
+        yield fault(elements)
+
+
+class FailingProcess(ProcessFunction):
+    def process_element(self, value, ctx):
+        yield fault(value)
+
+
+class FailingAsync(AsyncFunction):
+    async def async_invoke(self, value):
+        return [fault(value)]
+
+
+class FailingSink(Sink):
+    def create_writer(self, context):
+        return FailingWriter()
+
+
+class FailingWriter(SinkWriter):
+    def write(self, value, timestamp_ms=None):
+        fault(value)
+
+
+def generated(stream):
+    env = stream.get_execution_environment()
+    return env.from_source(DataGeneratorSource(fault, 3), NONE, "Generator")
+
+
+#: Where a function fails -> (a stream of two "a" to one in which it does, the operator, what is said of the record).
+FAILING = {
+    "map": (lambda stream: stream.map(fault), "Map", "at record 0 of its batch: 'a'"),
+    "flat_map": (lambda stream: stream.flat_map(fault), "FlatMap", "at record 0 of its batch: 'a'"),
+    "filter": (lambda stream: stream.filter(fault), "Filter", "at record 0 of its batch: 'a'"),
+    "key": (lambda stream: stream.key_by(fault).map(str), "KeyBy", "at record 0 of its batch: 'a'"),
+    "reduce": (lambda stream: stream.key_by(str).reduce(fault), "Reduce", r"at record \d of its batch: 'a'"),
+    "process": (lambda stream: stream.process(FailingProcess()), "PROCESS", "at record 0 of its batch: 'a'"),
+    "window": (
+        lambda stream: stream.key_by(str).count_window(2).process(FailingWindow()).name("Window"),
+        "Window",
+        r"at record \d of its batch: 'a'",
+    ),
+    "async": (
+        lambda stream: AsyncDataStream.unordered_wait(stream, FailingAsync(), Time.seconds(5)).name("Async"),
+        "Async",
+        "at record 'a'",
+    ),
+    "source": (generated, "Generator", "at record 0 of its batch: 0"),
+    "sink": (lambda stream: stream.sink_to(FailingSink()).name("Sink"), "Sink", "at record 0 of its batch: 'a'"),
+}
+
+
+@pytest.mark.parametrize("where", FAILING)
+def test_a_failure_shows_the_users_code_the_operator_and_the_record_and_nothing_of_the_engine(where):
+    build, operator, record = FAILING[where]
+    stream = objects(["a", "a"])
+    env = stream.get_execution_environment()
+    built = build(stream)
+    if where != "sink":
+        built.print()
+    with pytest.raises(JobExecutionError) as failure:
+        env.execute()
+    text = str(failure.value)
+    assert f"operator '{operator}': " in text and "raised KeyError: 'k'" in text and re.search(record, text)
+    trace = text[text.index("Traceback") :]
+    assert set(re.findall(r'File "([^"]+)"', trace)) == {__file__} and 'raise KeyError("k")' in trace
 
 
 def test_the_error_ends_with_the_users_own_traceback():
