@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 from flinkcore.errors import JobCancelledError, UnsupportedOperationError
@@ -11,7 +11,7 @@ from flinkcore.operators.base import OperatorContext
 from flinkcore.operators.functions import TimerService
 from flinkcore.state.codec import Codec
 from flinkcore.state.keyed import KeyedState
-from flinkcore.state.timers import TimerQueue
+from flinkcore.state.timers import Timer, TimerQueue
 from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
 
 _TIMERS_BETWEEN_CHECKS = 1024
@@ -61,11 +61,16 @@ class KeyedTimers:
     def fire_event(self, watermark_ms: int, fire: Callable[[int, Any], None]) -> None:
         """The watermark advanced: calls fire(timestamp_ms, namespace) for each timer due, its key current."""
         self.watermark_ms = watermark_ms
-        self._fire(self.event, watermark_ms, fire)
+        self._fire(_popped(self.event, watermark_ms), fire)
+
+    def end_event(self, watermark_ms: int, fire: Callable[[int, Any], None]) -> None:
+        """fire_event for a `fire` that neither registers nor deletes timers."""
+        self.watermark_ms = watermark_ms
+        self._fire(self.event.take_due(watermark_ms), fire)
 
     def fire_processing(self, now_ms: int, fire: Callable[[int, Any], None]) -> None:
         """The clock advanced to now_ms; asks to be woken for the next timer."""
-        self._fire(self.processing, now_ms - 1, fire)
+        self._fire(_popped(self.processing, now_ms - 1), fire)
         self._wake()
 
     def _wake(self) -> None:
@@ -74,18 +79,21 @@ class KeyedTimers:
         if next_ms is not None and next_ms < MAX_WATERMARK:
             self._context.timers.register(next_ms + 1)
 
-    def _fire(self, queue: TimerQueue, time_ms: int, fire: Callable[[int, Any], None]) -> None:
+    def _fire(self, due: Iterable[Timer], fire: Callable[[int, Any], None]) -> None:
         state = self._state
-        fired = 0
-        while (timer := queue.pop_due(time_ms)) is not None:
-            timestamp_ms, group_id, namespace = timer
+        for fired, (timestamp_ms, group_id, namespace) in enumerate(due, 1):
             state.current = group_id
             fire(timestamp_ms, namespace)
             state.let_go(group_id)
-            fired += 1
             if fired % _TIMERS_BETWEEN_CHECKS == 0 and self._context.interrupted():
                 raise JobCancelledError(f"operator '{self._context.name}' was cancelled while firing timers")
         state.release_unused()
+
+
+def _popped(queue: TimerQueue, time_ms: int) -> Iterator[Timer]:
+    """The timers that are due, one after the other: also those that are registered meanwhile."""
+    while (timer := queue.pop_due(time_ms)) is not None:
+        yield timer
 
 
 class KeyedTimerService(TimerService):

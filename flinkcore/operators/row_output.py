@@ -36,7 +36,7 @@ class RowOutput:
         """What a function returned: a generator, an iterable or None. `tag, value` goes to a side output."""
         if results is None:
             return
-        if not isinstance(results, Iterable):
+        if results.__class__ is not list and not isinstance(results, Iterable):
             raise TypeError(not_iterable(results))
         before = len(self.rows)
         try:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from flinkcore import options
+from flinkcore._native.window import panes_of
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
@@ -26,7 +27,14 @@ from flinkcore.errors import (
 from flinkcore.expr.folded import FOLDED, FOLDED_PANES, only
 from flinkcore.operators.base import Operator, OperatorContext, OperatorDescription, Output
 from flinkcore.operators.folded_state import restored_windows
-from flinkcore.operators.functions import AggregateFunction, as_reduce_function, function_name, own_copy
+from flinkcore.operators.functions import (
+    AggregateFunction,
+    ProcessAllWindowFunction,
+    ProcessWindowFunction,
+    as_reduce_function,
+    function_name,
+    own_copy,
+)
 from flinkcore.operators.keyed import KeyedTimers
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.row_aggregate import ExpressionAggregate
@@ -43,8 +51,8 @@ from flinkcore.state.codec import Codec, codec_of, codec_of_schema
 from flinkcore.state.content import Content
 from flinkcore.state.keyed import KeyedState
 from flinkcore.state.types import converter
-from flinkcore.time import MAX_WATERMARK
-from flinkcore.time.assigners import MergingWindowAssigner, WindowAssigner
+from flinkcore.time import MAX_WATERMARK, MIN_TIMESTAMP
+from flinkcore.time.assigners import MergingWindowAssigner, TumblingEventTimeWindows, WindowAssigner
 from flinkcore.time.evictors import Evictor, TimestampedValue
 from flinkcore.time.merging import MergingWindowSet
 from flinkcore.time.triggers import EventTimeTrigger, Trigger, TriggerResult
@@ -161,6 +169,15 @@ class RowWindow(Operator):
             and not self.merging
             and self._evictor is None
         )
+        self._groups = (
+            self._simple
+            and type(self._contents) is WindowContents
+            and isinstance(self._assigner, TumblingEventTimeWindows)
+            and not self.allowed_lateness_ms
+        )
+        clear = getattr(self._functions[0], "clear", None)
+        does_nothing = (ProcessWindowFunction.clear, ProcessAllWindowFunction.clear)
+        self._clear = None if getattr(clear, "__func__", clear) in does_nothing else clear
         for function in self._functions:
             if hasattr(function, "open"):
                 self._guard(function_name(function) + ".open", function.open, runtime)
@@ -248,6 +265,10 @@ class RowWindow(Operator):
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         assert batch.keys is not None and batch.key_hashes is not None
+        has_times = batch.timestamps_ms is not None and batch.num_rows and batch.time_bounds()[0] > MIN_TIMESTAMP
+        if self._groups and has_times:
+            self._add_in_groups(self._elements(batch, input_index), batch)
+            return
         rows, stamps = self._elements(batch, input_index), timestamps_of(batch)
         ids = self.state.intern(batch.keys, batch.key_hashes)
         state, assign, context = self.state, self._assigner.assign_windows, self._assigner_context
@@ -280,6 +301,48 @@ class RowWindow(Operator):
         if late:
             self._drop_late(batch, late)
 
+    def _add_in_groups(self, elements: list[Any], batch: Batch) -> None:
+        """process_batch for tumbling windows under an EventTimeTrigger: all elements of a window and key together.
+
+        A window of a few records costs a third of what it does record by record.
+        """
+        assert batch.keys is not None and batch.key_hashes is not None and batch.timestamps_ms is not None
+        state, table, timers = self.state, self._contents.table, self._timers
+        ids = state.intern_array(batch.keys, batch.key_hashes).astype(np.int64)
+        starts, window_of_row = panes_of(batch.timestamps_ms, self._assigner.size_ms, self._assigner.offset_ms)
+        codes = window_of_row.astype(np.int64) * (int(ids.max()) + 1) + ids
+        order = np.argsort(codes, kind="stable")
+        begins = np.flatnonzero(np.diff(codes[order], prepend=-1))
+        ends = np.append(begins[1:], len(order)).tolist()
+        firsts = order[begins]
+        windows = [self._assigner.window_at(start) for start in starts.tolist()]
+        given = [elements[i] for i in order.tolist()]
+        window_of_group, id_of_group = window_of_row[firsts].tolist(), ids[firsts].tolist()
+        late: list[int] = []
+        first_of_group = begins.tolist()
+        for group in np.argsort(firsts).tolist():  # in the order in which they came
+            window, group_id = windows[window_of_group[group]], id_of_group[group]
+            first, end = first_of_group[group], ends[group]
+            last_ms = window.max_timestamp()
+            if last_ms <= timers.watermark_ms:
+                late += order[first:end].tolist()
+                continue
+            rows = table.writable(window)
+            if rows.touched is not None and group_id not in rows.touched:
+                table.touch(rows, group_id)
+            found = rows.get(group_id)
+            if found is not None:
+                found += given[first:end]
+                continue
+            rows[group_id] = given[first:end]
+            state.hold(group_id)
+            if last_ms < MAX_WATERMARK:
+                state.current = group_id
+                timers.register_event(last_ms, window)
+        state.release_unused()
+        if late:
+            self._drop_late(batch, sorted(late))
+
     def _elements(self, batch: Batch, input_index: int) -> list[Any]:
         """The records of a batch as windows hold them."""
         return to_rows(batch)
@@ -288,7 +351,10 @@ class RowWindow(Operator):
         return codec_of_schema(self.schema)
 
     def process_watermark(self, watermark_ms: int) -> None:
-        self._timers.fire_event(watermark_ms, self._on_event_timer)
+        if self._groups:
+            self._timers.end_event(watermark_ms, self._end_window)
+        else:
+            self._timers.fire_event(watermark_ms, self._on_event_timer)
         self._emitted.flush()
         self.out.watermark(watermark_ms)
 
@@ -359,6 +425,26 @@ class RowWindow(Operator):
     def _on_processing_timer(self, timestamp_ms: int, window: Any) -> None:
         self._on_timer(timestamp_ms, window, self._trigger.on_processing_time, not self._event_time)
 
+    def _end_window(self, last_ms: int, window: Any) -> None:
+        """_on_event_timer for the windows of _add_in_groups: the window fires, and is over with that."""
+        state, context = self.state, self._context
+        elements = self._contents.table.take(window, state.current)
+        context.current = window
+        try:
+            if elements is not None:
+                self._emitted.emit(self._evaluate(state.current_key(), window, context, elements), last_ms)
+            if self._clear is not None:
+                self._clear(context)
+        except FlinkcoreError:
+            raise
+        except Exception as error:
+            raise self._failed_at(last_ms, window, error) from error
+        self._emitted.flush_when_full()
+
+    def _failed_at(self, timestamp_ms: int, window: Any, error: Exception) -> Exception:
+        where = f"at timer {timestamp_ms} of {window!r} of key {self.state.current_key()!r}"
+        return UserFunctionError(self.context.name, f"{self.function_name}, {where},", error)
+
     def _on_timer(
         self, timestamp_ms: int, window: Any, decide: Callable[..., TriggerResult], cleans_up: bool
     ) -> None:
@@ -375,8 +461,7 @@ class RowWindow(Operator):
         except FlinkcoreError:
             raise
         except Exception as error:
-            where = f"at timer {timestamp_ms} of {window!r} of key {self.state.current_key()!r}"
-            raise UserFunctionError(self.context.name, f"{self.function_name}, {where},", error) from error
+            raise self._failed_at(timestamp_ms, window, error) from error
         self._emitted.flush_when_full()
 
     # -- windows ------------------------------------------------------------------------------------------
@@ -419,9 +504,8 @@ class RowWindow(Operator):
         self._contents.clear(state_window, self.state.current)
         self._trigger.clear(window, self._trigger_context)
         self._context.current = window
-        clear = getattr(self._functions[0], "clear", None)
-        if clear is not None:
-            clear(self._context)
+        if self._clear is not None:
+            self._clear(self._context)
         if self.merging:
             windows = self._windows_of_key()
             windows.retire(window)

@@ -92,6 +92,24 @@ class TimerQueue:
                 return timer
         return None
 
+    def take_due(self, time_ms: int) -> Iterator[Timer]:
+        """Takes all timers with a timestamp <= `time_ms`, in order, while nobody registers or deletes any.
+
+        Faster than pop_due() where a good part of all timers is due at a time, as those of tumbling windows are.
+        """
+        heap, live = self._heap, self._live
+        if not heap or heap[0][0] > time_ms:
+            return
+        due = sorted(entry for entry in heap if entry[0] <= time_ms)
+        self._heap = [entry for entry in heap if entry[0] > time_ms]
+        heapify(self._heap)
+        for _, order, timer in due:
+            if live.get(timer) == order:
+                del live[timer]
+                if self._changes is not None:
+                    self._note(timer, None)
+                yield timer
+
     def next_ms(self) -> int | None:
         """Timestamp of the earliest timer, None when there is none."""
         heap, live = self._heap, self._live

@@ -138,6 +138,10 @@ class _Tumbling(_TimeWindows):
         """Windows of `size`, shifted from the epoch by `offset`: Time, Duration or int milliseconds."""
         return cls(milliseconds(size), 0 if offset is None else milliseconds(offset))
 
+    def window_at(self, start: int) -> TimeWindow:
+        """The window that begins then."""
+        return self._at(start)[0]
+
     def _at(self, time_ms: int) -> list[TimeWindow]:
         start = time_ms - (time_ms - self._offset) % self._size
         found = self._windows.get(start)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pyarrow as pa
 import pytest
 
@@ -634,3 +636,66 @@ def test_unfired_windows_say_what_they_wait_for():
     )
     op.end()
     assert op.operator.unfired() is None
+
+
+# -- elements of a window and key together -----------------------------------------------------------------------
+
+
+class Counted(ProcessWindowFunction):
+    """(key, start, values, how often the key was seen before), with state of the window that clear() clears."""
+
+    TIMES = ValueStateDescriptor("times", None)
+
+    def process(self, key, context, elements):
+        state = context.global_state().get_state(self.TIMES)
+        before = state.value() or 0
+        state.update(before + 1)
+        context.window_state().get_state(self.TIMES).update(1)
+        yield key, context.window().start, [value for _, value in elements], before
+        elements.clear()  # they are the function's own
+
+    def clear(self, context):
+        assert context.window_state().get_state(self.TIMES).value() == 1
+        context.window_state().get_state(self.TIMES).clear()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_elements_that_come_together_are_as_elements_one_by_one(seed):
+    """Tumbling windows take them together; sliding ones of the same size and slide one by one."""
+    rng = random.Random(seed)
+    late = OutputTag("late")
+
+    def opened(assigner, restore=None):
+        more = {} if restore is None else {"restore": restore}
+        operator = RowWindow(PAIRS, assigner, OBJECTS, window_function=Counted(), late_tag=late)
+        return harness(operator, key="k", **more)
+
+    assigners = [TumblingEventTimeWindows(10, 3), SlidingEventTimeWindows(10, 10, 3)]
+    ops = [opened(assigner) for assigner in assigners]
+    now_ms, saved = -30, None
+    for _ in range(25):
+        count = rng.choice([1, 2, 30])
+        keys = [rng.choice("abcdefg") for _ in range(count)]
+        times = [now_ms + rng.randrange(-15, 40) for _ in range(count)]
+        now_ms += rng.choice([0, 3, 11, 25])
+        for op in ops:
+            op.batch(k=keys, v=list(range(count)), timestamps_ms=times).watermark(now_ms)
+        one, other = ([sorted(map(str, op.output())), op.side(late)] for op in ops)
+        assert one == other
+        if rng.random() < 0.2:
+            saved = [op.snapshot() for op in ops]
+            if rng.random() < 0.5:
+                saved.reverse()  # what one has written, the other reads
+            ops = [opened(assigner, restore) for assigner, restore in zip(assigners, saved)]
+    for op in ops:
+        op.watermark(MAX_WATERMARK)
+    assert sorted(map(str, ops[0].output())) == sorted(map(str, ops[1].output()))
+
+
+def test_windows_fire_in_the_order_in_which_their_keys_came():
+    op = windows(TumblingEventTimeWindows.of(10))
+    op.batch(k=["b", "a", "b", "c", "a"], v=[1, 2, 3, 4, 5], timestamps_ms=[11, 2, 1, 3, 4])
+    op.batch(k=["d", "a"], v=[6, 7], timestamps_ms=[5, 6]).watermark(19)
+    assert op.output() == [
+        ("a", 0, 10, [2, 5, 7]), ("b", 0, 10, [3]), ("c", 0, 10, [4]), ("d", 0, 10, [6]), ("b", 10, 20, [1])
+    ]  # fmt: skip

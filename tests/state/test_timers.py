@@ -56,6 +56,24 @@ def test_deleted_timers_do_not_pile_up():
     assert len(queue._heap) <= 65
 
 
+@pytest.mark.parametrize("time_ms", [-1, 0, 7, 19, 20, 100])
+def test_all_that_is_due_can_be_taken_at_once(time_ms):
+    def queue():
+        made = TimerQueue()
+        for i in range(60):
+            made.register(i * 7 % 21, i % 10, i % 2)
+        for i in range(0, 60, 11):
+            made.delete(i * 7 % 21, i % 10, i % 2)
+        return made
+
+    one, other = queue(), queue()
+    assert list(one.take_due(time_ms)) == drain(other, time_ms)
+    assert list(one) == list(other) and one.next_ms() == other.next_ms()
+    one.register(5, 99)
+    other.register(5, 99)
+    assert drain(one, 100) == drain(other, 100)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_it_equals_a_sorted_set(seed):
     rng = random.Random(seed)
