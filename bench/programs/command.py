@@ -27,7 +27,8 @@ ROWS = {"flinkcore": 10_000_000, "bytewax": 1_000_000, "pyflink": 200_000}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("programs", nargs="*", metavar="PROGRAM", help=f"of {' '.join(PROGRAMS)}; default: all")
     parser.add_argument("--engines", default=",".join(ROWS), help=f"of {','.join(ROWS)}; default: all")
-    parser.add_argument("--rows", type=int, help="at most; by default 10,000,000, 1,000,000, and 200,000 for PyFlink")
+    default = ",".join(f"{engine}={rows}" for engine, rows in ROWS.items())
+    parser.add_argument("--rows", default=default, help=f"of each engine, or one number at most; default: {default}")
     parser.add_argument("--repetitions", type=int, default=1)
 
 
@@ -90,6 +91,14 @@ def line_of(engine: str, rows: int, runs: list[dict[str, Any]], peers: dict[str,
     return Line(engine, "rows/s", rates, facts=facts)
 
 
+def rows_of(text: str) -> dict[str, int]:
+    """How many rows each engine gets."""
+    if text.isdigit():
+        return {engine: min(rows, int(text)) for engine, rows in ROWS.items()}
+    given = dict(part.split("=") for part in text.split(","))
+    return ROWS | {engine: int(rows) for engine, rows in given.items()}
+
+
 def run(options: argparse.Namespace) -> list[Section]:
     names, engines = options.programs or list(PROGRAMS), options.engines.split(",")
     for given, known in ((names, PROGRAMS), (engines, ROWS)):
@@ -98,9 +107,8 @@ def run(options: argparse.Namespace) -> list[Section]:
                 raise ValueError(f"{name!r} is not one of {', '.join(known)}")
     examples = examples_of(python_of(ENGINES["pyflink"], is_here=False))
     pythons = {engine: python_of(ENGINES[engine], is_here=False) for engine in engines}
-    sections = []
+    rows, sections = rows_of(options.rows), []
     for name in names:
-        rows = {engine: min(options.rows or ROWS[engine], ROWS[engine]) for engine in engines}
         runs: dict[str, list[dict[str, Any]]] = {engine: [] for engine in engines}
         for _ in range(options.repetitions):
             for engine in engines:
