@@ -9,9 +9,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+import pyarrow as pa
+
 from flinkcore import options
+from flinkcore._native.column import Column
 from flinkcore._native.values import detached, detached_list
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.encode import from_pylist
+from flinkcore.columnar.fields import ValueFault
 from flinkcore.columnar.schema import Schema
 from flinkcore.connectors.base import (
     RangeSplit,
@@ -52,7 +57,12 @@ class CollectionSource(Source):
             values = values if isinstance(values, list) else list(values)
             if None in self.schema.types:  # the job's functions may change objects, the program keeps its own
                 values = detached_list(values)
-            self.data = batch_of_values(values, self.schema, "from_collection", _warn_of_wrapping)
+            known = _known(values) if self.schema.form == "object" else None
+            if known is None:
+                self.data = batch_of_values(values, self.schema, "from_collection", _warn_of_wrapping)
+            else:
+                self.schema = Schema.of_objects(known.type)
+                self.data = Batch(self.schema, (Column.of_known(known),), len(values))
 
     @staticmethod
     def of_batches(batches: Sequence[Batch]) -> CollectionSource:
@@ -82,6 +92,22 @@ class CollectionSource(Source):
             self.taken.rows += 1
         split = replace(split, rows_read=max(split.rows_read, self.taken.rows))
         return IteratorReader(self.iterator, split, self.taken, context.clock)
+
+
+#: Values of one of these types are a column, though nobody has declared it.
+_PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def _known(values: list[Any]) -> Column | None:
+    """Values of one plain type as a column; None where they are others."""
+    kinds = set(map(type, values))
+    plain = _PLAIN.get(kinds.pop()) if len(kinds) == 1 else None
+    if plain is None:
+        return None
+    try:
+        return from_pylist(values, plain)
+    except ValueFault:  # a number of more than 64 bits, a text that is not UTF-8
+        return None
 
 
 def _warn_of_wrapping(name: str) -> None:

@@ -25,12 +25,20 @@ def split(line):
     yield from line.split()
 
 
+def plain(env):
+    return env.from_collection(LINES)
+
+
 def words(env):
     return env.from_collection(LINES, Types.STRING()).flat_map(split)
 
 
 PROGRAMS = {
     "words": words,
+    "a collection of texts": lambda env: plain(env).map(lambda line: line.upper()),
+    "a collection of numbers": lambda env: env.from_collection([1, 2, 2**62, -5] * 9).map(lambda n: n * 2),
+    "a collection of large numbers": lambda env: env.from_collection([1, 2**64] * 9).map(lambda n: n * 2),
+    "a collection of numbers and truths": lambda env: env.from_collection([1, True, 0] * 9).map(lambda n: n + 1),
     "lengths": lambda env: words(env).map(len).filter(lambda n: n > 2),
     "large numbers": lambda env: words(env).map(lambda word: len(word) * 2**62),
     "a function that cannot be read between": lambda env: (
