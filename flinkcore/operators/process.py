@@ -266,7 +266,7 @@ class FlatMapRows(TranslatedRows):
         if made is not None:
             columns, parents = made
             if len(parents):
-                timestamps = None if batch.timestamps_ms is None else batch.timestamps_ms[parents]
+                timestamps = None if batch.timestamps_ms is None else batch.timestamps_ms[parents.rows]
                 self.out.batch(Batch(self.schema_out, columns, len(parents), timestamps))
             return
         rows, ids, call = to_rows(batch), self._ids(batch), self._call

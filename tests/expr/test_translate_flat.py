@@ -76,14 +76,14 @@ def test_a_loop_over_parts_gives_what_python_gives(name: str) -> None:
             columns, parents = translation.records(batch)
             expected = [(i, each) for i, row in enumerate(to_rows(batch)) for each in function(row)]
             found = to_rows(Batch(schema_out, columns, len(parents)))
-            assert list(zip(parents.tolist(), found)) == expected
+            assert list(zip(parents.rows.tolist(), found)) == expected
 
 
 def test_a_slice_of_a_batch_is_split_by_itself() -> None:
     translation = translate_flat(compiled(*("f = lambda x: x.split()\n", "<slice>")), "flat_map", LINES, WORDS)
     batch = Batch(LINES, from_rows(["a b", "c", " d e ", "", "f"], LINES, "a test"), 5)
     columns, parents = translation.records(batch.slice(1, 3))
-    assert (columns[0].to_pylist(), parents.tolist()) == (["c", "d", "e"], [0, 1, 1])
+    assert (columns[0].to_pylist(), parents.rows.tolist()) == (["c", "d", "e"], [0, 1, 1])
     columns, parents = translation.records(batch.slice(3, 1))
     assert len(parents) == 0
 
@@ -105,6 +105,7 @@ def test_whatever_python_takes_for_a_space_is_one() -> None:
         ("def f(x):\n    for w in x.split():\n        pass\n", "does not end with a yield"),
         ("def f(x):\n    for w in x:\n        yield w\n", "a loop over `x`, which is no text.split()"),
         ("def f(x):\n    for w in x.split(''):\n        yield w\n", "which is no text.split()"),
+        ("f = lambda x: x.split('\\ud800')\n", "which is no text.split()"),
         ("def f(x):\n    for w in x.split(',', 1):\n        yield w\n", "which is no text.split()"),
         ("def f(x):\n    for a, b in x.split():\n        yield a\n", "for a, b in"),
         ("def f(x):\n    for w in x.split():\n        yield w\n    yield 'end'\n", "for w in x.split()"),

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flinkcore._native.column import Column
+from flinkcore._native.split import split
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.expr.evaluate import BatchRows
@@ -26,7 +27,7 @@ from flinkcore.expr.translate.exact import STR
 from flinkcore.expr.translate.program import Program
 from flinkcore.expr.translate.reader import Fixed, Reader, Scope
 from flinkcore.expr.translate.results import outputs
-from flinkcore.expr.translate.texts import SPACES, texts_of
+from flinkcore.expr.translate.texts import texts_of
 from flinkcore.expr.translate.translation import Translation, as_python, method_of, record_of, text_of
 from flinkcore.expr.translate.values import NotTranslated, Value, name_of
 from flinkcore.expr.typed import Constant, InputColumn, Typed
@@ -61,7 +62,7 @@ class FlatTranslation(Translation):
         self._results = Program(fields)
         self._record_fields = record_fields
 
-    def records(self, batch: Batch) -> tuple[list[Column], np.ndarray]:
+    def records(self, batch: Batch) -> tuple[list[Column], Parents]:
         """The fields of all records that come out, and of which row each is. Unequal: ask Python"""
         self.check(batch)
 
@@ -72,87 +73,51 @@ class FlatTranslation(Translation):
         texts = texts_of(text)
         if text.constant:
             texts = pa.repeat(texts, batch.num_rows)
-        parts, parents = _words(texts) if self._separator is None else _parts(texts, self._separator)
+        separator = None if self._separator is None else self._separator.encode()
+        parts, bounds = split(Column.from_arrow(texts), separator)
+        parents = Parents(bounds)
         for condition in self._conditions:
             (found,) = condition.run(self._rows(column, parts, parents))
-            kept = np.flatnonzero(found.to_mask(len(parents)))
-            parts, parents = parts.take(pa.array(kept)), parents[kept]
+            kept = found.to_mask(len(parents))
+            parts, parents = parts.take(np.flatnonzero(kept)), parents.filter(kept)
         made = self._results.run(self._rows(column, parts, parents))
         return self.as_given([vector.to_column(len(parents)) for vector in made]), parents
 
-    def _rows(self, column: Callable[[int], Vector], parts: pa.Array, parents: np.ndarray) -> BatchRows:
+    def _rows(self, column: Callable[[int], Vector], parts: Column, parents: Parents) -> BatchRows:
         """The parts, each with the record that it is of."""
         known: dict[int, Vector] = {}
 
         def vector(index: int) -> Vector:
             if index not in known:
                 is_part = index == self._record_fields
-                known[index] = Vector.of_arrow(parts, STR) if is_part else column(index).take(parents)
+                known[index] = Vector.of_column(parts) if is_part else column(index).take(parents.rows)
             return known[index]
 
         return BatchRows(vector, len(parents), 0)
 
 
-def _words(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """str.split() of each text. -> the words of all of them, and of which text each is"""
-    count = len(texts)
-    offsets = np.zeros(1, np.int32)
-    if count:
-        offsets = np.frombuffer(texts.buffers()[1], np.int32, count + 1, 4 * texts.offset)
-    length = int(offsets[-1] - offsets[0])
-    if not length:
-        return pa.array([], STR), np.zeros(0, np.int64)
-    letters = np.frombuffer(texts.buffers()[2], np.uint8, length, int(offsets[0]))
-    if letters.max() < 128 and not ((letters >= 0x1C) & (letters <= 0x1F)).any():
-        lists = pc.ascii_split_whitespace(texts)  # 45 ns a word, against 85 of what is below
-        words, parents = lists.flatten(), pc.list_parent_indices(lists).to_numpy()
-        lengths = pc.binary_length(words).to_numpy()
-        if lengths.all():
-            return words, parents
-        kept = np.flatnonzero(lengths)  # there are empty ones where a text begins or ends with a space
-        return words.take(pa.array(kept)), parents[kept]
-    bounds = offsets - offsets[0]
-    solid = ~_IS_SPACE[letters]
-    _unmark_wide_spaces(solid, letters)
-    begins, ends = solid.copy(), solid.copy()
-    begins[1:] &= ~solid[:-1]
-    ends[:-1] &= ~solid[1:]
-    first, last = bounds[:-1][bounds[:-1] < bounds[1:]], bounds[1:][bounds[:-1] < bounds[1:]] - 1
-    begins[first], ends[last] = solid[first], solid[last]  # of texts side by side without a space
-    starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
-    parents = np.repeat(np.arange(count), np.diff(np.searchsorted(starts, bounds)))
-    places = np.zeros(len(starts) + 1, np.int32)
-    np.cumsum(stops - starts + 1, out=places[1:])
-    buffers = [None, pa.py_buffer(places), pa.py_buffer(letters[solid])]
-    return pa.Array.from_buffers(STR, len(starts), buffers), parents
+class Parents:
+    """Of which row each part is. Rows are spelled out when they are asked for: a word count needs none of them.
 
+    bounds : int64[n + 1]: row i has the parts [bounds[i], bounds[i + 1])
+    """
 
-_IS_SPACE = np.zeros(256, bool)
-_IS_SPACE[list(map(ord, SPACES))] = True
-# What str.isspace() says of letters that are not ASCII, in UTF-8.
-_WIDE = (0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
-_WIDE_SPACES = [chr(c).encode() for c in _WIDE]
-_BEGINS_WIDE_SPACE = np.zeros(256, bool)
-_BEGINS_WIDE_SPACE[[space[0] for space in _WIDE_SPACES]] = True
+    def __init__(self, bounds: np.ndarray) -> None:
+        self._bounds = bounds
 
+    def __len__(self) -> int:
+        return int(self._bounds[-1])
 
-def _unmark_wide_spaces(solid: np.ndarray, letters: np.ndarray) -> None:
-    """Takes the bytes of spaces that are not ASCII out of a mask. Arrow's utf8_split_whitespace finds not all of them
-    in each process."""
-    places = np.flatnonzero(_BEGINS_WIDE_SPACE[letters])
-    for length in (2, 3):
-        bytes_of = [letters[np.minimum(places + i, len(letters) - 1)].astype(np.int32) for i in range(length)]
-        codes = [int.from_bytes(space, "big") for space in _WIDE_SPACES if len(space) == length]
-        value = sum(byte << 8 * (length - 1 - i) for i, byte in enumerate(bytes_of))
-        found = places[np.isin(value, codes)]
-        for i in range(length):
-            solid[found + i] = False
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """int64: the row of each part."""
+        return np.repeat(np.arange(len(self._bounds) - 1), np.diff(self._bounds))
 
-
-def _parts(texts: pa.Array, separator: str) -> tuple[pa.Array, np.ndarray]:
-    """str.split(separator) of each text, likewise."""
-    lists = pc.split_pattern(texts, separator)
-    return lists.flatten(), pc.list_parent_indices(lists).to_numpy()
+    def filter(self, kept: np.ndarray) -> Parents:
+        """Those of the parts where bool[m] `kept` is True."""
+        before = np.zeros(len(kept) + 1, np.int64)
+        np.cumsum(kept, out=before[1:])
+        return Parents(before[self._bounds])
 
 
 def translate_flat(function: Any, method: str, schema: Schema, schema_out: Schema) -> FlatTranslation:
@@ -235,7 +200,7 @@ class _FlatReader(Reader):
                 separator = given[0] if given else Constant(None, STR)
                 if isinstance(separator, Constant) and separator.value is None:
                     return text, None
-                if isinstance(separator, Constant) and type(separator.value) is str and separator.value:
+                if isinstance(separator, Constant) and type(separator.value) is str and _is_text(separator.value):
                     return text, separator.value
         raise NotTranslated(f"a loop over `{ast.unparse(node)}`, which is no text.split()")
 
@@ -274,6 +239,14 @@ class _FlatReader(Reader):
                 case _:
                     raise NotTranslated(f"`{ast.unparse(statement).splitlines()[0]}` in a loop")
         raise NotTranslated("a loop that does not end with a yield")
+
+
+def _is_text(value: str) -> bool:
+    """Whether a text can hold it: it is not empty, and no half of a letter."""
+    try:
+        return bool(value.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _comprehended(node: ast.expr) -> tuple[ast.expr, str | None, Sequence[ast.stmt]]:
