@@ -6,7 +6,7 @@
 #include "fc_simd.h"
 
 #if defined(__SSE2__)
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
