@@ -148,3 +148,17 @@ def test_every_public_name_is_a_documented_class(module):
         assert inspect.isclass(getattr(found, name)) and getattr(found, name).__doc__
     if module == "cassandra":
         assert ClusterBuilder().settings == {}
+
+
+def test_names_that_older_programs_import_from_the_package_are_those_of_its_modules():
+    from flinkcore.datastream import connectors
+    from flinkcore.datastream.connectors import FileSource, FlinkKafkaConsumer, NumberSequenceSource
+    from flinkcore.datastream.connectors.file_system import FileSource as TheSource
+    from flinkcore.datastream.connectors.kafka import FlinkKafkaConsumer as TheConsumer
+    from flinkcore.datastream.connectors.number_seq import NumberSequenceSource as TheSequence
+
+    assert (FileSource, FlinkKafkaConsumer, NumberSequenceSource) == (TheSource, TheConsumer, TheSequence)
+    for names in connectors._OLDER.values():
+        assert all(hasattr(connectors, name) for name in names)
+    with pytest.raises(AttributeError, match="no attribute 'NoSource'"):
+        connectors.NoSource  # noqa: B018
