@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "fc_copy.h"
 #include "fc_simd.h"
 
 #if defined(__SSE2__)
@@ -120,17 +121,11 @@ int64_t fc_split_mark_spaces(const fc_column *texts, uint64_t *marks) {
     return finish(marks, bytes);
 }
 
-/* Most parts are short: a copy of a constant length, of which the next part overwrites what was too much. */
-INLINE void copy_part(uint8_t *out, const uint8_t *from, int64_t length, bool may_read_more) {
-    if (length <= FC_SPLIT_SLACK && may_read_more) memcpy(out, from, FC_SPLIT_SLACK);
-    else if (length > 0) memcpy(out, from, (size_t)length);
-}
-
 INLINE int64_t split_parts(const fc_column *texts, const uint64_t *marks, int64_t length, bool drop_empty,
                            int64_t *bounds, int32_t *offsets, uint8_t *out) {
     const fc_column input = *texts;    /* out of reach of the stores below */
     const uint8_t *data = data_of(texts);
-    const int64_t safe = fc_split_bytes(texts) - FC_SPLIT_SLACK;
+    const int64_t safe = fc_split_bytes(texts) - FC_COPY_SLACK;
     int64_t word = 0, count = 0;
     int32_t used = 0;
     uint64_t bits = marks[0];
@@ -150,7 +145,7 @@ INLINE int64_t split_parts(const fc_column *texts, const uint64_t *marks, int64_
                 at = end;
             }
             if (!drop_empty || at > start) {
-                copy_part(out + used, data + start, at - start, start <= safe);
+                fc_copy_append(out + used, data + start, at - start, start <= safe);
                 used += (int32_t)(at - start);
                 offsets[++count] = used;
             }

@@ -12,9 +12,6 @@
 
 #include "fc_column.h"
 
-/* The data of parts has room for so many bytes more than the data of the texts. */
-#define FC_SPLIT_SLACK 32
-
 /* Words of `marks` for so many bytes of text; the last bit is always set. */
 static inline int64_t fc_split_mark_words(int64_t bytes) { return bytes / 64 + 1; }
 
@@ -29,7 +26,8 @@ int64_t fc_split_mark_spaces(const fc_column *texts, uint64_t *marks);
 
 /* The parts between separators of `length` bytes that were marked, from the left; with drop_empty, as between spaces,
  * only those that are not empty. Row i has the parts [bounds[i], bounds[i + 1]); a null has none. `bounds` has room for
- * texts->length + 1, `offsets` for 1 more than marks and rows together. -> how many parts */
+ * texts->length + 1, `offsets` for 1 more than marks and rows together, `data` for FC_COPY_SLACK (fc_copy.h) bytes more
+ * than the texts have. -> how many parts */
 int64_t fc_split_parts(const fc_column *texts, const uint64_t *marks, int64_t length, bool drop_empty,
                        int64_t *bounds, int32_t *offsets, uint8_t *data);
 

@@ -42,10 +42,11 @@ fc_status fc_take_offsets(const int32_t *offsets, const int64_t *rows, int64_t n
     return FC_OK;
 }
 
-void fc_take_bytes(const int32_t *offsets, const uint8_t *data, const int64_t *rows, int64_t n,
+void fc_take_bytes(const int32_t *offsets, int64_t length, const uint8_t *data, const int64_t *rows, int64_t n,
                    const int32_t *out_offsets, uint8_t *out) {
+    const int64_t safe = (int64_t)offsets[length] - FC_COPY_SLACK;
     for (int64_t i = 0; i < n; i++) {
         int32_t start = offsets[rows[i]];
-        memcpy(out + out_offsets[i], data + start, (size_t)(offsets[rows[i] + 1] - start));
+        fc_copy_append(out + out_offsets[i], data + start, out_offsets[i + 1] - out_offsets[i], start <= safe);
     }
 }

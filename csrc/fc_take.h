@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "fc_column.h"
+#include "fc_copy.h"
 #include "fc_status.h"
 
 /* Whether all positions are in [0, length). */
@@ -22,8 +23,9 @@ int64_t fc_take_bits(const uint8_t *bits, int64_t bit_offset, const int64_t *row
 /* The n + 1 offsets of the gathered byte values; FC_ERR_CAPACITY when their sum exceeds 2^31 - 1. */
 fc_status fc_take_offsets(const int32_t *offsets, const int64_t *rows, int64_t n, int32_t *out);
 
-/* The bytes of the gathered values, to the places that fc_take_offsets gave. */
-void fc_take_bytes(const int32_t *offsets, const uint8_t *data, const int64_t *rows, int64_t n,
+/* The bytes of the gathered values, to the places that fc_take_offsets gave. `length` values are there to be read, and
+ * `out` has room for FC_COPY_SLACK bytes more than they need. */
+void fc_take_bytes(const int32_t *offsets, int64_t length, const uint8_t *data, const int64_t *rows, int64_t n,
                    const int32_t *out_offsets, uint8_t *out);
 
 #endif

@@ -29,13 +29,17 @@ cdef extern from "fc_column.h":
         const uint8_t *validity
 
 
+cdef extern from "fc_copy.h":
+    int64_t FC_COPY_SLACK
+
+
 cdef extern from "fc_take.h":
     bint fc_rows_are_below(const int64_t *rows, int64_t n, int64_t length) nogil
     void fc_take_words(const uint64_t *values, const int64_t *rows, int64_t n, uint64_t *out) nogil
     int64_t fc_take_bits(const uint8_t *bits, int64_t bit_offset, const int64_t *rows, int64_t n,
                          uint8_t *out) nogil
     fc_status fc_take_offsets(const int32_t *offsets, const int64_t *rows, int64_t n, int32_t *out) nogil
-    void fc_take_bytes(const int32_t *offsets, const uint8_t *data, const int64_t *rows, int64_t n,
+    void fc_take_bytes(const int32_t *offsets, int64_t length, const uint8_t *data, const int64_t *rows, int64_t n,
                        const int32_t *out_offsets, uint8_t *out) nogil
 
 

@@ -522,10 +522,11 @@ cdef class Column:
             take_gil(released)
             if status != FC_OK:
                 raise OverflowError("the taken strings hold more than 2^31 bytes; use smaller batches")
-            out = np.empty(max(1, int(offsets[n])), np.uint8)
+            out = np.empty(int(offsets[n]) + FC_COPY_SLACK, np.uint8)
             data = out
             released = release_gil(n)
-            fc_take_bytes(self.view.offsets, <const uint8_t *>self.view.values, &index[0], n, &offsets[0], &data[0])
+            fc_take_bytes(self.view.offsets, self.view.length, <const uint8_t *>self.view.values, &index[0], n, &offsets[0],
+                          &data[0])
             take_gil(released)
             return column_of(BYTES, n, &data[0], &offsets[0], validity, n - valid_count, (out, out_offsets, bits), self.type)
         if self.kind == BOOL:

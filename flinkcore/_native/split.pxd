@@ -5,7 +5,6 @@ from flinkcore._native.column cimport fc_column
 
 
 cdef extern from "fc_split.h":
-    int64_t FC_SPLIT_SLACK
     int64_t fc_split_mark_words(int64_t bytes) nogil
     int64_t fc_split_bytes(const fc_column *texts) nogil
     int64_t fc_split_mark(const fc_column *texts, const uint8_t *separator, int64_t length, uint64_t *marks) nogil

@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from flinkcore._native.column import BYTES
 
-from flinkcore._native.column cimport Column, column_of
+from flinkcore._native.column cimport FC_COPY_SLACK, Column, column_of
 from flinkcore._native.gil cimport PyThreadState, release_gil, take_gil
 
 
@@ -31,7 +31,7 @@ def split(Column texts not None, separator):
     size = fc_split_bytes(&texts.view)
     mark_array = np.zeros(fc_split_mark_words(size), np.uint64)
     bounds_array = np.empty(n + 1, np.int64)
-    data_array = np.empty(size + FC_SPLIT_SLACK, np.uint8)
+    data_array = np.empty(size + FC_COPY_SLACK, np.uint8)
     cdef uint64_t[::1] marks = mark_array
     cdef int64_t[::1] bounds = bounds_array
     cdef uint8_t[::1] data = data_array
