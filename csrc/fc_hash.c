@@ -3,6 +3,11 @@
 
 #include "fc_simd.h"
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#define SHUFFLES 1
+#include <immintrin.h>
+#endif
+
 #define BLOCK_ROWS 512    /* hashes and words of a block stay in L1 */
 
 /* Multipliers of wyhash (odd, half of the bits set). */
@@ -63,7 +68,49 @@ static void canonical_words(const uint64_t *bits, int64_t n, uint64_t *words) {
     for (int64_t i = 0; i < n; i++) words[i] = fc_word_f64(bits[i]);
 }
 
+#ifdef SHUFFLES
+/* Where the bytes of both words of up to 16 bytes come from, as hash_bytes has them; N is a byte that is 0. The lengths
+ * of words are nothing that a processor foresees, and this asks for none: 6.4 instead of 8.7 ns a word of real text, 7.8
+ * bytes long; the same by masks, from four loads and no shuffle, took 0.7 more than the branches (Cascade Lake). */
+#define N 0x80
+#define FOUR(at) (at), (at) + 1, (at) + 2, (at) + 3
+#define TINY(first, second, third) {first, second, third, N, N, N, N, N, N, N, N, N, N, N, N, N}
+#define SHORT(n, middle) {FOUR(middle), FOUR(0), FOUR((n) - 4 - (middle)), FOUR((n) - 4)}
+static const uint8_t WORDS_FROM[17][16] = {
+    TINY(N, N, N), TINY(0, 0, 0), TINY(1, 1, 0), TINY(2, 1, 0),
+    SHORT(4, 0), SHORT(5, 0), SHORT(6, 0), SHORT(7, 0),
+    SHORT(8, 4), SHORT(9, 4), SHORT(10, 4), SHORT(11, 4), SHORT(12, 4), SHORT(13, 4), SHORT(14, 4), SHORT(15, 4),
+    SHORT(16, 8),
+};
+
+__attribute__((target("ssse3")))
+static void mix_short_bytes(const fc_column *column, int64_t start, int64_t n, uint64_t *hashes) {
+    const int32_t *offsets = column->offsets + start;
+    const uint8_t *data = column->values;
+    const int64_t safe = (int64_t)column->offsets[column->length] - 16;    /* 16 bytes can be read there */
+    for (int64_t i = 0; i < n; i++) {
+        int64_t length = offsets[i + 1] - offsets[i];
+        if (length > 16 || offsets[i] > safe) {
+            hashes[i] = hash_bytes(data + offsets[i], length, hashes[i]);
+            continue;
+        }
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(data + offsets[i]));
+        __m128i from = _mm_loadu_si128((const __m128i *)WORDS_FROM[length]);
+        __m128i words = _mm_shuffle_epi8(bytes, from);
+        uint64_t a = (uint64_t)_mm_cvtsi128_si64(words);
+        uint64_t b = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(words, words));
+        hashes[i] = fold_multiply(MIX_B ^ (uint64_t)length, fold_multiply(a ^ MIX_A, b ^ hashes[i]));
+    }
+}
+#endif
+
 static void mix_bytes(const fc_column *column, int64_t start, int64_t n, uint64_t *hashes) {
+#ifdef SHUFFLES
+    if (__builtin_cpu_supports("ssse3")) {
+        mix_short_bytes(column, start, n, hashes);
+        return;
+    }
+#endif
     const int32_t *offsets = column->offsets + start;
     const uint8_t *data = column->values;
     for (int64_t i = 0; i < n; i++)

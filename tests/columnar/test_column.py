@@ -168,3 +168,13 @@ def test_arrow_data_of_a_column_outlives_it():
     gc.collect()
     noise = [np.full(300, i, np.uint8) for i in range(100)]
     assert array.to_pylist() == ["y" * 100, "x" * 100, "y" * 100] and len(noise) == 100
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 31, 32, 33, 64, 100])
+def test_taken_texts_are_whole_whatever_their_length(length):
+    """Short ones are copied with what lies behind them, where something does."""
+    texts = [chr(97 + i % 26) * (length + i % 3) for i in range(40)]
+    column = Column.from_arrow(pa.array([*texts, "tail"])).slice(0, 40)
+    rows = np.random.default_rng(length).integers(0, 40, 300)
+    assert column.take(rows).to_pylist() == [texts[row] for row in rows]
+    assert column.take(np.array([39])).to_pylist() == texts[39:]

@@ -127,7 +127,7 @@ def test_slices_hash_like_their_rows_wherever_they_start():
 @pytest.mark.parametrize("length", range(67))
 def test_every_length_of_bytes_hashes_like_the_naive_one(length):
     data = bytes((7 * i + length) % 256 for i in range(length))
-    values = [data, data[::-1]]
+    values = [data, data[::-1], b"\xff" * 17, data]  # with other bytes behind, and with none
     assert hash_columns(columns_of(pa.array(values))).tolist() == hash_naive([(value,) for value in values])
 
 
