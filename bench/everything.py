@@ -19,6 +19,7 @@ COMMANDS = {
     "latency": "bench.service.latency",
     "start": "bench.service.start",
     "peers": "bench.peers.command",
+    "programs": "bench.programs.command",
 }
 
 
