@@ -19,6 +19,7 @@ from flinkcore.datastream.externalized_checkpoint_retention import ExternalizedC
 from flinkcore.datastream.functions import (
     AggregateFunction,
     AsyncFunction,
+    AsyncRetryPredicate,
     AsyncRetryStrategy,
     BroadcastProcessFunction,
     CheckpointedFunction,
@@ -82,6 +83,7 @@ __all__ = [
     "AllWindowedStream",
     "AsyncDataStream",
     "AsyncFunction",
+    "AsyncRetryPredicate",
     "AsyncRetryStrategy",
     "BroadcastConnectedStream",
     "BroadcastProcessFunction",
