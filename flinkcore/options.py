@@ -49,6 +49,11 @@ BATCH_ROWS = ConfigOption("flinkcore.batch-rows", "int", 131_072, "The most rows
 CHANNEL_BATCHES = ConfigOption(
     "flinkcore.channel-batches", "int", 8, "The most batches that wait in one channel."
 )
+THREADS = ConfigOption(
+    "flinkcore.threads", "enum", "AUTO",
+    "What has a thread: each task; each slot, but for tasks that may wait; or slots once they are as many as processors",
+    choices=("AUTO", "TASK", "SLOT"),
+)
 
 FUSE = ConfigOption(
     "flinkcore.operators.fuse", "boolean", True,

@@ -73,6 +73,7 @@ class ArrowSource(Source):
                                    f"pass a table to be able to go back")
             self.schema = Schema.from_arrow(found.schema)
         else:
+            self.waits = False
             self.schema = Schema.from_arrow(found.schema)
             self.batches = [batch for batch in found.to_batches() if batch.num_rows]
             self.ends: list[int] = []          # row after the last of each batch

@@ -269,6 +269,8 @@ class Source(ABC):
     parallelism_max : the largest useful number of readers; None: as many as there are splits
     splits_at_once : how many splits a subtask reads in turn; None: one after the other when the source is
         bounded, else all that it is handed, as partitions of a log are read
+    waits : whether readers wait in read() for anything but the processor and the disk; if not, a reader may share its
+        thread with the operators that it feeds
     """
 
     boundedness: Boundedness = Boundedness.BOUNDED
@@ -278,6 +280,7 @@ class Source(ABC):
     state_types: tuple[type, ...] = ()
     parallelism_max: int | None = None
     splits_at_once: int | None = None
+    waits: bool = True
 
     @abstractmethod
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:

@@ -25,6 +25,8 @@ class CachedSource(Source):
     parts : batches by subtask, with their timestamps and row kinds
     """
 
+    waits = False
+
     def __init__(self, schema: Schema, parts: Mapping[int, Sequence[Batch]]) -> None:
         self.schema = schema
         self.parts = [Batch.concat(batches) if batches else Batch.empty(schema) for _, batches in sorted(parts.items())]

@@ -54,6 +54,7 @@ class CollectionSource(Source):
             self.not_replayable = (f"a {type(values).__name__} gives its values once; pass a list to be "
                                    "able to go back")
         else:
+            self.waits = False
             values = values if isinstance(values, list) else list(values)
             if None in self.schema.types:  # the job's functions may change objects, the program keeps its own
                 values = detached_list(values)
@@ -71,6 +72,7 @@ class CollectionSource(Source):
         source.data = Batch.concat(batches)
         source.schema = source.data.schema
         source.iterator = None
+        source.waits = False
         return source
 
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:

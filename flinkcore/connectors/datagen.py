@@ -70,6 +70,7 @@ class DataGeneratorSource(Source):
         self.generator = generator
         self.batches = batches
         self.rate_per_second = rate_per_second
+        self.waits = rate_per_second is not None or not isinstance(generator, Mapping)  # a function may
         self.seed = seed
         self.count = ENDLESS if count is None else count
         if isinstance(generator, Mapping):

@@ -79,6 +79,7 @@ class HybridSource(Source):
         self.schema = last.schema
         self.boundedness = last.boundedness
         self.splits_at_once = last.splits_at_once
+        self.waits = any(source.waits for source in sources)
         self.bad_records = last.bad_records
         self.not_replayable = next((s.not_replayable for s in sources if s.not_replayable), None)
         self.state_types = (HybridState, *(kind for source in sources for kind in source.state_types))

@@ -104,6 +104,7 @@ class NexmarkSource(Source):
         self.first_event = first_event
         self.end = end
         self.emit_per_second = emit_per_second
+        self.waits = emit_per_second is not None
         self.settings = settings
 
     def create_enumerator(self, parallelism: int) -> SplitEnumerator:

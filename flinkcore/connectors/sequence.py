@@ -35,6 +35,8 @@ class NumberSequenceSource(Source):
 
     schema = Schema(["value"], [pa.int64()], "value")
 
+    waits = False
+
     def __init__(self, start: int, end: int) -> None:
         try:
             start, end = index(start), index(end)

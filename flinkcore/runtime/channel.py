@@ -111,6 +111,10 @@ class InputGate:
         self._aligned: deque[Barrier] = deque()  # complete, to be given by the next polls
         self._next = 0
 
+    def __len__(self) -> int:
+        """How many elements wait."""
+        return sum(map(len, self.channels))
+
     def ready_channels(self) -> list[int]:
         """Positions of the channels that hold something to be read now; for executors that choose the order."""
         return [i for i, channel in enumerate(self.channels) if len(channel) and i not in self._blocked]

@@ -73,7 +73,7 @@ def deploy(
                         raise ConfigurationError(
                             f"a parallelism of {node.parallelism} and {connection.target.parallelism} between "
                             f"'{node.name}' and '{connection.target.name}' makes more than {CHANNELS_MAX} channels "
-                            f"in one process; lower the parallelism (there is one thread for each subtask)"
+                            f"in one process; lower the parallelism"
                         )
     memory = MemoryBudget.of(graph.config)
     enumerators = {

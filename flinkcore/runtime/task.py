@@ -242,6 +242,19 @@ class Task:
         return self.runners[0]
 
     @property
+    def waits(self) -> bool:
+        """Whether a step may wait for something else than the processor: a source for records, a user's function that
+        Python calls for whatever it likes."""
+        if self.source is not None and self.source.source.waits:
+            return True
+        return not all(runner.operator.describe().native for runner in self.runners)
+
+    @property
+    def backlog(self) -> int:
+        """How many elements wait in its channels."""
+        return 0 if self.gate is None else len(self.gate)
+
+    @property
     def active(self) -> list[OperatorRunner]:
         """The operators that have something to do: of a task that was over, those that outlive their input."""
         return [runner for runner in self.runners if not self.was_over or runner.operator.outlives_input]

@@ -113,6 +113,7 @@ def run_child(pipeline: str, folder: str, parallelism: int, resume: bool, kill: 
     base = Path(folder)
     env = environment(base / "checkpoints", parallelism)
     env.set_max_parallelism(16)
+    env.get_configuration().set(options.THREADS, "SLOT" if parallelism > 1 else "TASK")  # resumed with either
     if pipeline == SPILLING:
         env.get_configuration().set(options.MANAGED_MEMORY_SIZE, BUDGET_BYTES_MIN)
     if pipeline in SEGMENT_FILES:  # however small; elsewhere they lie in the manifest

@@ -187,7 +187,7 @@ def test_a_fault_of_the_coordinator_ends_the_tasks_with_the_job(tmp_path, monkey
     job.run.attempt.coordinator.on_event()
     with pytest.raises(JobExecutionError, match="a fault of the engine"):
         job.run.wait(20)
-    assert not any(worker.is_alive() for worker in job.run.attempt.workers.values())
+    assert not any(worker.is_alive() for worker in job.run.attempt.workers)
 
 
 def test_a_job_that_restarts_has_no_state_to_save_and_its_history_goes_on(tmp_path):

@@ -66,6 +66,7 @@ class FileSource(Source):
     """
 
     splits_at_once = 1
+    waits = False
     state_types = (DiscoveryState,)
 
     def __init__(self, paths: PathLike | Sequence[PathLike], format: ReaderFormat, schema: Any = None, *,
