@@ -51,7 +51,7 @@ CHANNEL_BATCHES = ConfigOption(
 )
 THREADS = ConfigOption(
     "flinkcore.threads", "enum", "AUTO",
-    "What has a thread: each task; each slot, but for tasks that may wait; or slots once they are as many as processors",
+    "What has a thread: each task; each slot, but for tasks that may wait; or slots if they are as many as processors.",
     choices=("AUTO", "TASK", "SLOT"),
 )
 
