@@ -2,6 +2,7 @@
 #include "fc_agg_rows.h"
 
 #include "fc_agg_snapshot.h"
+#include "fc_simd.h"
 
 #include <string.h>
 
@@ -283,6 +284,7 @@ void fc_agg_free(fc_agg *agg) {
     fc_agg_init(agg, &(fc_agg_layout){0});
 }
 
+FC_SIMD_CLONES
 int64_t fc_agg_id_limit(const int32_t *ids, int64_t n) {
     int32_t largest = -1, smallest = INT32_MAX;
     for (int64_t i = 0; i < n; i++) {

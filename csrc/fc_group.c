@@ -238,6 +238,7 @@ INLINE fc_status resolve_rows(fc_group *group, const fc_column *columns, const u
         if (columns[c].length != n) return FC_ERR_INVALID;
     }
     key_block block;
+    uint64_t own[BLOCK_ROWS];
     bool null_has_id = group->form == FC_GROUP_WORD || group->form == FC_GROUP_BYTES;
     block.nullable = null_has_id && columns->validity != NULL;
     for (int64_t start = 0; start < n; start += BLOCK_ROWS) {
@@ -246,7 +247,8 @@ INLINE fc_status resolve_rows(fc_group *group, const fc_column *columns, const u
         if (insert) fc_group_log_reserve(group, rows);
         if (status == FC_OK) status = load_block(group, columns, start, rows, &block);
         if (status != FC_OK) return status;
-        const uint64_t *h = hashes + start;
+        const uint64_t *h = hashes == NULL ? own : hashes + start;
+        if (hashes == NULL) fc_hash_rows(columns, group->column_count, start, rows, own);
         int32_t *out = ids + start;
         switch (group->form) {
         case FC_GROUP_WORD:

@@ -87,7 +87,8 @@ fc_status fc_group_reserve(fc_group *group, int64_t count);
 /* ids[i] = the id of row i, a new one when its key is new. FC_ERR_TYPE or FC_ERR_INVALID when the columns
  * are not those of the index or not n rows long. FC_ERR_MEMORY and FC_ERR_CAPACITY (more than ids_max
  * keys, or one row of 2^31 bytes) leave the keys of the rows before the failing one in the index, which
- * stays consistent: the call can be repeated. */
+ * stays consistent: the call can be repeated.
+ * hashes : of fc_hash_columns; or NULL to have them made, a block at a time */
 fc_status fc_group_intern(fc_group *group, const fc_column *columns, const uint64_t *hashes, int64_t n,
                           int32_t *ids);
 

@@ -8,8 +8,6 @@
 #include <immintrin.h>
 #endif
 
-#define BLOCK_ROWS 512    /* hashes and words of a block stay in L1 */
-
 /* Multipliers of wyhash (odd, half of the bits set). */
 #define MIX_A UINT64_C(0xE7037ED1A0B428DB)
 #define MIX_B UINT64_C(0x8EBC6AF09C88C6E3)
@@ -157,26 +155,29 @@ const uint64_t *fc_column_words(const fc_column *column, int64_t start, int64_t 
     return scratch;
 }
 
+void fc_hash_rows(const fc_column *columns, int column_count, int64_t start, int64_t n, uint64_t *hashes) {
+    uint64_t scratch[FC_HASH_ROWS_MAX];
+    for (int64_t i = 0; i < n; i++) hashes[i] = FC_HASH_SEED;
+    for (int c = 0; c < column_count; c++) {
+        const fc_column *column = &columns[c];
+        if (column->kind != FC_BYTES)
+            mix_words(fc_column_words(column, start, n, FC_HASH_NULL, scratch), n, hashes);
+        else if (column->validity == NULL)
+            mix_bytes(column, start, n, hashes);
+        else
+            mix_nullable_bytes(column, start, n, hashes);
+    }
+}
+
 fc_status fc_hash_columns(const fc_column *columns, int column_count, int64_t n, uint64_t *hashes) {
     if (column_count < 1) return FC_ERR_INVALID;
     for (int c = 0; c < column_count; c++) {
         if (columns[c].length != n) return FC_ERR_INVALID;
         if (columns[c].kind < FC_I64 || columns[c].kind > FC_BYTES) return FC_ERR_TYPE;
     }
-    uint64_t scratch[BLOCK_ROWS];
-    for (int64_t start = 0; start < n; start += BLOCK_ROWS) {
-        int64_t rows = n - start < BLOCK_ROWS ? n - start : BLOCK_ROWS;
-        uint64_t *block = hashes + start;
-        for (int64_t i = 0; i < rows; i++) block[i] = FC_HASH_SEED;
-        for (int c = 0; c < column_count; c++) {
-            const fc_column *column = &columns[c];
-            if (column->kind != FC_BYTES)
-                mix_words(fc_column_words(column, start, rows, FC_HASH_NULL, scratch), rows, block);
-            else if (column->validity == NULL)
-                mix_bytes(column, start, rows, block);
-            else
-                mix_nullable_bytes(column, start, rows, block);
-        }
+    for (int64_t start = 0; start < n; start += FC_HASH_ROWS_MAX) {
+        int64_t rows = n - start < FC_HASH_ROWS_MAX ? n - start : FC_HASH_ROWS_MAX;
+        fc_hash_rows(columns, column_count, start, rows, hashes + start);
     }
     return FC_OK;
 }

@@ -52,4 +52,9 @@ const uint64_t *fc_column_words(const fc_column *column, int64_t start, int64_t 
  * another length, FC_ERR_TYPE for a kind beyond the four. O(bytes), no allocation. */
 fc_status fc_hash_columns(const fc_column *columns, int column_count, int64_t n, uint64_t *hashes);
 
+/* The same for rows [start, start + n) of columns that are known to be fit, n <= FC_HASH_ROWS_MAX: for who needs a few
+ * hashes at a time, which then never leave the cache. */
+#define FC_HASH_ROWS_MAX 512
+void fc_hash_rows(const fc_column *columns, int column_count, int64_t start, int64_t n, uint64_t *hashes);
+
 #endif

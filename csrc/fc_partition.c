@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "fc_hash.h"
 #include "fc_simd.h"
 
 __extension__ typedef unsigned __int128 uint128;
@@ -189,4 +190,16 @@ fc_status fc_places(const int32_t *targets, int64_t n, int32_t count, int32_t *p
     memmove(bounds + 1, bounds, (size_t)count * sizeof *bounds);
     bounds[0] = 0;
     return FC_OK;
+}
+
+fc_status fc_key_places(const fc_column *columns, int column_count, int64_t n, int32_t max_parallelism,
+                        int32_t parallelism, int32_t *places, int64_t *bounds) {
+    uint64_t hashes[FC_HASH_ROWS_MAX];
+    fc_status status = FC_OK;
+    for (int64_t start = 0; start < n && status == FC_OK; start += FC_HASH_ROWS_MAX) {
+        int64_t rows = n - start < FC_HASH_ROWS_MAX ? n - start : FC_HASH_ROWS_MAX;
+        fc_hash_rows(columns, column_count, start, rows, hashes);
+        status = fc_subtasks(hashes, rows, max_parallelism, parallelism, places + start);
+    }
+    return status == FC_OK ? fc_places(places, n, parallelism, places, bounds) : status;
 }

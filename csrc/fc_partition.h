@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "fc_column.h"
 #include "fc_status.h"
 
 /* key_groups[i] = hashes[i] % max_parallelism. FC_ERR_INVALID if max_parallelism < 1. */
@@ -23,5 +24,10 @@ fc_status fc_subtasks(const uint64_t *hashes, int64_t n, int32_t max_parallelism
  * FC_ERR_INVALID if count < 1 or a target is outside [0, count), FC_ERR_CAPACITY for more than 2^31 - 1 rows.
  * A counting sort: O(n + count), no allocation. */
 fc_status fc_places(const int32_t *targets, int64_t n, int32_t count, int32_t *places, int64_t *bounds);
+
+/* The places of rows among the subtasks that own their keys, as fc_hash_columns, fc_subtasks and fc_places give them,
+ * without storing hashes: errors as of these. Columns are of `n` rows each, and of kinds that can be hashed. */
+fc_status fc_key_places(const fc_column *columns, int column_count, int64_t n, int32_t max_parallelism,
+                        int32_t parallelism, int32_t *places, int64_t *bounds);
 
 #endif

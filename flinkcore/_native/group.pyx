@@ -100,10 +100,11 @@ cdef class GroupIndex:
         self.busy = False
         check(status, f"GroupIndex.reserve: {count} keys, ids_max is {self.group.ids_max}")
 
-    def intern(self, keys, const uint64_t[::1] hashes):
+    def intern(self, keys, const uint64_t[::1] hashes=None):
         """The id of each key row; a new key gets one.
 
-        keys : Columns of n rows, of the kinds of the index;  hashes : uint64[n], hash_columns(keys)
+        keys : Columns of n rows, of the kinds of the index
+        hashes : uint64[n], hash_columns(keys) if they are at hand; else they are made, without being stored
         -> int32[n]
         TypeError : other kinds;  ValueError : other lengths, or not as many columns
         OverflowError : more than ids_max keys;  MemoryError. After these two the index holds the keys before
@@ -111,18 +112,19 @@ cdef class GroupIndex:
         """
         return self.resolve(keys, hashes, True)
 
-    def find(self, keys, const uint64_t[::1] hashes):
+    def find(self, keys, const uint64_t[::1] hashes=None):
         """The id of each key row, -1 where the key has none. Arguments and errors as for intern."""
         return self.resolve(keys, hashes, False)
 
     cdef object resolve(self, object keys, const uint64_t[::1] hashes, bint insert):
         what = "GroupIndex.intern" if insert else "GroupIndex.find"
         columns = tuple(keys)
-        cdef int64_t n = hashes.shape[0]
         cdef int32_t[::1] ids
         cdef fc_status status
         cdef PyThreadState *released
         cdef fc_column *views = key_views(columns, what)
+        cdef int64_t n = views[0].length
+        cdef const uint64_t *given = NULL
         try:
             if len(columns) != len(self.kinds):
                 raise ValueError(f"{what}: {len(columns)} key columns, the index has {len(self.kinds)}")
@@ -130,18 +132,20 @@ cdef class GroupIndex:
                 if columns[c].kind != self.kinds[c]:
                     raise TypeError(f"{what}: key column {c} holds {KIND_NAMES[columns[c].kind]}, "
                                     f"the index holds {KIND_NAMES[self.kinds[c]]}")
-            if views[0].length != n:
-                raise ValueError(f"{what}: {n} hashes for {views[0].length} key rows")
+            if hashes is not None and hashes.shape[0] != n:
+                raise ValueError(f"{what}: {hashes.shape[0]} hashes for {n} key rows")
             result = np.empty(n, np.int32)
             if n == 0:
                 return result
             ids = result
+            if hashes is not None:
+                given = &hashes[0]
             self.enter()
             released = release_gil(n)
             if insert:
-                status = fc_group_intern(&self.group, views, &hashes[0], n, &ids[0])
+                status = fc_group_intern(&self.group, views, given, n, &ids[0])
             else:
-                status = fc_group_find(&self.group, views, &hashes[0], n, &ids[0])
+                status = fc_group_find(&self.group, views, given, n, &ids[0])
             take_gil(released)
             self.busy = False
         finally:

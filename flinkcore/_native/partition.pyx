@@ -4,9 +4,11 @@
 import numpy as np
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdlib cimport free
 
-from flinkcore._native.column cimport fc_status
+from flinkcore._native.column cimport fc_column, fc_status
 from flinkcore._native.gil cimport PyThreadState, release_gil, take_gil
+from flinkcore._native.hash cimport key_views
 from flinkcore._native.status cimport check
 
 
@@ -79,4 +81,37 @@ def places(const int32_t[::1] targets, int32_t count):
     status = fc_places(&targets[0], n, count, &out[0], &bounds[0])
     take_gil(released)
     check(status, f"places of {n} rows: a target is outside [0, {count})")
+    return places_array, bounds_array
+
+
+def key_places(keys, int32_t max_parallelism, int32_t parallelism):
+    """The places of rows among the subtasks that own their keys: subtasks and places in one, of hashes that are not
+    stored.
+
+    keys : Columns of n rows, as of hash_columns;  1 <= parallelism <= max_parallelism
+    -> (places int32[n], bounds int64[parallelism + 1]), as of places()
+    TypeError, ValueError, OverflowError : as of these
+    """
+    columns = tuple(keys)
+    cdef fc_column *views = key_views(columns, "key_places")
+    cdef int count = <int>len(columns)
+    cdef int64_t n = views[0].length
+    cdef int32_t[::1] out
+    cdef int64_t[::1] bounds
+    cdef fc_status status
+    cdef PyThreadState *released
+    try:
+        if not 1 <= parallelism <= max_parallelism:
+            raise ValueError(f"key_places: parallelism is {parallelism}, expected 1 to max_parallelism "
+                             f"({max_parallelism})")
+        places_array, bounds_array = np.empty(n, np.int32), np.zeros(parallelism + 1, np.int64)
+        if n == 0:
+            return places_array, bounds_array
+        out, bounds = places_array, bounds_array
+        released = release_gil(n)
+        status = fc_key_places(views, count, n, max_parallelism, parallelism, &out[0], &bounds[0])
+        take_gil(released)
+    finally:
+        free(views)
+    check(status, f"key_places of {n} rows")
     return places_array, bounds_array

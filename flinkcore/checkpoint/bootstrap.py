@@ -25,7 +25,6 @@ import numpy as np
 import pyarrow as pa
 
 from flinkcore._native.column import Column
-from flinkcore._native.hash import hash_columns
 from flinkcore.checkpoint.assignment import operator_id_of_uid
 from flinkcore.checkpoint.home import SavepointHome, Writing
 from flinkcore.checkpoint.layout import LOCK, NewSavepoint
@@ -34,7 +33,6 @@ from flinkcore.checkpoint.manifest import OperatorState, SubtaskState
 from flinkcore.columnar.arrow_types import schema_of
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.decode import to_pylist
-from flinkcore.columnar.objects import plain_keys
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.tables import tables_of
@@ -186,7 +184,7 @@ class _Operator:
                     raise SchemaError(f"{what}: key column '{name}' has a null; filter such rows out")
             if key_type is not None:
                 columns = from_rows(to_rows(Batch(given, columns, part.num_rows)), schema, f"key of {what}")
-            ids = self.state.intern(columns, hash_columns(plain_keys(columns)))
+            ids = self.state.intern(columns, None)
             for row, (group_id, item) in enumerate(zip(ids, values[start : start + _BATCH_ROWS]), start):
                 if single and item is not None and (first := rows_of.setdefault(group_id, row)) != row:
                     raise SchemaError(_told_twice(what, table, keys, first, row, values))

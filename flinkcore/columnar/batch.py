@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from flinkcore._native.column import OBJECT, Column
-from flinkcore._native.partition import places
+from flinkcore._native.column import BOOL, F64, I64, OBJECT, Column
 from flinkcore._native.passes import mask_rows
 from flinkcore._native.scatter import scattered_values
 from flinkcore._native.values import detached_list
 from flinkcore._native.window import least_and_greatest
 from flinkcore.columnar.lazy import LazyColumn, gathered, scattered
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import DataError, SchemaError
 
@@ -27,12 +27,14 @@ class Batch:
 
     timestamps_ms : int64[n], event time of each record; None when records carry none
     row_kinds : uint8[n], place of each record in a changelog; None when all are inserts
-    keys, key_hashes : key columns and uint64[n], present between key_by and the keyed operator
+    keys : key columns, present between key_by and the keyed operator
+    key_hashes : uint64[n], their hashes if they are at hand; hashes() makes them
     """
 
     __slots__ = (
         "_columns",
         "_time_bounds",
+        "_times_within",
         "key_hashes",
         "keys",
         "num_rows",
@@ -50,12 +52,14 @@ class Batch:
         row_kinds: np.ndarray | None = None,
         keys: tuple[Column, ...] | None = None,
         key_hashes: np.ndarray | None = None,
+        times_within: tuple[int, int] | None = None,
     ) -> None:
         self.schema = schema
         self._columns = list(columns)
         self.num_rows: int = len(self.column(0)) if num_rows is None else num_rows
         self.timestamps_ms = timestamps_ms
         self._time_bounds: tuple[int, int] | None = None
+        self._times_within = times_within
         self.row_kinds = row_kinds
         self.keys = keys
         self.key_hashes = key_hashes
@@ -89,16 +93,14 @@ class Batch:
             None if self.key_hashes is None else self.key_hashes[rows],
         )
 
-    def scatter(self, targets: np.ndarray, count: int) -> Iterator[tuple[int, Batch]]:
+    def scatter(self, to: np.ndarray, bounds: np.ndarray) -> Iterator[tuple[int, Batch]]:
         """The targets that have rows, with a batch of their rows in their order.
 
-        targets : int32[n], each in [0, count)
+        to, bounds : where rows go, as places() gives them
         The batches share what they hold. A column is scattered for all of them when the first reads it, keys at once.
-        ValueError : a target outside [0, count)
         """
-        to, bounds = places(targets, count)
         edges = bounds.tolist()
-        filled = [target for target in range(count) if edges[target] < edges[target + 1]]
+        filled = [target for target in range(len(edges) - 1) if edges[target] < edges[target + 1]]
         if len(filled) == 1:
             yield filled[0], self
             return
@@ -111,6 +113,7 @@ class Batch:
             None if self.row_kinds is None else scattered_values(self.row_kinds, to),
             keys,
             None if self.key_hashes is None else scattered_values(self.key_hashes, to),
+            self._times_within,
         )
         for target in filled:
             yield target, whole.slice(edges[target], edges[target + 1] - edges[target])
@@ -133,6 +136,7 @@ class Batch:
             None if self.row_kinds is None else self.row_kinds[offset:end],
             None if self.keys is None else tuple(key.slice(offset, length) for key in self.keys),
             None if self.key_hashes is None else self.key_hashes[offset:end],
+            self._times_within,
         )
 
     # -- parts --------------------------------------------------------------------------------------------
@@ -148,14 +152,32 @@ class Batch:
         """The earliest and the latest timestamp, looked for once; for a batch that has rows, and timestamps."""
         if self._time_bounds is None:
             assert self.timestamps_ms is not None
-            self._time_bounds = least_and_greatest(self.timestamps_ms)
+            self._time_bounds = self._times_within = least_and_greatest(self.timestamps_ms)
         return self._time_bounds
+
+    def has_time_until(self, time_ms: int) -> bool:
+        """Whether a timestamp is not after `time_ms`: mostly answered by the bounds of what this is a part of."""
+        if not self.num_rows or (self._times_within is not None and self._times_within[0] > time_ms):
+            return False
+        return self.time_bounds()[0] <= time_ms
 
     def with_row_kinds(self, row_kinds: np.ndarray | None) -> Batch:
         return self._with(self.timestamps_ms, row_kinds, self.keys, self.key_hashes)
 
     def with_keys(self, keys: tuple[Column, ...] | None, key_hashes: np.ndarray | None) -> Batch:
         return self._with(self.timestamps_ms, self.row_kinds, keys, key_hashes)
+
+    @property
+    def keys_are_words(self) -> bool:
+        """Whether keys are of fixed width: to hash them again takes less than to take their hashes along."""
+        return self.keys is not None and all(key.kind in (I64, F64, BOOL) for key in self.keys)
+
+    def hashes(self) -> np.ndarray:
+        """uint64[n]: the hashes of the keys, made once."""
+        if self.key_hashes is None:
+            assert self.keys is not None, "what needs hashes follows key_by"
+            self.key_hashes = hash_keys(self.keys)
+        return self.key_hashes
 
     def select(self, indices: Sequence[int]) -> Batch:
         """Some of the columns, as rows; what is made lazily stays so."""
@@ -180,7 +202,9 @@ class Batch:
         batch._columns = self._columns
         batch.num_rows = self.num_rows
         batch.timestamps_ms = timestamps_ms
-        batch._time_bounds = self._time_bounds if timestamps_ms is self.timestamps_ms else None
+        same_times = timestamps_ms is self.timestamps_ms
+        batch._time_bounds = self._time_bounds if same_times else None
+        batch._times_within = self._times_within if same_times else None
         batch.row_kinds = row_kinds
         batch.keys = keys
         batch.key_hashes = key_hashes
@@ -261,7 +285,8 @@ class Batch:
                 Column.concat([batch.keys[i] for batch in batches if batch.keys is not None])
                 for i in range(len(first.keys))
             )
-            hashes = np.concatenate([batch.key_hashes for batch in batches])
+            if all(batch.key_hashes is not None for batch in batches):
+                hashes = np.concatenate([batch.key_hashes for batch in batches])
         return Batch(first.schema, columns, count, timestamps, row_kinds, keys, hashes)
 
     def kinds(self) -> np.ndarray:

@@ -27,10 +27,12 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flinkcore._native.column import ARROW, OBJECT, Column
+from flinkcore._native.hash import hash_columns
 from flinkcore.columnar.instant import Instant
 from flinkcore.columnar.row import ROW_KINDS, Row, make_row
 from flinkcore.errors import SchemaError
@@ -86,6 +88,11 @@ _TEXT, _NOTHING = pa.Array.from_buffers(
 def plain_keys(keys: Sequence[Column]) -> list[Column]:
     """Key columns as kernels know them: Python objects and nested values by their canonical bytes."""
     return [encode_column(key) if key.kind in (OBJECT, ARROW) else key for key in keys]
+
+
+def hash_keys(keys: Sequence[Column]) -> np.ndarray:
+    """uint64[n]: one hash per row of key columns; Python objects and nested values by their canonical bytes."""
+    return hash_columns(plain_keys(keys))
 
 
 def encode_column(column: Column) -> Column:

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from flinkcore._native import group as _group
-from flinkcore._native import hash as _hash
 from flinkcore._native.column import Column, physical_kind
 from flinkcore.kernels.columns import ColumnLike, TypeLike, column_as, ids_of, type_of
 
@@ -66,12 +65,12 @@ class GroupIndex:
         OverflowError : more than ids_max keys; the keys before are in, and the index can be used on
         """
         keys = self.key_columns(columns)
-        return self.native.intern(keys, _hash.hash_columns(keys))
+        return self.native.intern(keys)
 
     def find(self, *columns: ColumnLike) -> npt.NDArray[np.int32]:
         """The id of each row's key, -1 for a key without one: int32[n]. Errors as intern."""
         keys = self.key_columns(columns)
-        return self.native.find(keys, _hash.hash_columns(keys))
+        return self.native.find(keys)
 
     def ids(self) -> npt.NDArray[np.int32]:
         """The ids that have a key, ascending."""

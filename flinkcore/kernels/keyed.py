@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from flinkcore._native.hash import hash_columns
 from flinkcore.errors import StateFormatError
 from flinkcore.kernels.aggregates import Accumulators
 from flinkcore.kernels.columns import (
@@ -162,7 +161,7 @@ class KeyedAggregates:
             arguments = self.accumulators.arguments([columns[name] for name in self._columns])
             change = self.accumulators.native_retract() if retract else self.accumulators.native.update
             keys = self.groups.key_columns([columns[name] for name in self._keys])
-            change(self.groups.native.intern(keys, hash_columns(keys)), arguments)
+            change(self.groups.native.intern(keys), arguments)
 
     @staticmethod
     def _column(batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -146,7 +146,7 @@ class InKeyOrder(InTimeOrder):
             return
         ids, times, sources = [], [], []
         for index, batch in inputs.items():
-            assert batch.keys is not None and batch.key_hashes is not None
+            assert batch.keys is not None
             ids.append(state.intern_array(batch.keys, batch.key_hashes))
             times.append(np.zeros(batch.num_rows, np.int64) if batch.timestamps_ms is None else batch.timestamps_ms)
             sources.append(np.full(batch.num_rows, index))

@@ -8,7 +8,6 @@ import numpy as np
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import ARROW, I64, OBJECT, Column
 from flinkcore._native.group import GroupIndex
-from flinkcore._native.hash import hash_columns
 from flinkcore.columnar.objects import encode_keys
 from flinkcore.state.manager import StateManager
 
@@ -41,7 +40,7 @@ class DistinctValues:
         keys = (Column.from_numpy(ids.astype(np.int64)), values)
         if self._index is None:
             self._index = self._state.part(self._name, lambda: GroupIndex([I64, values.kind]))
-        pairs = self._index.intern(keys, hash_columns(keys))
+        pairs = self._index.intern(keys)
         added = np.ones(len(ids), np.int64) if signs is None else signs
         (before,), (after,), _ = self._counts.update_running(pairs, [(Column.from_numpy(added),)])
         if signs is None:

@@ -224,7 +224,7 @@ class FoldedWindows(RowWindow):
         return self._columns.fields.accumulators()
 
     def intern(self, batch: Batch) -> np.ndarray:
-        assert batch.keys is not None and batch.key_hashes is not None
+        assert batch.keys is not None
         return self.state.intern_kept(batch.keys, batch.key_hashes)
 
     def event_times(self, batch: Batch) -> np.ndarray:

@@ -98,7 +98,6 @@ class GroupAggregate(Operator):
         if not batch.num_rows:
             return
         assert batch.keys is not None
-        assert batch.key_hashes is not None
         if not self._claimed:
             keys = batch.keys
             self._index = self.context.state.part(KEYS, lambda: KeyIndex.of_keys(keys, self.key_schema))

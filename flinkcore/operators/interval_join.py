@@ -119,7 +119,7 @@ class IntervalJoin(Operator):
                 f"operator '{self.context.name}': records of its {SIDES[input_index]} stream have no timestamps; call "
                 f"assign_timestamps_and_watermarks before an interval join"
             )
-        if batch.num_rows and batch.time_bounds()[0] < self.watermark_ms:
+        if batch.has_time_until(self.watermark_ms - 1):
             late = times < self.watermark_ms
             self._drop_late(batch.filter(late), input_index)
             batch = batch.filter(~late)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AssignKeys: what key_by does to a batch. Keys are hashed here, once; everything after reads the hashes."""
+"""What key_by does to a batch: it gets keys."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from flinkcore._native.column import ARROW, OBJECT, Column
-from flinkcore._native.hash import hash_columns
 from flinkcore._native.values import map_detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.faults import BAD_RECORD_SCHEMA, BadRecords, Policy
-from flinkcore.columnar.objects import plain_keys
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.row import make_row
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
@@ -25,9 +24,11 @@ from flinkcore.operators.base import Operator, OperatorContext, OperatorDescript
 from flinkcore.operators.translated import Translated
 
 
-def hash_keys(keys: Sequence[Column]) -> np.ndarray:
-    """uint64[n]: one hash per row of key columns; Python objects and nested values by their canonical bytes."""
-    return hash_columns(plain_keys(keys))
+def _keyed(batch: Batch, keys: Sequence[Column]) -> Batch:
+    """The batch with its keys. Objects and nested values are hashed here, where one that cannot be a key fails; others
+    where hashes are needed (Batch.hashes)."""
+    objects = any(key.kind in (OBJECT, ARROW) for key in keys)
+    return batch.with_keys(tuple(keys), hash_keys(keys) if objects else None)
 
 
 class KeyByColumns(Operator):
@@ -56,7 +57,7 @@ class KeyByColumns(Operator):
             if not batch.num_rows:
                 return
             keys = tuple(batch.column(i) for i in self.indices)
-        self.out.batch(batch.with_keys(keys, hash_keys(keys)))
+        self.out.batch(_keyed(batch, keys))
 
     def side_schema(self, tag: str) -> Schema | None:
         return BAD_RECORD_SCHEMA if tag == getattr(self.on_null, "tag_id", self.on_null) else None
@@ -113,7 +114,7 @@ class KeyByFunction(Operator):
         keys: Sequence[Column] | None = self._translated.ask(batch, self.context.metrics, Translation.columns)
         if keys is None:
             keys = self._keys_by_rows(batch)
-        self.out.batch(batch.with_keys(tuple(keys), hash_keys(keys)))
+        self.out.batch(_keyed(batch, keys))
 
     def _keys_by_rows(self, batch: Batch) -> Sequence[Column]:
         selector = self.selector
@@ -172,7 +173,7 @@ class KeyByNothing(Operator):
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         keys = (Column.from_numpy(np.zeros(batch.num_rows, np.int64)),)
-        self.out.batch(batch.with_keys(keys, hash_columns(keys)))
+        self.out.batch(batch.with_keys(keys, None))
 
     def output_schema(self) -> Schema:
         return self.schema

@@ -56,7 +56,7 @@ class KeyedMapBatches(MapBatches):
             function.close()
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        assert batch.keys is not None and batch.key_hashes is not None
+        assert batch.keys is not None
         context = self._batch_context
         context.ids = self.state.intern_array(batch.keys, batch.key_hashes)
         context.timestamps_ms = batch.timestamps_ms

@@ -51,7 +51,7 @@ class Partners:
 
     def add(self, batch: Batch) -> None:
         """Records behind those that there are, with keys as ColumnRows has them."""
-        assert batch.keys is not None and batch.key_hashes is not None
+        assert batch.keys is not None
         if self._groups is None:
             self._groups = GroupIndex([key.kind for key in batch.keys])
         ids = self._groups.intern(batch.keys, batch.key_hashes)
@@ -59,7 +59,7 @@ class Partners:
 
     def ids(self, batch: Batch) -> np.ndarray:
         """int32[n]: what match() takes for records of the other stream, -1 for those without a partner."""
-        assert batch.keys is not None and batch.key_hashes is not None
+        assert batch.keys is not None
         if self._groups is None:
             return np.full(batch.num_rows, -1, np.int32)
         return self._groups.find(batch.keys, batch.key_hashes)

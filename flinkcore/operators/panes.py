@@ -100,7 +100,7 @@ class Panes(Operator):
             times = self.event_times(batch)
         if self.slide_ms > self.size_ms:
             batch, times = self._skip_gaps(batch, times)
-        if batch.num_rows and not self.processing_time and batch.time_bounds()[0] <= self.time_ms:
+        if not self.processing_time and batch.has_time_until(self.time_ms):
             batch, times = self._split_late(batch, times)
         if batch.num_rows:
             self._update(batch, times)

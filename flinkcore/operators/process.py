@@ -121,7 +121,7 @@ class RowOperator(Operator):
         """Group id of each record; None when there is no state."""
         if self.state is None:
             return None
-        assert batch.keys is not None and batch.key_hashes is not None
+        assert batch.keys is not None
         return self.state.intern(batch.keys, batch.key_hashes)
 
     def _guard(self, method: str, call: Callable[..., Any], *args: Any) -> Any:

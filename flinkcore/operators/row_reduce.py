@@ -102,7 +102,7 @@ class RowReduce(RowOperator):
     def _fold(self, columns: FoldOnColumns, batch: Batch) -> None:
         """Takes a batch. Unequal: nothing was done"""
         assert self.state is not None and self._accumulators is not None
-        assert batch.keys is not None and batch.key_hashes is not None
+        assert batch.keys is not None
         ids = self.state.intern_kept(batch.keys, batch.key_hashes)
         if self.final_only:
             columns.update([self._accumulators], np.zeros(0, np.int32), ids, batch)

@@ -264,7 +264,7 @@ class RowWindow(Operator):
     # -- input --------------------------------------------------------------------------------------------
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
-        assert batch.keys is not None and batch.key_hashes is not None
+        assert batch.keys is not None
         has_times = batch.timestamps_ms is not None and batch.num_rows and batch.time_bounds()[0] > MIN_TIMESTAMP
         if self._groups and has_times:
             self._add_in_groups(self._elements(batch, input_index), batch)
@@ -306,7 +306,7 @@ class RowWindow(Operator):
 
         A window of a few records costs a third of what it does record by record.
         """
-        assert batch.keys is not None and batch.key_hashes is not None and batch.timestamps_ms is not None
+        assert batch.keys is not None and batch.timestamps_ms is not None
         state, table, timers = self.state, self._contents.table, self._timers
         ids = state.intern_array(batch.keys, batch.key_hashes).astype(np.int64)
         starts, window_of_row = panes_of(batch.timestamps_ms, self._assigner.size_ms, self._assigner.offset_ms)

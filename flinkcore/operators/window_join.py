@@ -115,8 +115,7 @@ class WindowJoin(Panes):
             partners.add(batch)
         for batch in asking:
             if fires_rest:
-                assert batch.key_hashes is not None
-                batch = batch.filter(self._unfired(batch.key_hashes))
+                batch = batch.filter(self._unfired(batch.hashes()))
             for askers, rows in partners.pairs(batch):
                 own, others = batch.with_keys(None, None).take(askers), rows_of(asked, rows)
                 self._emit(*((others, own) if left_is_asked else (own, others)), start, end)

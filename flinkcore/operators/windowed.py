@@ -89,7 +89,7 @@ class WindowedAggregate(Operator):
 
     def intern(self, batch: Batch) -> np.ndarray:
         """Group ids of a batch's keys, int32[n]; new keys get new ids."""
-        assert batch.keys is not None and batch.key_hashes is not None, "a window follows key_by"
+        assert batch.keys is not None, "a window follows key_by"
         return self.index.intern(batch.keys, batch.key_hashes)
 
     def drop_late(self, batch: Batch) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from flinkcore._native.partition import subtasks
+from flinkcore._native.partition import key_places, places, subtasks
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
@@ -132,8 +132,9 @@ class ChannelTarget:
         for channel in self.channels:
             channel.put(ElementKind.END)
 
-    def _scatter(self, batch: Batch, targets: np.ndarray) -> None:
-        for target, share in batch.scatter(targets, len(self.channels)):
+    def _scatter(self, batch: Batch, places: np.ndarray, bounds: np.ndarray) -> None:
+        """places, bounds : where each row goes, as places() gives them"""
+        for target, share in batch.scatter(places, bounds):
             self.channels[target].put(ElementKind.BATCH, share)
 
 
@@ -144,8 +145,12 @@ class HashTarget(ChannelTarget):
         if len(self.channels) == 1:
             self.channels[0].put(ElementKind.BATCH, batch)
         else:
-            assert batch.key_hashes is not None, "a hash edge follows the step that assigns keys"
-            self._scatter(batch, subtasks(batch.key_hashes, self.max_parallelism, len(self.channels)))
+            count = len(self.channels)
+            if batch.keys_are_words:
+                assert batch.keys is not None
+                self._scatter(batch, *key_places(batch.keys, self.max_parallelism, count))
+            else:
+                self._scatter(batch, *places(subtasks(batch.hashes(), self.max_parallelism, count), count))
 
 
 class RoundRobinTarget(ChannelTarget):
@@ -173,7 +178,8 @@ class ShuffleTarget(ChannelTarget):
         self._random = np.random.default_rng(seed)
 
     def batch(self, batch: Batch) -> None:
-        self._scatter(batch, self._random.integers(0, len(self.channels), batch.num_rows, dtype=np.int32))
+        count = len(self.channels)
+        self._scatter(batch, *places(self._random.integers(0, count, batch.num_rows, dtype=np.int32), count))
 
 
 class GlobalTarget(ChannelTarget):
@@ -198,7 +204,7 @@ class CustomTarget(ChannelTarget):
                 f"the partitioner chose subtask {int(targets[outside][0])} of {len(self.channels)}; "
                 f"it must return a number from 0 to {len(self.channels) - 1}"
             )
-        self._scatter(batch, targets.astype(np.int32, copy=False))
+        self._scatter(batch, *places(targets.astype(np.int32, copy=False), len(self.channels)))
 
 
 def channel_target(

@@ -251,8 +251,8 @@ class SourceDriver(Operator):
         """took_ns : from sending a batch on until the next one could be read, with whatever held it back downstream"""
         if took_ns > BATCH_NS:
             self._rows = max(1, self._rows * BATCH_NS // took_ns)
-        elif took_ns < BATCH_NS // 4:
-            self._rows = min(self._rows_max, 2 * self._rows)
+        elif took_ns < BATCH_NS // 8:
+            self._rows = min(self._rows_max, 4 * self._rows)
 
     def process_timer(self, now_ms: int) -> None:
         """Periodic watermarks of the splits that are being read; those of finished ones are over."""

@@ -70,12 +70,12 @@ class ColumnRows:
     def append(self, batch: Batch) -> None:
         """Adds the rows of a keyed batch."""
         assert not self._sealed, "rows are claimed before some are added"
-        assert batch.keys is not None and batch.key_hashes is not None
+        assert batch.keys is not None
         columns = batch.columns
         keys = plain_keys(batch.keys) if self.key_columns is None else [columns[i] for i in self.key_columns]
         timestamps = batch.timestamps_ms if self.timed else None
         kept = Batch(
-            self.schema, columns, batch.num_rows, timestamps, batch.row_kinds, tuple(keys), batch.key_hashes
+            self.schema, columns, batch.num_rows, timestamps, batch.row_kinds, tuple(keys), batch.hashes()
         )
         self._add(kept, self._epoch)
 
@@ -95,7 +95,7 @@ class ColumnRows:
     def _joined(self, batches: list[Batch]) -> Batch:
         if self.key_columns is None:
             return Batch.concat(batches)
-        hashes = np.concatenate([batch.key_hashes for batch in batches])
+        hashes = np.concatenate([batch.hashes() for batch in batches])
         whole = Batch.concat([batch.with_keys(None, None) for batch in batches])
         return whole.with_keys(self._keys_of(whole), hashes)
 
@@ -181,8 +181,7 @@ class ColumnRows:
                 f"were written with"
             )
         for batch in other.batches:
-            assert batch.key_hashes is not None
-            groups = (batch.key_hashes % np.uint64(max_parallelism)).astype(np.int64)
+            groups = (batch.hashes() % np.uint64(max_parallelism)).astype(np.int64)
             kept = batch.filter((groups >= key_groups.start) & (groups < key_groups.stop))
             columns = kept.columns  # gathered, so that the others can go
             assert kept.keys is not None

@@ -111,12 +111,12 @@ class KeyedState(KeyedStateStore):
 
     # -- keys ---------------------------------------------------------------------------------------------
 
-    def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> list[int]:
+    def intern(self, keys: Sequence[Column], hashes: np.ndarray | None) -> list[int]:
         """Group id of each row of a batch. Ids that get no state are released by the next release_unused."""
         ids: list[int] = self.intern_array(keys, hashes).tolist()
         return ids
 
-    def intern_array(self, keys: Sequence[Column], hashes: np.ndarray) -> np.ndarray:
+    def intern_array(self, keys: Sequence[Column], hashes: np.ndarray | None) -> np.ndarray:
         """The same, int32[n]."""
         before = 0 if self.keys is None else len(self.keys)
         ids = self.intern_kept(keys, hashes)
@@ -126,7 +126,7 @@ class KeyedState(KeyedStateStore):
             self._unused.update(group_id for group_id in ids.tolist() if group_id not in holds)
         return ids
 
-    def intern_kept(self, keys: Sequence[Column], hashes: np.ndarray) -> np.ndarray:
+    def intern_kept(self, keys: Sequence[Column], hashes: np.ndarray | None) -> np.ndarray:
         """The same, int32[n]; for operators that say themselves which ids they need, in release_others."""
         if not self._claimed:
             self.keys = self.manager.part(KEYS, lambda: KeyIndex.of_keys(keys, self._key_schema))

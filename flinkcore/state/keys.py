@@ -65,10 +65,10 @@ class KeyIndex:
 
     # -- keys and ids -------------------------------------------------------------------------------------
 
-    def intern(self, keys: Sequence[Column], hashes: np.ndarray) -> np.ndarray:
+    def intern(self, keys: Sequence[Column], hashes: np.ndarray | None) -> np.ndarray:
         """int32[n]: the group id of each row, found or made.
 
-        hashes : uint64[n], of hash_keys (flinkcore.operators.key)
+        hashes : uint64[n], of hash_keys, if they are at hand
         """
         plain = plain_keys(keys)
         ids = self._groups.intern(plain, hashes)

@@ -11,7 +11,6 @@ import pyarrow as pa
 from flinkcore._native.agg import Accumulators
 from flinkcore._native.column import BOOL, BYTES, F64, I64, Column
 from flinkcore._native.group import GroupIndex
-from flinkcore._native.hash import hash_columns
 from flinkcore.state.keys import KeyIndex
 
 #: How the columns of an index of pairs are read, by their kind.
@@ -59,5 +58,5 @@ def _absorb_pairs(target: GroupIndex, other: GroupIndex, ids: np.ndarray) -> np.
         *(column.take(kept) for column in columns[1:]),
     )
     found = np.full(other.id_bound, -1, np.int32)
-    found[live[kept]] = target.intern(keys, hash_columns(keys))
+    found[live[kept]] = target.intern(keys)
     return found

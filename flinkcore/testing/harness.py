@@ -28,13 +28,13 @@ import pyarrow as pa
 from flinkcore._native.partition import subtasks
 from flinkcore.checkpoint.assignment import key_group_range
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.rows import from_rows, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.config import Configuration
 from flinkcore.errors import ConfigurationError, SchemaError
 from flinkcore.metrics import OperatorMetrics
 from flinkcore.operators.base import Operator, OperatorContext
-from flinkcore.operators.key import hash_keys
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.state.manager import StateManager
 from flinkcore.testing.snapshot import MAX_PARALLELISM, Snapshot, restored_state, written_snapshot
@@ -275,8 +275,7 @@ class Harness:
             return batch
         batch = batch.with_keys(columns, hash_keys(columns))
         if self._context.parallelism > 1:
-            assert batch.key_hashes is not None
-            owners = subtasks(batch.key_hashes, MAX_PARALLELISM, self._context.parallelism)
+            owners = subtasks(batch.hashes(), MAX_PARALLELISM, self._context.parallelism)
             batch = batch.filter(owners == self._context.subtask_index)
         return batch
 

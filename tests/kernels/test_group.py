@@ -61,10 +61,11 @@ def i32(values):
 
 
 class Index:
-    """A GroupIndex over rows of Python values."""
+    """A GroupIndex over rows of Python values. Every other call leaves it to the index to hash them."""
 
     def __init__(self, types, **options):
         self.types = types
+        self.hash_at_hand = True
         self.index = GroupIndex([physical_kind(type) for type in types], **options)
 
     def columns(self, rows, offset=0):
@@ -75,11 +76,15 @@ class Index:
 
     def intern(self, rows, offset=0):
         columns = self.columns(rows, offset)
-        return self.index.intern(columns, hash_columns(columns)).tolist()
+        return self.index.intern(columns, self.hashes(columns)).tolist()
 
     def find(self, rows, offset=0):
         columns = self.columns(rows, offset)
-        return self.index.find(columns, hash_columns(columns)).tolist()
+        return self.index.find(columns, self.hashes(columns)).tolist()
+
+    def hashes(self, columns):
+        self.hash_at_hand = not self.hash_at_hand
+        return hash_columns(columns) if self.hash_at_hand else None
 
     def keys(self, ids):
         columns = self.index.key_columns(i32(ids), self.types)

@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from flinkcore._native.partition import key_groups, places, subtasks
+from flinkcore._native.column import Column
+from flinkcore._native.hash import hash_columns
+from flinkcore._native.partition import key_groups, key_places, places, subtasks
 
 EDGES = np.array([0, 1, 127, 128, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1], np.uint64)
 
@@ -36,6 +39,19 @@ def test_subtask_owns_a_range_of_key_groups(parallelism, max_parallelism):
     ]
 
 
+@pytest.mark.parametrize("parallelism, max_parallelism", [(1, 1), (2, 128), (3, 128), (2, 100), (1025, 1030)])
+@pytest.mark.parametrize("n", [0, 1, 511, 512, 513, 3000])
+def test_places_of_keys_are_those_of_the_subtasks_that_own_their_hashes(n, parallelism, max_parallelism):
+    numbers = pa.array([None if i % 7 == 3 else i * i for i in range(n + 5)], pa.int64()).slice(5)
+    texts = pa.array([None if i % 5 == 2 else "x" * (i % 40) for i in range(n + 5)]).slice(5)
+    for keys in ([numbers], [texts], [texts, numbers]):
+        columns = [Column.from_arrow(key) for key in keys]
+        made, bounds = key_places(columns, max_parallelism, parallelism)
+        expected, edges = places(subtasks(hash_columns(columns), max_parallelism, parallelism), parallelism)
+        assert made.tolist() == expected.tolist()
+        assert bounds.tolist() == edges.tolist()
+
+
 def test_arguments_outside_their_range_are_refused():
     hashes = EDGES
     with pytest.raises(ValueError, match="max_parallelism is 0"):
@@ -43,6 +59,8 @@ def test_arguments_outside_their_range_are_refused():
     for parallelism in (0, 5):
         with pytest.raises(ValueError, match=r"expected 1 to max_parallelism \(4\)"):
             subtasks(hashes, 4, parallelism)
+        with pytest.raises(ValueError, match=r"expected 1 to max_parallelism \(4\)"):
+            key_places([Column.from_numpy(np.arange(3))], 4, parallelism)
     with pytest.raises(ValueError, match="count is 0"):
         places(np.zeros(1, np.int32), 0)
     for target, count in ((-1, 3), (3, 3), (4, 3), (-1, 2), (2, 2)):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from flinkcore._native.column import Column
+from flinkcore._native.hash import hash_columns
 from flinkcore.columnar.batch import Batch
 from flinkcore.graph.transformation import Partitioning
 from flinkcore.runtime.channel import SMALL_ROWS, Channel, ElementKind, InputGate
@@ -125,13 +127,15 @@ def test_broadcast_reaches_all_and_global_the_first():
         assert [len(channel) for channel in channels] == lengths
 
 
-def test_records_of_a_key_group_go_to_its_subtask_in_order():
-    import numpy as np
-
+@pytest.mark.parametrize("of_words", [True, False], ids=["numbers", "texts"])
+def test_records_of_a_key_group_go_to_its_subtask_in_order(of_words):
     channels = [Channel(9) for _ in range(4)]
-    hashes = np.arange(1000, dtype=np.uint64)
-    channel_target(Partitioning.HASH, channels, 128, 0, None).batch(batch(*range(1000)).with_keys((), hashes))
+    sent = batch(*range(1000))
+    key = sent.column("n") if of_words else Column.from_arrow(pa.array(map(str, range(1000))))
+    hashes = hash_columns([key])
+    channel_target(Partitioning.HASH, channels, 128, 0, None).batch(sent.with_keys((key,), None))
     for subtask, channel in enumerate(channels):
         _, received = channel.take()
         values = received.column("n").to_pylist()
-        assert values == [n for n in range(1000) if n % 128 * 4 // 128 == subtask]
+        assert values == [n for n in range(1000) if int(hashes[n]) % 128 * 4 // 128 == subtask]
+        assert received.hashes().tolist() == hashes[values].tolist()

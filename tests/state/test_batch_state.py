@@ -13,10 +13,10 @@ import pytest
 from flinkcore._native.column import Column
 from flinkcore.columnar import typeinfo as ti
 from flinkcore.columnar.instant import Instant
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.typeinfo import BasicType, BasicTypeInfo
 from flinkcore.errors import SchemaError, UnsupportedOperationError
-from flinkcore.operators.key import hash_keys
 from flinkcore.state.batch_state import ColumnValues, RowValues, batch_state
 from flinkcore.state.descriptors import ListStateDescriptor, ValueStateDescriptor
 from flinkcore.state.keyed import KeyedState

@@ -9,9 +9,9 @@ import pytest
 
 from flinkcore._native.column import Column
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import StateFormatError, StateMigrationError
-from flinkcore.operators.key import hash_keys
 from flinkcore.state.column_rows import CHUNK_ROWS, ColumnRows, rows_of
 from flinkcore.state.parts import make_part
 from tests.state.snapshots import being_written, load, written

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from flinkcore._native.column import Column
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.typeinfo import BasicTypeInfo
-from flinkcore.operators.key import hash_keys
 from flinkcore.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,

@@ -16,10 +16,10 @@ import pytest
 from flinkcore._native.column import Column
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.instant import Instant
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
-from flinkcore.operators.key import hash_keys
 from flinkcore.state.keys import KeyIndex
 
 

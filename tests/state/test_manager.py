@@ -9,8 +9,8 @@ import pytest
 
 from flinkcore._native.column import Column
 from flinkcore._native.window import SessionIndex
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.typeinfo import BasicTypeInfo
-from flinkcore.operators.key import hash_keys
 from flinkcore.state import manager as manager_module
 from flinkcore.state.keys import KeyIndex
 from flinkcore.state.manager import StateManager

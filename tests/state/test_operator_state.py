@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from flinkcore._native.column import Column
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.typeinfo import BasicTypeInfo, PickledBytesTypeInfo, TupleTypeInfo
 from flinkcore.errors import ConfigurationError, SchemaError, StateFormatError, StateMigrationError
-from flinkcore.operators.key import hash_keys
 from flinkcore.state.blocks import read
 from flinkcore.state.descriptors import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 from flinkcore.state.keyed import KeyedState

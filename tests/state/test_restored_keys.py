@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from flinkcore._native.column import Column
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.typeinfo import BasicTypeInfo
 from flinkcore.errors import StateMigrationError, UnsupportedOperationError
-from flinkcore.operators.key import hash_keys
 from flinkcore.state.batch_state import batch_state
 from flinkcore.state.descriptors import ValueStateDescriptor
 from flinkcore.state.keyed import KeyedState

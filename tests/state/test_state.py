@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from flinkcore._native.column import Column
+from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.row import Row
 from flinkcore.columnar.typeinfo import (
     BasicTypeInfo,
@@ -17,7 +18,6 @@ from flinkcore.columnar.typeinfo import (
     TupleTypeInfo,
 )
 from flinkcore.errors import ConfigurationError, SchemaError, UnsupportedOperationError
-from flinkcore.operators.key import hash_keys
 from flinkcore.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
