@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 cimport cython
+cimport numpy as cnp
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Check, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check, PyUnicode_DecodeUTF8
@@ -27,6 +28,8 @@ from flinkcore._native.scatter import order_of
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+
+cnp.import_array()
 
 I64 = 1
 F64 = 2
@@ -83,6 +86,11 @@ for _type in (pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint
 cdef frozenset OWN_LAYOUTS = frozenset(_type.id for _type in (
     pa.bool_(), pa.int64(), pa.float64(), pa.date64(), pa.time64("us"), pa.timestamp("us"), pa.duration("us"),
     pa.string(), pa.binary()))
+
+
+def is_own_layout(type):
+    """Whether arrays of a type lie as the kernels read them, so that a column over one is a view of it."""
+    return type.id in OWN_LAYOUTS
 
 
 def normal_type(type):
@@ -452,11 +460,13 @@ cdef class Column:
         value; see valid_mask. Read-only. TypeError for strings, nested values and objects."""
         cdef int64_t n = self.view.length
         if self.kind == I64 or self.kind == F64:
-            dtype = np.int64 if self.kind == I64 else np.float64
+            number = cnp.NPY_INT64 if self.kind == I64 else cnp.NPY_FLOAT64
             if n == 0:
-                return np.empty(0, dtype)
-            # No owner is needed beyond the buffer: frombuffer keeps it, and it keeps this column.
-            return np.frombuffer(pa.foreign_buffer(<uintptr_t>self.view.values, 8 * n, self), dtype)
+                return np.empty(0, np.int64 if self.kind == I64 else np.float64)
+            values = cnp.PyArray_SimpleNewFromData(1, &n, number, <void *>self.view.values)
+            cnp.set_array_base(values, self)
+            cnp.PyArray_CLEARFLAGS(values, cnp.NPY_ARRAY_WRITEABLE)
+            return values
         if self.kind == BOOL:
             return self.unpack(<const uint8_t *>self.view.values)
         raise TypeError(f"a column of {self.type or 'Python objects'} has no NumPy form")
@@ -608,7 +618,7 @@ cdef class Column:
         column.owner = self.owner
         column.view = self.view
         column.view.length = length
-        if self.arrow is not None:
+        if self.arrow is not None and not self.type.id in OWN_LAYOUTS:    # else it can be had from the view
             column.arrow = self.arrow.slice(offset, length)
         if self.kind == ARROW:
             column.null_count = length if pa.types.is_null(self.type) else column.arrow.null_count

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from flinkcore._native.column import is_own_layout
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.columnar.tables import tables_of
@@ -111,6 +112,8 @@ class TableReader(SourceReader):
     def __init__(self, source: ArrowSource, split: RangeSplit) -> None:
         self.source = source
         self.split = split
+        self._chunk: pa.RecordBatch | None = None
+        self._whole: Batch | None = None  # the chunk, if its batches need no more than to be cut
 
     def read(self, max_rows: int, timeout_ms: int) -> Batch | None:
         start, end = self.split.start, self.split.end
@@ -120,7 +123,18 @@ class TableReader(SourceReader):
         chunk, chunk_end = self.source.batches[index], self.source.ends[index]
         count = min(max_rows, end - start, chunk_end - start)
         self.split = RangeSplit(self.split.split_id, start + count, end)
-        return Batch.from_arrow(chunk.slice(start - (chunk_end - chunk.num_rows), count), self.source.schema)
+        return self._rows(chunk, start - (chunk_end - chunk.num_rows), count)
+
+    def _rows(self, chunk: pa.RecordBatch, start: int, count: int) -> Batch:
+        """Rows of a chunk, which is looked at once where nothing is made of its columns: what would be widened, or
+        searched for nulls, is so batch by batch."""
+        if chunk is not self._chunk:
+            self._chunk = chunk
+            views = all(is_own_layout(array.type) and not array.null_count for array in chunk.columns)
+            self._whole = Batch.from_arrow(chunk, self.source.schema) if views else None
+        if self._whole is not None:
+            return self._whole.slice(start, count)
+        return Batch.from_arrow(chunk.slice(start, count), self.source.schema)
 
     def position(self) -> SourceSplit:
         return self.split
