@@ -66,7 +66,6 @@ class FileSource(Source):
     """
 
     splits_at_once = 1
-    waits = False
     state_types = (DiscoveryState,)
 
     def __init__(self, paths: PathLike | Sequence[PathLike], format: ReaderFormat, schema: Any = None, *,
@@ -90,6 +89,7 @@ class FileSource(Source):
         self.format = format
         resolved = [resolve(path, filesystem) for path in self.paths]
         self.filesystem = resolved[0][0]
+        self.waits = self.filesystem.type_name != "local"
         self.inner_paths = [inner for _, inner in resolved]
         if any(other != self.filesystem for other, _ in resolved):
             raise ConfigurationError("the paths of one file source are on one file system; read the others "
