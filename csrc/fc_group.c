@@ -21,7 +21,7 @@
 
 /* The key rows of one block, as their form compares them. */
 typedef struct {
-    const uint64_t *words;              /* WORD, WORDS: row i at words + i * slot_words */
+    const uint64_t *words;              /* row i at words + i * slot_words, as its slot would be; see bytes_words */
     const uint8_t *starts[BLOCK_ROWS];  /* BYTES, ROWS */
     int32_t lengths[BLOCK_ROWS];
     bool nullable;                      /* WORD, BYTES: `valid` is filled */
@@ -39,11 +39,11 @@ INLINE bool same_key(const fc_group *group, int32_t id, const key_block *block, 
         return difference == 0;
     }
     const uint64_t *slot = (const uint64_t *)group->slots.data + 2 * (int64_t)id;
-    const uint8_t *data = block->starts[i];
+    const uint64_t *words = block->words + 2 * i;
+    if (slot[0] != words[0]) return false;
     int32_t length = block->lengths[i];
-    if (slot[0] != bytes_head(data, length)) return false;
-    if (length <= SHORT_BYTES_MAX) return slot[1] == short_tail(data, length);
-    return same_long_bytes(group->arena.data + slot[1], data, length);
+    if (length <= SHORT_BYTES_MAX) return slot[1] == words[1];
+    return same_long_bytes(group->arena.data + slot[1], block->starts[i], length);
 }
 
 /* The id of row i, or -1 with the empty table slot where it belongs. */
@@ -88,13 +88,9 @@ static fc_status add_key(fc_group *group, const key_block *block, int64_t i, int
     uint64_t *slot = slot_of(group, *id);
     if (i < 0) {
         memset(slot, 0, (size_t)group->slot_words * 8);
-    } else if (!bytes) {
-        memcpy(slot, block->words + i * group->slot_words, (size_t)group->slot_words * 8);
     } else {
-        slot[0] = bytes_head(block->starts[i], length);
-        if (length <= SHORT_BYTES_MAX) {
-            slot[1] = short_tail(block->starts[i], length);
-        } else {
+        memcpy(slot, block->words + i * group->slot_words, (size_t)group->slot_words * 8);
+        if (length > SHORT_BYTES_MAX) {
             slot[1] = (uint64_t)group->arena_used;
             memcpy(group->arena.data + group->arena_used, block->starts[i], (size_t)length);
             group->arena_used += length;
@@ -172,6 +168,13 @@ static void pack_words(const fc_group *group, const fc_column *columns, int64_t 
     block->words = block->packed;
 }
 
+/* The words of the block's bytes; `end` is behind the last byte that can be read. */
+static void pack_bytes(key_block *block, int64_t n, const uint8_t *end) {
+    for (int64_t i = 0; i < n; i++)
+        bytes_words(block->starts[i], block->lengths[i], end - block->starts[i] >= 16, block->packed + 2 * i);
+    block->words = block->packed;
+}
+
 static fc_status encode_rows(fc_group *group, const fc_column *columns, int64_t start, int64_t n,
                              key_block *block) {
     int64_t *offsets = (int64_t *)group->offsets.data;
@@ -185,6 +188,7 @@ static fc_status encode_rows(fc_group *group, const fc_column *columns, int64_t 
         block->lengths[i] = (int32_t)length;
     }
     fc_serde_write(columns, group->column_count, start, n, offsets, group->rows.data);
+    pack_bytes(block, n, group->rows.data + offsets[n]);
     return FC_OK;
 }
 
@@ -203,6 +207,7 @@ static fc_status load_block(fc_group *group, const fc_column *columns, int64_t s
             block->starts[i] = (const uint8_t *)columns->values + offsets[i];
             block->lengths[i] = offsets[i + 1] - offsets[i];
         }
+        pack_bytes(block, n, (const uint8_t *)columns->values + columns->offsets[columns->length]);
     }
     if (block->nullable)
         for (int64_t i = 0; i < n; i++) block->valid[i] = fc_is_valid(columns, start + i);

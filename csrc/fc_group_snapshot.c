@@ -493,10 +493,8 @@ static void apply_sparse(fc_group *group, const key_block *block) {
         }
         int32_t length = (int32_t)load_u32(keys);
         keys += 4;
-        slot[0] = bytes_head(bytes, length);
-        if (length <= SHORT_BYTES_MAX) {
-            slot[1] = short_tail(bytes, length);
-        } else {
+        bytes_words(bytes, length, false, slot);
+        if (length > SHORT_BYTES_MAX) {
             slot[1] = (uint64_t)group->arena_used;
             memcpy(group->arena.data + group->arena_used, bytes, (size_t)length);
             group->arena_used += length;
