@@ -63,8 +63,8 @@ static inline void copy_bytes(uint8_t *out, const uint8_t *data, int64_t n) {
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define HAS_MASKS (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-__attribute__((target("avx512bw,avx512vl")))
-static inline void copy_masked(uint8_t *out, const uint8_t *data, int64_t n) {
+#define MASKED __attribute__((target("avx512bw,avx512vl")))
+MASKED static inline void copy_masked(uint8_t *out, const uint8_t *data, int64_t n) {
     if (n > 32) {
         memcpy(out, data, (size_t)n);
         return;
@@ -72,12 +72,18 @@ static inline void copy_masked(uint8_t *out, const uint8_t *data, int64_t n) {
     __mmask32 kept = (__mmask32)((UINT64_C(1) << n) - 1);
     _mm256_mask_storeu_epi8(out, kept, _mm256_maskz_loadu_epi8(kept, data));
 }
-#define MASKED __attribute__((target("avx512bw,avx512vl")))
 #else
 #define HAS_MASKS 0
 #define MASKED
 #define copy_masked copy_bytes
 #endif
+
+#define SCATTER_LOOP(name, target, copy, offset_t)                                                              \
+    target static void name(const offset_t *offsets, const uint8_t *data, const int32_t *places, int64_t n,     \
+                            const offset_t *out_offsets, uint8_t *out) {                                        \
+        for (int64_t i = 0; i < n; i++)                                                                         \
+            copy(out + out_offsets[places[i]], data + offsets[i], offsets[i + 1] - offsets[i]);                 \
+    }
 
 #define SCATTER_BYTES(suffix, offset_t)                                                                         \
     void fc_scatter_offsets_##suffix(const offset_t *offsets, const int32_t *places, int64_t n, offset_t *out) { \
@@ -85,18 +91,11 @@ static inline void copy_masked(uint8_t *out, const uint8_t *data, int64_t n) {
         for (int64_t i = 0; i < n; i++) out[places[i] + 1] = offsets[i + 1] - offsets[i];                       \
         for (int64_t i = 0; i < n; i++) out[i + 1] += out[i];                                                   \
     }                                                                                                           \
-    SCATTER_LOOP(masked_##suffix, MASKED, copy_masked, offset_t)                                        \
-    SCATTER_LOOP(plain_##suffix, , copy_bytes, offset_t)                                                \
+    SCATTER_LOOP(masked_##suffix, MASKED, copy_masked, offset_t)                                                \
+    SCATTER_LOOP(plain_##suffix, , copy_bytes, offset_t)                                                        \
     void fc_scatter_bytes_##suffix(const offset_t *offsets, const uint8_t *data, const int32_t *places,         \
                                    int64_t n, const offset_t *out_offsets, uint8_t *out) {                      \
         (HAS_MASKS ? masked_##suffix : plain_##suffix)(offsets, data, places, n, out_offsets, out);             \
-    }
-
-#define SCATTER_LOOP(name, target, copy, offset_t)                                                     \
-    target static void name(const offset_t *offsets, const uint8_t *data, const int32_t *places, int64_t n,    \
-                             const offset_t *out_offsets, uint8_t *out) {                                       \
-        for (int64_t i = 0; i < n; i++)                                                                         \
-            copy(out + out_offsets[places[i]], data + offsets[i], offsets[i + 1] - offsets[i]);                 \
     }
 
 SCATTER_BYTES(i32, int32_t)
