@@ -29,6 +29,7 @@ class Batch:
     row_kinds : uint8[n], place of each record in a changelog; None when all are inserts
     keys : key columns, present between key_by and the keyed operator
     key_hashes : uint64[n], their hashes if they are at hand; hashes() makes them
+    times_within : bounds that no timestamp is outside of, as far as they are known
     """
 
     __slots__ = (
@@ -91,6 +92,7 @@ class Batch:
             None if self.row_kinds is None else self.row_kinds[rows],
             keys,
             None if self.key_hashes is None else self.key_hashes[rows],
+            self._times_within,
         )
 
     def scatter(self, to: np.ndarray, bounds: np.ndarray) -> Iterator[tuple[int, Batch]]:
@@ -187,6 +189,7 @@ class Batch:
             self.num_rows,
             self.timestamps_ms,
             self.row_kinds,
+            times_within=self._times_within,
         )
 
     def _with(

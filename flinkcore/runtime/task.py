@@ -118,7 +118,8 @@ class OperatorRunner:
         self.restored: RestoredState | None = None  # what it goes on from
         self._watermark_ms = MIN_TIMESTAMP  # the last one that the operator was given
         self.fused: FusedRun | None = None  # what takes batches for the operator, and for those behind it
-        self._rows_at_once: int | None = None if operator.describe().native else ROWS_FIRST
+        self.is_native = operator.describe().native
+        self._rows_at_once: int | None = None if self.is_native else ROWS_FIRST
 
     def register(self, timestamp_ms: int) -> None:
         self.task.timers.register(timestamp_ms, self)
@@ -247,7 +248,7 @@ class Task:
         Python calls for whatever it likes."""
         if self.source is not None and self.source.source.waits:
             return True
-        return not all(runner.operator.describe().native for runner in self.runners)
+        return not all(runner.is_native for runner in self.runners)
 
     @property
     def backlog(self) -> int:

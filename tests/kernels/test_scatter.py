@@ -9,7 +9,7 @@ import pytest
 
 from flinkcore._native import partition
 from flinkcore._native.column import Column
-from flinkcore._native.partition import key_groups
+from flinkcore._native.partition import key_groups, places
 from flinkcore._native.scatter import order_of, scattered, scattered_values
 from flinkcore.kernels import hash_columns, scatter
 from tests.kernels.inputs import forms, sliced
@@ -123,6 +123,24 @@ def test_a_scattered_column_is_the_gathered_one(nulls):
             got = column.scatter(places)
             assert (got.kind, got.type, got.null_count) == (column.kind, column.type, column.null_count)
             assert got.to_pylist() == column.take(order).to_pylist(), array.type
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.98, 1.0])
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 71, 200, 3000])
+def test_rows_of_two_targets_go_where_their_places_say(n, share):
+    """Their places are two runs, which have a loop of their own, up to a place that is out of line."""
+    rng = np.random.default_rng(n)
+    values = rng.integers(0, 2**60, n)
+    words = np.array([b"x" * int(length) for length in rng.integers(0, 80, n)], object)
+    to, _ = places((rng.random(n) < share).astype(np.int32), 2)
+    for swapped in (0, 2, 7):
+        for _ in range(swapped):
+            one, other = rng.integers(0, n, 2)
+            to[one], to[other] = to[other], to[one]
+        order = np.argsort(to)
+        assert scattered_values(values, to).tolist() == values[order].tolist()
+        column = Column.from_arrow(pa.array(words.tolist(), pa.binary()))
+        assert column.scatter(to).to_pylist() == words[order].tolist()
 
 
 def test_objects_and_arrays_scatter_too():
