@@ -240,15 +240,18 @@ class _Worker(threading.Thread):
             self.attempt.opened()
             while self._running:
                 self._awake.clear()  # before the steps, so that no wake is lost
-                idle = True
+                pause_s = PARK_S_MAX
                 for current in tuple(self._running):
                     progress = self._turn(current)
                     if progress is Progress.FINISHED:
                         self._running.remove(current)
                         self._close(current)
-                    idle = idle and progress in (Progress.IDLE, Progress.BLOCKED)
-                if idle:
-                    self._park()
+                    if progress is Progress.IDLE:
+                        pause_s = min(pause_s, self._pause_s(current))
+                    elif progress is not Progress.BLOCKED:
+                        pause_s = 0.0
+                if pause_s:
+                    self._park(pause_s)
         except BaseException as error:
             self.job.failed(current, error)
             self.attempt.wake_all()
@@ -275,9 +278,8 @@ class _Worker(threading.Thread):
             worked = True
         return Progress.WORKED
 
-    def _park(self) -> None:
-        """Waits until somebody wakes it, or something is due; coroutines of the task go on meanwhile."""
-        pause_s = min(self._pause_s(task) for task in self._running)
+    def _park(self, pause_s: float) -> None:
+        """Waits until somebody wakes it; coroutines of the task go on meanwhile."""
         loop = self.tasks[0].loop
         if loop is None:
             self._awake.wait(pause_s)
@@ -301,6 +303,7 @@ class _Worker(threading.Thread):
         return max(0, min(READ_TIMEOUT_MS, wake_ms - task.clock.now_ms()))
 
     def _pause_s(self, task: Task) -> float:
+        """How long an idle task may sleep: until something is due."""
         wake_ms = task.next_wake_ms()
         pause_s = PARK_S_MAX if task.source is None else SOURCE_PAUSE_S
         if wake_ms is None:
