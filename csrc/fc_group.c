@@ -90,6 +90,7 @@ static fc_status add_key(fc_group *group, const key_block *block, int64_t i, int
         memset(slot, 0, (size_t)group->slot_words * 8);
     } else {
         memcpy(slot, block->words + i * group->slot_words, (size_t)group->slot_words * 8);
+        if (group->form == FC_GROUP_WORD) fc_direct_see(&group->direct, (int64_t)slot[0]);
         if (length > SHORT_BYTES_MAX) {
             slot[1] = (uint64_t)group->arena_used;
             memcpy(group->arena.data + group->arena_used, block->starts[i], (size_t)length);
@@ -151,6 +152,77 @@ INLINE fc_status resolve_block(fc_group *group, const key_block *block, const ui
         status = resolve(group, block, i, fc_table_tag(hashes[i]), form, insert, &ids[i]);
     }
     return status;
+}
+
+/* The ids of those rows of a block that the direct map holds; the others are `missed`. -> how many they are */
+static int64_t look_up_directly(const fc_group *group, const key_block *block, int64_t n, int32_t *ids,
+                                int32_t *missed) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        ids[i] = fc_direct_id(&group->direct, block->words[i]);
+        missed[count] = (int32_t)i;
+        count += ids[i] < 0;
+    }
+    return count;
+}
+
+/* One block of keys that lie close together: only those that are new to the map are hashed. */
+static fc_status resolve_directly(fc_group *group, const fc_column *columns, int64_t start, const key_block *block,
+                                  const uint64_t *hashes, int64_t n, int32_t *ids, bool insert) {
+    int32_t missed[BLOCK_ROWS];
+    uint64_t own[BLOCK_ROWS];
+    int64_t count = look_up_directly(group, block, n, ids, missed);
+    if (count == 0) return FC_OK;
+    if (hashes == NULL) {
+        fc_hash_rows(columns, group->column_count, start, n, own);
+        hashes = own;
+    }
+    for (int64_t k = 0; k < count; k++) {
+        int64_t i = missed[k];
+        fc_status status = resolve(group, block, i, fc_table_tag(hashes[i]), FC_GROUP_WORD, insert, &ids[i]);
+        if (status != FC_OK) return status;
+        if (ids[i] >= 0) fc_direct_put(&group->direct, block->words[i], ids[i]);
+    }
+    return FC_OK;
+}
+
+static void look_for_bounds(fc_group *group) {
+    int32_t ids[BLOCK_ROWS];
+    group->direct.empty = true;
+    for (int64_t first = 0; first < group->id_bound; first += BLOCK_ROWS) {
+        int64_t end = first + BLOCK_ROWS < group->id_bound ? first + BLOCK_ROWS : group->id_bound;
+        int64_t n = fc_group_live_ids(group, first, end, ids);
+        for (int64_t i = 0; i < n; i++)
+            if (ids[i] != group->null_id) fc_direct_see(&group->direct, (int64_t)*slot_of(group, ids[i]));
+    }
+    group->released = false;
+}
+
+static void fill_direct(fc_group *group) {
+    int32_t ids[BLOCK_ROWS];
+    if (fc_direct_make(&group->direct) != FC_OK) return;    /* the table does without */
+    for (int64_t first = 0; first < group->id_bound; first += BLOCK_ROWS) {
+        int64_t end = first + BLOCK_ROWS < group->id_bound ? first + BLOCK_ROWS : group->id_bound;
+        int64_t n = fc_group_live_ids(group, first, end, ids);
+        for (int64_t i = 0; i < n; i++)
+            if (ids[i] != group->null_id) fc_direct_put(&group->direct, *slot_of(group, ids[i]), ids[i]);
+    }
+}
+
+/* Before `n` rows: whether keys lie close together is looked at anew, from their bounds. Those of keys that were released
+ * do not count; bounds without them are looked for once in so many rows that it costs nothing. */
+static void review_direct(fc_group *group, int64_t n) {
+    fc_direct *direct = &group->direct;
+    if (group->form != FC_GROUP_WORD || ((const fc_kind *)group->kinds.data)[0] != FC_I64) return;
+    group->rows_since += n;
+    bool fits = fc_direct_fits(direct, group->live_count);
+    if (!fits && group->released && group->rows_since >= 16 * group->live_count) {
+        look_for_bounds(group);
+        group->rows_since = 0;
+        fits = fc_direct_fits(direct, group->live_count);
+    }
+    if (!fits && direct->span > 0) fc_direct_drop(direct);
+    if (fits && !fc_direct_covers(direct)) fill_direct(group);
 }
 
 static void pack_words(const fc_group *group, const fc_column *columns, int64_t start, int64_t n,
@@ -246,15 +318,25 @@ INLINE fc_status resolve_rows(fc_group *group, const fc_column *columns, const u
     uint64_t own[BLOCK_ROWS];
     bool null_has_id = group->form == FC_GROUP_WORD || group->form == FC_GROUP_BYTES;
     block.nullable = null_has_id && columns->validity != NULL;
+    review_direct(group, n);
+    const bool directly = group->direct.span > 0 && !block.nullable;
     for (int64_t start = 0; start < n; start += BLOCK_ROWS) {
         int64_t rows = n - start < BLOCK_ROWS ? n - start : BLOCK_ROWS;
         fc_status status = insert ? make_room(group, rows) : FC_OK;
         if (insert) fc_group_log_reserve(group, rows);
         if (status == FC_OK) status = load_block(group, columns, start, rows, &block);
         if (status != FC_OK) return status;
-        const uint64_t *h = hashes == NULL ? own : hashes + start;
-        if (hashes == NULL) fc_hash_rows(columns, group->column_count, start, rows, own);
+        const uint64_t *h = hashes == NULL ? NULL : hashes + start;
         int32_t *out = ids + start;
+        if (directly) {
+            status = resolve_directly(group, columns, start, &block, h, rows, out, insert);
+            if (status != FC_OK) return status;
+            continue;
+        }
+        if (h == NULL) {
+            fc_hash_rows(columns, group->column_count, start, rows, own);
+            h = own;
+        }
         switch (group->form) {
         case FC_GROUP_WORD:
             status = resolve_block(group, &block, h, rows, out, FC_GROUP_WORD, insert);
@@ -283,7 +365,7 @@ fc_status fc_group_find(fc_group *group, const fc_column *columns, const uint64_
 
 fc_status fc_group_init(fc_group *group, const fc_kind *kinds, int column_count, int64_t ids_max) {
     *group = (fc_group){.column_count = column_count, .ids_max = ids_max, .null_id = -1,
-                         .stale_null_id = -1};
+                         .stale_null_id = -1, .direct = {.empty = true}};
     if (column_count < 1 || ids_max < 1 || ids_max > FC_GROUP_IDS_MAX) return FC_ERR_INVALID;
     bool fixed = true;
     for (int c = 0; c < column_count; c++) {
@@ -315,6 +397,7 @@ void fc_group_free(fc_group *group) {
         fc_group_frozen_release(group, (fc_group_frozen *)group->freezes.newest);
     fc_freezes_free(&group->freezes);
     fc_table_free(&group->table);
+    fc_direct_drop(&group->direct);
     fc_buffer *buffers[] = {&group->kinds, &group->slots, &group->live, &group->arena, &group->free_ids,
                             &group->log.ids, &group->log.marks, &group->waiting, &group->spare,
                             &group->rows, &group->offsets, &group->fields};
@@ -332,6 +415,9 @@ void fc_group_clear(fc_group *group) {
     group->arena_used = group->arena_garbage = group->id_bound = group->live_count = 0;
     group->free_count = group->waiting_count = 0;
     group->null_id = group->stale_null_id = -1;
+    fc_direct_drop(&group->direct);
+    group->direct.empty = true;
+    group->released = false;
     fc_group_leave(group, &group->slots);
     fc_group_leave(group, &group->arena);
     fc_group_log_drop(group);
@@ -405,8 +491,12 @@ fc_status fc_group_release(fc_group *group, const int32_t *ids, int64_t n) {
         for (int64_t i = 0; i < rows; i++) {
             int32_t id = ids[start + i];
             const uint64_t *slot = slot_of(group, id);
-            if (id == group->null_id) group->null_id = -1;
-            else fc_table_erase(&group->table, fc_table_tag(hashes[i]), id);
+            if (id == group->null_id) {
+                group->null_id = -1;
+            } else {
+                fc_table_erase(&group->table, fc_table_tag(hashes[i]), id);
+                fc_direct_put(&group->direct, slot[0], -1);
+            }
             if (bytes && slot_length(slot) > SHORT_BYTES_MAX) group->arena_garbage += slot_length(slot);
             if (group->freezes.newest != NULL && fc_group_is_frozen(group, id))
                 waiting[group->waiting_count++] = id;
@@ -416,6 +506,7 @@ fc_status fc_group_release(fc_group *group, const int32_t *ids, int64_t n) {
         }
     }
     group->live_count -= n;
+    group->released |= n > 0;
     fc_group_compact(group);
     return FC_OK;
 }

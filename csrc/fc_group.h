@@ -21,6 +21,7 @@
 
 #include "fc_buffer.h"
 #include "fc_column.h"
+#include "fc_direct.h"
 #include "fc_frozen.h"
 #include "fc_status.h"
 #include "fc_table.h"
@@ -53,6 +54,9 @@ typedef struct {
     int column_count;
     fc_buffer kinds;          /* fc_kind[column_count] */
     fc_table table;
+    fc_direct direct;         /* WORD of FC_I64: before the table, where keys lie close together */
+    bool released;            /* some key, since the bounds of `direct` were looked for ... */
+    int64_t rows_since;       /* ... so many rows ago */
     fc_buffer slots;          /* uint64_t[slot_words] by id */
     int64_t slot_words;
     fc_buffer live;           /* bitmap by id */

@@ -545,6 +545,10 @@ fc_status fc_group_loaded(fc_group *group, int64_t epoch, const char **reason) {
     for (int64_t id = 0; free_rank > 0; id++)
         if (!fc_bit(group->live.data, id)) free_ids[--free_rank] = (int32_t)id;
     group->live_count = live_count;
+    fc_direct_drop(&group->direct);
+    group->direct.empty = true;    /* bounds are looked for when rows come */
+    group->released = true;
+    group->rows_since = INT64_MAX / 2;
     group->epoch = epoch;
     log_start(group, epoch);
     fc_group_compact(group);

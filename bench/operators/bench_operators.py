@@ -112,7 +112,7 @@ def bench_key_by(timed, size):
     table = data.events(size(**ROWS), 1_000)
     batches = batches_of(table)
     found = timed(lambda: keyed(batches), rows=table.num_rows, bytes=8 * table.num_rows)
-    assert len(np.unique(np.concatenate([batch.key_hashes for batch in found]))) == 1_000
+    assert len(np.unique(np.concatenate([batch.hashes() for batch in found]))) == 1_000
 
 
 @pytest.mark.parametrize("emit", ["record", "batch", "final"])

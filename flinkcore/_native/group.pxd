@@ -5,9 +5,14 @@ from flinkcore._native.column cimport fc_column, fc_kind, fc_status
 from flinkcore._native.frozen cimport Frozen
 
 
+cdef extern from "fc_direct.h":
+    ctypedef struct fc_direct:
+        uint64_t span
+
 cdef extern from "fc_group.h":
     ctypedef struct fc_group:
         int column_count
+        fc_direct direct
         int64_t id_bound
         int64_t live_count
         int64_t ids_max

@@ -76,6 +76,11 @@ cdef class GroupIndex:
         """Every id given so far is below; accumulators need so many rows."""
         return self.group.id_bound
 
+    @property
+    def is_direct(self):
+        """Whether keys are numbers close together now, and are looked up without a hash."""
+        return self.group.direct.span > 0
+
     cdef int enter(self) except -1:
         # Called and reset under the GIL, around calls that leave it.
         if self.kinds is None:

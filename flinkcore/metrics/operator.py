@@ -16,7 +16,8 @@ class OperatorMetrics:
     busy_ns : time spent inside this operator, without the operators chained behind it
     watermark_ms : the last watermark it passed on, None before the first
     counts : everything else, by name, e.g. "bad_records_dropped", "sum_overflows"; with a memory budget also
-        "state_resident_bytes" and "state_spilled_bytes", as of the last batch
+        "state_resident_bytes" and "state_spilled_bytes", as of the last batch; "keys_direct" is 1 while keys are
+        numbers so close together that they are looked up without a hash
     user : metrics registered by the user's function
     """
 

@@ -105,6 +105,7 @@ class GroupAggregate(Operator):
         assert self._index is not None
         known = self._index.id_bound
         ids = self._index.intern(batch.keys, batch.key_hashes)
+        self._index.tell(self.context.metrics)
         if self._records is None:
             if self.emit == "record":
                 self._change_per_record(batch, ids, known)

@@ -90,7 +90,9 @@ class WindowedAggregate(Operator):
     def intern(self, batch: Batch) -> np.ndarray:
         """Group ids of a batch's keys, int32[n]; new keys get new ids."""
         assert batch.keys is not None, "a window follows key_by"
-        return self.index.intern(batch.keys, batch.key_hashes)
+        ids = self.index.intern(batch.keys, batch.key_hashes)
+        self.index.tell(self.context.metrics)
+        return ids
 
     def drop_late(self, batch: Batch) -> None:
         """Records whose windows are gone: to the side output, or dropped and counted."""

@@ -16,6 +16,7 @@ from flinkcore.columnar.objects import decode_column, decode_key, holds_pickle, 
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Form, Schema
 from flinkcore.errors import FlinkcoreError
+from flinkcore.metrics import OperatorMetrics
 from flinkcore.state.described_schema import describe_schema, schema_of_description
 from flinkcore.state.part import FrozenPart
 
@@ -77,6 +78,11 @@ class KeyIndex:
             if self._learns:
                 self._learn(keys, plain, ids)
         return ids
+
+    def tell(self, metrics: OperatorMetrics) -> None:
+        """Notes how keys are looked up now."""
+        if self._groups.is_direct or metrics.counts["keys_direct"]:
+            metrics.counts["keys_direct"] = int(self._groups.is_direct)
 
     def release(self, ids: np.ndarray) -> None:
         """The ids, int32[m], are no longer in use and may be given to other keys."""

@@ -272,6 +272,55 @@ def test_a_long_life_of_keys_follows_the_model(types, seed):
     assert same_rows(index.keys(live), [naive.keys[id] for id in live])
 
 
+@pytest.mark.parametrize("origin", [0, -500, 2**63 - 3000, -(2**63), 10**12])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_long_life_of_numbers_close_together_follows_the_model(origin, seed):
+    """They have a map of their own: it comes, grows, goes when an outlier or releases spread them, and comes again."""
+    rng = np.random.default_rng(seed)
+    index, naive = Index((INT,)), NaiveIndex()
+    seen = set()
+    first = 0  # of the numbers in use, which move on
+    for step in range(300):
+        numbers = origin + first + rng.integers(0, 900, int(rng.integers(1, 400)))
+        rows = [(int(np.clip(number, -(2**63), 2**63 - 1)),) for number in numbers.astype(object)]
+        if rng.random() < 0.05:
+            rows.append((int(rng.integers(-(2**62), 2**62)),))
+        if rng.random() < 0.1:
+            rows.append((None,))
+        action = rng.random()
+        if action < 0.6:
+            assert index.intern(rows, step % 9) == naive.intern(rows)
+        elif action < 0.8:
+            assert index.find(rows) == naive.find(rows)
+        elif naive.keys:
+            far = [id for id, (key,) in naive.keys.items() if key is None or not 0 <= key - origin - first < 900]
+            some = [id for id in naive.keys if rng.random() < 0.1]
+            ids = rng.permutation(sorted({*far, *some})).tolist()
+            index.index.release(i32(ids))
+            naive.release(ids)
+            first = min(first + int(rng.integers(0, 200)), 2000)
+        seen.add(index.index.is_direct)
+        if step == 200:
+            index.index.clear()
+            naive = NaiveIndex()
+    assert seen == {True, False}
+    live = sorted(naive.keys)
+    assert same_rows(index.keys(live), [naive.keys[id] for id in live])
+
+
+def test_numbers_far_apart_have_no_map():
+    for spread, is_direct in ((1, True), (4, True), (5, False)):
+        index = Index((INT,))
+        rows = [(spread * number,) for number in range(1000)]
+        for _ in range(2):
+            assert index.intern(rows) == list(range(1000))
+        assert index.index.is_direct is is_direct, spread
+    other = Index((FLOAT,))
+    for _ in range(2):
+        other.intern([(float(number),) for number in range(1000)])
+    assert not other.index.is_direct
+
+
 @forms
 def test_hashes_by_id_are_those_of_hash_columns(types):
     rows = random_rows(types, 300, np.random.default_rng(8), distinct=100)

@@ -201,6 +201,20 @@ def interned(count, index=None):
     return index, index.intern(column, hash_columns(column))
 
 
+def test_numbers_close_together_are_looked_up_directly_behind_a_load_too():
+    index, ids = interned(2000)
+    index.release(ids[:500].copy())
+    frozen = index.freeze(0, 1)
+    loaded = load((INT,), [list(frozen.blocks())], 1)
+    frozen.release()
+    assert not loaded.is_direct  # what the map holds is not in a snapshot
+    _, again = interned(2000, loaded)
+    assert loaded.is_direct
+    assert again[500:].tolist() == ids[500:].tolist()
+    assert sorted(again[:500].tolist()) == ids[:500].tolist()
+    assert interned(2000, loaded)[1].tolist() == again.tolist()
+
+
 def test_a_snapshot_of_changes_has_the_size_of_the_changes():
     index, ids = interned(100_000)
     frozen = index.freeze(0, 1)
