@@ -12,7 +12,7 @@ from flinkcore._native.column import BOOL, F64, I64, OBJECT, Column
 from flinkcore._native.passes import mask_rows
 from flinkcore._native.scatter import scattered_values
 from flinkcore._native.values import detached_list
-from flinkcore._native.window import least_and_greatest
+from flinkcore._native.window import MIN_TIMESTAMP, least_and_greatest
 from flinkcore.columnar.lazy import LazyColumn, gathered, scattered
 from flinkcore.columnar.objects import hash_keys
 from flinkcore.columnar.schema import Schema
@@ -265,7 +265,10 @@ class Batch:
 
     @staticmethod
     def concat(batches: Sequence[Batch]) -> Batch:
-        """Batches of one schema as one. SchemaError when schemas differ, ValueError without a batch."""
+        """Batches of one schema as one; where some have event time, the records of others have MIN_TIMESTAMP.
+
+        SchemaError when schemas differ, ValueError without a batch.
+        """
         if not batches:
             raise ValueError("concat needs at least one batch")
         first = batches[0]
@@ -279,8 +282,11 @@ class Batch:
         count = sum(batch.num_rows for batch in batches)
         columns = [Column.concat([batch.column(i) for batch in batches]) for i in range(len(first.schema))]
         timestamps = row_kinds = keys = hashes = None
-        if all(batch.timestamps_ms is not None for batch in batches):
-            timestamps = np.concatenate([batch.timestamps_ms for batch in batches])
+        if any(batch.timestamps_ms is not None for batch in batches):
+            timestamps = np.concatenate([
+                np.full(batch.num_rows, MIN_TIMESTAMP) if batch.timestamps_ms is None else batch.timestamps_ms
+                for batch in batches
+            ])
         if any(batch.row_kinds is not None for batch in batches):
             row_kinds = np.concatenate([batch.kinds() for batch in batches])
         if first.keys is not None:

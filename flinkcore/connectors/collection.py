@@ -123,7 +123,7 @@ def _warn_of_wrapping(name: str) -> None:
 
 
 class BatchReader(SourceReader):
-    """Slices of one batch."""
+    """Slices of one batch. It is read again by later jobs, and after a failure: what functions change are copies."""
 
     def __init__(self, data: Batch, split: RangeSplit) -> None:
         self.data = data
@@ -135,7 +135,7 @@ class BatchReader(SourceReader):
         if count <= 0:
             return None
         self.split = replace(self.split, start=start + count)
-        return self.data.slice(start, count)
+        return self.data.slice(start, count).detached()
 
     def position(self) -> SourceSplit:
         return self.split

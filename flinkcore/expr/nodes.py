@@ -115,9 +115,10 @@ class Call(Expr):
         return f"{self.name}({', '.join(map(str, self.args))})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FunctionCall(Expr):
-    """A function of the user on arguments, with a result of a type. It is taken out before a tree is resolved.
+    """A function of the user on arguments, with a result of a type. It is taken out before a tree is resolved. Equal
+    calls are of the same function object, which need not have a hash.
 
     context : makes what the function's open() is given of a RuntimeContext
     """
@@ -134,6 +135,16 @@ class FunctionCall(Expr):
 
     def with_children(self, children: tuple[Expr, ...]) -> FunctionCall:
         return FunctionCall(self.name, self.function, children, self.type, self.context)
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return self.name, id(self.function), self.args, self.type, self.context
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FunctionCall) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(map(str, self.args))})"

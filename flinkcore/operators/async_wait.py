@@ -261,6 +261,8 @@ class AsyncWait(RowOperator):
                 error = cancelled  # by what the function called, not by us
             except Exception as raised:
                 error = raised
+            if call.over:  # it took no notice of being cancelled
+                return
             try:
                 again = self._is_tried_again(attempt, results, error)
                 if again:

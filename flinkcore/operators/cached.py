@@ -27,7 +27,7 @@ class KeepBatches(Operator):
 
     def process_batch(self, batch: Batch, input_index: int = 0) -> None:
         if self._kept is not None:
-            self._kept.append(batch)
+            self._kept.append(batch.detached())  # the functions behind may change objects
         self.out.batch(batch)
 
     def output_schema(self) -> Schema:

@@ -17,6 +17,7 @@ from flinkcore._native.column import Column
 from flinkcore._native.group import GroupIndex
 from flinkcore._native.values import detached, detached_list
 from flinkcore.columnar.batch import Batch
+from flinkcore.columnar.lazy import LazyColumn
 from flinkcore.columnar.rows import from_rows, row_kinds_of, to_rows
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import DataError, FlinkcoreError, SchemaError, UserFunctionError
@@ -78,32 +79,45 @@ class Partners:
                 yield askers, rows
 
 
-class JoinedBatch(Batch):
-    """Pairs as records: the columns of one side, then those of the other, then the window's. Gathered when read."""
+class _OfSide:
+    """A column of one side of pairs, gathered when it is read (LazyColumn)."""
 
-    __slots__ = ("_bounds", "_sides")
+    __slots__ = ("_index", "_side")
 
-    def __init__(
-        self, schema: Schema, sides: tuple[Batch, Batch], timestamps_ms: np.ndarray | None, bounds: Bounds | None
-    ) -> None:
-        count = sides[0].num_rows
-        is_changelog = any(side.row_kinds is not None for side in sides)
-        super().__init__(schema, [], count, timestamps_ms, np.zeros(count, np.uint8) if is_changelog else None)
-        self._sides = sides
-        self._bounds = bounds
+    def __init__(self, side: Batch, index: int) -> None:
+        self._side = side
+        self._index = index
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        return tuple(self.column(i) for i in range(len(self.schema)))
+    def made(self) -> Column:
+        return self._side.column(self._index)
 
-    def column(self, which: int | str) -> Column:
-        index = self.schema.index_of(which) if isinstance(which, str) else which
-        for side in self._sides:
-            if index < len(side.schema):
-                return side.column(index)
-            index -= len(side.schema)
-        assert self._bounds is not None
-        return Column.from_numpy(np.full(self.num_rows, self._bounds[index]), WINDOW_TYPE)
+    def slice(self, offset: int, length: int) -> _OfSide:
+        return _OfSide(self._side.slice(offset, length), self._index)
+
+
+class _Bound:
+    """The start or the end of a window, for each of its pairs (LazyColumn)."""
+
+    __slots__ = ("_count", "_time_ms")
+
+    def __init__(self, time_ms: int, count: int) -> None:
+        self._time_ms = time_ms
+        self._count = count
+
+    def made(self) -> Column:
+        return Column.from_numpy(np.full(self._count, self._time_ms), WINDOW_TYPE)
+
+    def slice(self, offset: int, length: int) -> _Bound:
+        return _Bound(self._time_ms, length)
+
+
+def joined(schema: Schema, sides: tuple[Batch, Batch], timestamps_ms: np.ndarray, bounds: Bounds | None) -> Batch:
+    """Pairs as records: the columns of one side, then those of the other, then the window's."""
+    count = sides[0].num_rows
+    columns: list[LazyColumn] = [_OfSide(side, i) for side in sides for i in range(len(side.schema))]
+    columns += [_Bound(time_ms, count) for time_ms in bounds or ()]
+    is_changelog = any(side.row_kinds is not None for side in sides)
+    return Batch(schema, columns, count, timestamps_ms, np.zeros(count, np.uint8) if is_changelog else None)
 
 
 class Pairs:
@@ -169,7 +183,7 @@ class SelectedPairs(Pairs):
                 f"operator '{self._name}': a record of the join is an update or a deletion of another, which pairs "
                 f"cannot take back; join streams of new records, or use apply or process with a function"
             )
-        self._project.process_batch(JoinedBatch(self._joined, (left, right), timestamps_ms, bounds))
+        self._project.process_batch(joined(self._joined, (left, right), timestamps_ms, bounds))
 
     def describe(self, detail: str) -> OperatorDescription:
         found = self._project.describe()
@@ -222,8 +236,8 @@ class CalledPairs(Pairs):
 
     def emit(self, left: Batch, right: Batch, timestamps_ms: np.ndarray, bounds: Bounds | None = None) -> None:
         if self._translated is not None:
-            joined = JoinedBatch(self._joined, (left, right), timestamps_ms, None)
-            columns = self._translated.ask(joined, self._context.metrics, Translation.columns)
+            both = joined(self._joined, (left, right), timestamps_ms, None)
+            columns = self._translated.ask(both, self._context.metrics, Translation.columns)
             if columns is not None:
                 self._out.batch(Batch(self.schema_out, columns, left.num_rows, timestamps_ms))
                 return

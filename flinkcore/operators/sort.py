@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flinkcore._native.column import F64, Column
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.schema import Schema
 from flinkcore.errors import UnsupportedOperationError
@@ -18,8 +20,8 @@ from flinkcore.time import MAX_WATERMARK
 
 
 class Sort(Operator):
-    """Emits all rows at the end, by some expressions; nulls are smallest, as in Flink. Equal rows keep their
-    order.
+    """Emits all rows at the end, by some expressions; nulls are smallest, NaN is largest, and -0.0 is before 0.0, as in
+    Flink. Equal rows keep their order.
 
     keys : (expression, whether ascending), the first decides first
     """
@@ -55,7 +57,7 @@ class Sort(Operator):
         order: list[tuple[str, str]] = []
         for i, (column, (_, ascending)) in enumerate(zip(self._compiled.project(batch), self.keys)):
             direction = "ascending" if ascending else "descending"
-            columns[f"{i}null"], columns[f"{i}"] = pc.is_valid(column.to_arrow()), column.to_arrow()
+            columns[f"{i}null"], columns[f"{i}"] = pc.is_valid(column.to_arrow()), _comparable(column)
             order += [(f"{i}null", direction), (f"{i}", direction)]
         columns["row"] = pa.array(range(batch.num_rows))
         table = pa.table(columns)
@@ -77,3 +79,16 @@ class Sort(Operator):
         return OperatorDescription(
             True, ", ".join(f"{key} {'asc' if up else 'desc'}" for key, up in self.keys)
         )
+
+
+def _comparable(column: Column) -> pa.Array:
+    """A column whose values are in Flink's order to pyarrow, which puts NaN at one end whatever the direction.
+
+    Source: Flink, SortUtil.putDoubleNormalizedKey
+    """
+    if column.kind != F64:
+        return column.to_arrow()
+    values = column.to_numpy()
+    bits = np.where(np.isnan(values), np.nan, values).view(np.int64)
+    ordered = bits ^ (bits >> 63 & 0x7FFF_FFFF_FFFF_FFFF)
+    return Column.from_numpy(ordered, valid=column.valid_mask()).to_arrow()

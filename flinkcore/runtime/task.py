@@ -284,9 +284,8 @@ class Task:
         if self.requests:
             self._obey(*self.requests.popleft())
             return self._worked()
-        for channel in self.channels_out:
-            if not channel.has_room:
-                return Progress.BLOCKED
+        if self._is_blocked:
+            return Progress.BLOCKED
         resumed = self.loop is not None and not self.over and self._resume(self.loop)
         progress = self._next(choose, timeout_ms)
         return self._worked() if resumed else progress
@@ -318,6 +317,16 @@ class Task:
         """Whether an operator can take nothing more, or all that the source had is on its way."""
         return bool(self.ending and self.source) or any(runner.operator.is_full for runner in self.runners)
 
+    @property
+    def _is_blocked(self) -> bool:
+        """Whether a channel that it writes to is full."""
+        return not all(channel.has_room for channel in self.channels_out)
+
+    @property
+    def _takes(self) -> bool:
+        """Whether it can take one more element, or read one more batch."""
+        return not self._held and (self.loop is None or not self._is_full)
+
     def _next(self, choose: Callable[[Sequence[int]], int] | None, timeout_ms: int) -> Progress:
         """Fires the due timers of one operator, or takes one element, or reads one batch."""
         if self.over:
@@ -328,10 +337,10 @@ class Task:
             if due is not None:
                 due.timer(now_ms)
                 return Progress.WORKED
-        if self.loop is not None and self._is_full:
+        if not self._takes:
             return Progress.IDLE
         if self.source is not None:
-            return Progress.IDLE if self._held else self._step_source(timeout_ms)
+            return self._step_source(timeout_ms)
         assert self.gate is not None
         element = self.gate.poll(choose)
         if element is None:
@@ -344,8 +353,10 @@ class Task:
 
     def next_wake_ms(self) -> int | None:
         """The processing time at which step() has something to do although no input arrives; None: never."""
+        if self.over or self._is_blocked:
+            return None
         times = [self.timers.next_ms()]
-        if self.source is not None:
+        if self.source is not None and self._takes:
             times.append(self.source.next_wake_ms())
         if self.loop is not None:
             times.append(self.loop.next_wake_ms())

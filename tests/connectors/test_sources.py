@@ -46,6 +46,13 @@ def test_a_collection_is_read_in_order(reading, batch_rows):
     assert reading.rows(rows, 1, batch_rows) == [Row(n=1, s="a"), Row(n=2, s="b")]
 
 
+def test_what_functions_change_in_a_collection_is_not_read_again(reading):
+    source = CollectionSource([[1], [2]])
+    for value in reading.rows(source):
+        value.append(9)
+    assert reading.rows(source) == [[1], [2]]
+
+
 def test_an_empty_collection(reading):
     assert reading.rows(CollectionSource([])) == []
     assert reading.rows(CollectionSource([], NUMBERS)) == []

@@ -110,6 +110,22 @@ def test_records_keep_their_timestamps() -> None:
         assert collected(cached.process(Timestamps())) == [(1, 1), (2, 2)]
 
 
+def test_records_with_timestamps_and_without_are_kept_together() -> None:
+    env = batch()
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(Itself())
+    timed = env.from_sequence(1, 2).assign_timestamps_and_watermarks(strategy)
+    cached = timed.union(env.from_sequence(8, 9)).map(lambda value: value).cache()
+    for _ in range(2):
+        assert sorted(collected(cached.process(Timestamps()))) == [(1, 1), (2, 2), (8, None), (9, None)]
+
+
+def test_what_functions_change_in_a_record_is_not_changed_for_later_jobs() -> None:
+    cached = batch().from_collection([[1], [2]]).map(lambda value: value).cache()
+    for _ in range(3):
+        assert collected(cached.map(lambda value: value.append(9) or value)) == [[1, 9], [2, 9]]
+    assert collected(cached) == [[1], [2]]
+
+
 ODD = OutputTag("odd", Types.LONG())
 
 

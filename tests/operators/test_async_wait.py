@@ -263,6 +263,24 @@ def test_the_timeout_covers_all_attempts():
     assert function_of(op).times_ms == [0, 10, 20]
 
 
+def test_a_call_that_timed_out_and_takes_no_notice_is_not_tried_again():
+    class Stubborn(Sleep):
+        async def async_invoke(self, value):
+            try:
+                return await super().async_invoke(value)
+            except asyncio.CancelledError:
+                return []
+
+        def timeout(self, value):
+            return [-value]
+
+    op = wait(Stubborn(), timeout_ms=10, retry=FixedDelayRetryStrategy(3, 5, empty_result_predicate, None))
+    op.batch([100]).advance(10)
+    assert op.output() == [-100]
+    op.advance(1000)
+    assert function_of(op).calls == [100]
+
+
 def test_a_predicate_that_raises_fails_the_job():
     retry = FixedDelayRetryStrategy(1, 10, lambda results: results[0] > 0, None)
     with pytest.raises(UserFunctionError, match=r"Flaky.async_invoke, its retry strategy raised IndexError"):

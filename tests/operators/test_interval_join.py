@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import random
 
+import pyarrow as pa
 import pytest
 
+from flinkcore.columnar.schema import Schema
 from flinkcore.errors import ConfigurationError, DataError, StateFormatError, UserFunctionError
+from flinkcore.expr.translate.translation import BLOCK_ROWS
 from flinkcore.operators.functions import ProcessJoinFunction
 from flinkcore.operators.interval_join import BUCKET_MS_MIN, IntervalJoin
 from flinkcore.operators.output_tag import OutputTag
@@ -17,6 +20,8 @@ from flinkcore.table.expressions import col
 from flinkcore.testing.harness import Harness
 from flinkcore.time import MAX_WATERMARK
 from tests.operators.joins import KEYS, LEFT, OBJECTS, RIGHT, NaiveIntervalJoin, naive, played, script
+
+TRIPLE = Schema(("k", "v", "w"), (pa.string(), pa.int64(), pa.int64()), "tuple")
 
 
 class Triple(ProcessJoinFunction):
@@ -123,6 +128,15 @@ def test_a_hot_key_makes_all_its_pairs_in_several_batches():
     op.batch([("a", i) for i in range(400)], timestamps_ms=[0] * 400, input=1)
     assert max(map(len, op.collected.batches)) <= 32_768
     assert op.output() == [("a", v, w) for w in range(400) for v in range(300)]
+
+
+def test_a_record_may_have_more_partners_than_columns_are_computed_at_once():
+    count = BLOCK_ROWS + 5
+    pairs = CalledPairs((LEFT, RIGHT), lambda left, right: (left[0], left[1] + 1, right.w), TRIPLE)
+    op = joined(-5, 5, pairs=pairs)
+    op.batch([("a", i) for i in range(count)], timestamps_ms=[0] * count)
+    op.batch([("a", 7)], timestamps_ms=[0], input=1)
+    assert op.output() == [("a", i + 1, 7) for i in range(count)]
 
 
 def test_select_runs_on_columns():

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pyarrow as pa
 import pytest
 
@@ -24,3 +26,19 @@ def test_a_snapshot_fails_while_rows_are_held():
     sort.end()
     assert sort.output() == [(1,), (2,), (3,)]
     sort.snapshot()
+
+
+FLOATS = Schema(("n", "d"), (pa.int64(), pa.float64()), "row")
+ASCENDING = [None, None, -math.inf, -0.0, -0.0, 0.0, 0.0, 2.5, math.inf, math.nan, math.nan]
+
+
+@pytest.mark.parametrize("ascending", [True, False])
+def test_floats_are_in_the_order_of_java_and_equal_ones_in_their_own(ascending):
+    sort = harness(Sort(FLOATS, [(FieldReference("d"), ascending)]))
+    values = [2.5, None, 0.0, math.nan, -0.0, math.inf, 0.0, -math.inf, -0.0, -math.nan, None]
+    sort.batch(list(enumerate(values))).end()
+    found = [(d, n) for n, d in sort.output()]
+    assert list(map(repr, [d for d, _ in found])) == list(map(repr, ASCENDING if ascending else ASCENDING[::-1]))
+    for d in map(repr, ASCENDING):
+        places = [n for other, n in found if repr(other) == d]
+        assert places == sorted(places)

@@ -9,6 +9,7 @@ from flinkcore.checkpoint.assignment import Restoration
 from flinkcore.common import Types, WatermarkStrategy
 from flinkcore.datastream import StreamExecutionEnvironment
 from flinkcore.runtime.deploy import RunFacts, deploy
+from flinkcore.runtime.task import Progress
 from flinkcore.time.clock import ManualClock
 from tests.recovery.pipelines import Numbers
 
@@ -31,3 +32,22 @@ def test_a_subtask_is_over_when_all_that_is_before_it_is(over, expected):
     restoration = Restoration(over=frozenset((nodes[name].operator_id, index) for name, index in over))
     tasks = deploy(graph, ManualClock(0), run=RunFacts(restoration))
     assert [(task.name, task.subtask_index) for task in tasks if task.was_over] == expected
+
+
+def test_a_task_that_is_held_back_waits_for_room_and_for_no_timer():
+    env = StreamExecutionEnvironment.get_execution_environment().set_parallelism(1)
+    env.get_config().set_auto_watermark_interval(10)
+    strategy = WatermarkStrategy.for_monotonous_timestamps()
+    env.disable_operator_chaining().from_source(Numbers(pause_s=0), strategy, "source").print()
+    clock = ManualClock(0)
+    source, sink = deploy(env.job_graph(), clock)
+    for task in (sink, source):
+        task.open()
+    while source.step() is Progress.WORKED:
+        pass
+    clock.advance(10)
+    assert source.step() is Progress.BLOCKED
+    assert source.next_wake_ms() is None
+    while not source.channels_out[0].has_room:
+        source.channels_out[0].take()
+    assert source.next_wake_ms() == 10

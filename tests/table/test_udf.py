@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from dataclasses import dataclass
 
 import pytest
 
@@ -46,6 +47,16 @@ class Labelled(ScalarFunction):
         return None if value is None else f"{self.label}{value}/{self.subtask}"
 
 
+@dataclass
+class Added(ScalarFunction):
+    """Equal to others of its number, and without a hash."""
+
+    number: int
+
+    def eval(self, value):
+        return value + self.number
+
+
 def rows(table):
     return [tuple(row.values()) for row in table.to_arrow().to_pylist()]
 
@@ -62,6 +73,11 @@ def test_functions_make_columns(t_env):
         str(DataTypes.BIGINT()), str(DataTypes.DOUBLE())
     ]  # fmt: skip
     assert rows(table) == [(n, 2 * n + 1, n * 3.0, f"#s{n}/0") for n in range(20)]
+
+
+def test_a_function_object_needs_no_hash(t_env):
+    add = udf(Added(5), result_type=DataTypes.BIGINT())
+    assert rows(numbers(t_env, 2).select(add(col("n")), add(add(col("n"))))) == [(5, 10), (6, 11)]
 
 
 def test_functions_stand_within_functions_and_expressions(t_env):
