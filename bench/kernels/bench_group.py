@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The group index: keys to dense ids, found or inserted. Hashes are made beforehand."""
+"""The group index: keys to dense ids, found or inserted. Hashes are made beforehand, where there are any."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flinkcore._native.group import GroupIndex
 from flinkcore._native.hash import hash_columns
 
 
-def intern_all(kinds: list[int], batches: list, hashes: list) -> tuple[GroupIndex, list[np.ndarray]]:
+def intern_all(kinds: list[int], batches: list, hashes: list[np.ndarray | None]) -> tuple[GroupIndex, list[np.ndarray]]:
     index = GroupIndex(kinds)
     return index, [index.intern(batch, batch_hashes) for batch, batch_hashes in zip(batches, hashes)]
 
@@ -29,6 +29,19 @@ def bench_intern_i64(timed, size, keys, distribution):
     limit = f"intern:{keys}:{distribution}"
     index, ids = timed(intern_all, [I64], batches, hashes, rows=rows, bytes=bytes_of(columns), limit=limit)
     check(positions, np.concatenate(ids), index)
+
+
+@pytest.mark.parametrize("keys", [1_000, 100_000, 1_000_000, 10_000_000])
+def bench_intern_close_together(timed, size, keys):
+    """Numbers from 0 on, which are looked up without a hash from the second batch on."""
+    rows, keys = size(smoke=20_000, full=10_000_000), size(smoke=min(keys, 20_000), full=keys)
+    positions = data.key_positions(rows, keys, "uniform")
+    columns = [Column.from_numpy(positions)]
+    batches = batches_of(columns)
+    index, ids = timed(intern_all, [I64], batches, [None] * len(batches), rows=rows, bytes=bytes_of(columns))
+    check(positions, np.concatenate(ids), index)
+    index.intern(batches[0])
+    assert index.is_direct
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "zipf"])
