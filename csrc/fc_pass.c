@@ -6,101 +6,6 @@
 
 #include "fc_simd.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#define FC_COMPRESS_SIMD __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq")))
-static bool has_compress(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
-        && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-}
-#endif
-
-/* ---- selection --------------------------------------------------------------------------------------- */
-
-/* One value behind the other without a branch. With AVX-512 eight at a time: a filter of half of 1e7 rows with three
- * columns took 1.3 instead of 2.3 ns per row. */
-
-static int64_t words_plain(const uint64_t *values, const uint8_t *mask, int64_t n, uint64_t *out) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        out[count] = values[i];
-        count += mask[i];
-    }
-    return count;
-}
-
-static int64_t rows_plain(const uint8_t *mask, int64_t from, int64_t n, int64_t *rows) {
-    int64_t count = 0;
-    for (int64_t i = from; i < n; i++) {
-        rows[count] = i;
-        count += mask[i];
-    }
-    return count;
-}
-
-#ifdef FC_COMPRESS_SIMD
-
-FC_COMPRESS_SIMD static inline __mmask8 mask_of(const uint8_t *mask) {
-    __m128i bytes = _mm_loadl_epi64((const __m128i *)mask);
-    return (__mmask8)_mm_test_epi8_mask(bytes, bytes);
-}
-
-FC_COMPRESS_SIMD static int64_t words_simd(const uint64_t *values, const uint8_t *mask, int64_t n, uint64_t *out) {
-    int64_t count = 0, i = 0;
-    for (; i + 8 <= n; i += 8) {
-        __mmask8 taken = mask_of(mask + i);
-        _mm512_storeu_si512(out + count, _mm512_maskz_compress_epi64(taken, _mm512_loadu_si512(values + i)));
-        count += __builtin_popcount(taken);
-    }
-    return count + words_plain(values + i, mask + i, n - i, out + count);
-}
-
-FC_COMPRESS_SIMD static int64_t rows_simd(const uint8_t *mask, int64_t n, int64_t *rows) {
-    int64_t count = 0, i = 0;
-    __m512i at = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
-    for (; i + 8 <= n; i += 8) {
-        __mmask8 taken = mask_of(mask + i);
-        _mm512_storeu_si512(rows + count, _mm512_maskz_compress_epi64(taken, at));
-        count += __builtin_popcount(taken);
-        at = _mm512_add_epi64(at, _mm512_set1_epi64(8));
-    }
-    return count + rows_plain(mask, i, n, rows + count);
-}
-
-#endif
-
-int64_t fc_mask_words(const uint64_t *values, const uint8_t *mask, int64_t n, uint64_t *out) {
-#ifdef FC_COMPRESS_SIMD
-    if (has_compress()) return words_simd(values, mask, n, out);
-#endif
-    return words_plain(values, mask, n, out);
-}
-
-int64_t fc_mask_rows(const uint8_t *mask, int64_t n, int64_t *rows) {
-#ifdef FC_COMPRESS_SIMD
-    if (has_compress()) return rows_simd(mask, n, rows);
-#endif
-    return rows_plain(mask, 0, n, rows);
-}
-
-FC_SIMD_CLONES int64_t fc_mask_count(const uint8_t *mask, int64_t n) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) count += mask[i];
-    return count;
-}
-
-static void bytes_taken(const uint8_t *values, const uint8_t *mask, int64_t n, uint8_t *out) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        out[count] = values[i];
-        count += mask[i];
-    }
-}
-
-static void unpack_bits(const uint8_t *bits, int64_t offset, int64_t n, uint8_t *out) {
-    for (int64_t i = 0; i < n; i++) out[i] = fc_bit(bits, offset + i);
-}
-
 /* ---- steps ------------------------------------------------------------------------------------------- */
 
 static const uint8_t always[FC_PASS_BLOCK] = {[0 ... FC_PASS_BLOCK - 1] = 1};
@@ -293,21 +198,39 @@ fc_status fc_pass_prepare(fc_pass *pass) {
     return FC_OK;
 }
 
+/* Bits [position, position + 8) to a byte each, 0 or 1, the first one the lowest; reads no byte beyond the last one's. */
+static inline uint64_t eight_bits(const uint8_t *bits, int64_t position) {
+    const uint8_t *first = bits + (position >> 3);
+    int shift = position & 7;
+    uint64_t eight = shift == 0 ? first[0] : (first[0] >> shift | first[1] << (8 - shift)) & 0xFF;
+    uint64_t apart = eight * UINT64_C(0x0101010101010101) & UINT64_C(0x8040201008040201);
+    return (apart + UINT64_C(0x7F7F7F7F7F7F7F7F)) >> 7 & UINT64_C(0x0101010101010101);
+}
+
+/* Eight at a time: a comparison of a column with nulls takes 0.29 instead of 0.82 ns a row (Xeon, 2.6 GHz). */
+static void unpack_bits(const uint8_t *bits, int64_t offset, int64_t n, uint8_t *out) {
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t eight = eight_bits(bits, offset + i);
+        memcpy(out + i, &eight, 8);
+    }
+    for (; i < n; i++) out[i] = fc_bit(bits, offset + i);
+}
+
 /* Fills a register from rows [begin, begin + n) of its column: it becomes the column itself where all rows count. */
 static void load(fc_pass *pass, const fc_pass_input *input, const fc_column *column, int64_t begin, int64_t n,
-                 const uint8_t *mask) {
-    uint8_t unpacked[FC_PASS_BLOCK];
+                 const fc_selection *selection) {
     if (input->part == FC_PASS_VALUES) {
         const uint64_t *values = (const uint64_t *)column->values + begin;
-        if (mask == NULL) pass->places[input->reg] = (void *)values;    /* no step writes to an input's register */
-        else fc_mask_words(values, mask, n, pass->places[input->reg]);
+        if (selection == NULL) pass->places[input->reg] = (void *)values;   /* no step writes to an input's register */
+        else fc_select_words(selection, values, false, pass->places[input->reg]);
         return;
     }
-    uint8_t *out = pass->places[input->reg], *bytes = mask == NULL ? out : unpacked;
+    uint8_t *out = pass->places[input->reg];
     const uint8_t *bits = input->part == FC_PASS_BITS ? column->values : column->validity;
-    if (bits == NULL) memset(bytes, 1, (size_t)n);
-    else unpack_bits(bits, column->bit_offset + begin, n, bytes);
-    if (mask != NULL) bytes_taken(bytes, mask, n, out);
+    if (bits == NULL) memset(out, 1, (size_t)(selection == NULL ? n : selection->count));
+    else if (selection == NULL) unpack_bits(bits, column->bit_offset + begin, n, out);
+    else fc_select_bits(selection, bits, column->bit_offset + begin, out);
 }
 
 fc_status fc_pass_run(fc_pass *pass, const fc_column *columns, int64_t n, const uint8_t *mask, void *const *outputs) {
@@ -322,14 +245,16 @@ fc_status fc_pass_run(fc_pass *pass, const fc_column *columns, int64_t n, const 
     int64_t done = 0;
     for (int64_t begin = 0; begin < n; begin += FC_PASS_BLOCK) {
         int64_t rows = n - begin < FC_PASS_BLOCK ? n - begin : FC_PASS_BLOCK;
-        const uint8_t *taken = mask == NULL ? NULL : mask + begin;
-        int64_t count = mask == NULL ? rows : fc_mask_count(taken, rows);
+        fc_selection selection;
+        if (mask != NULL) fc_select(mask + begin, rows, &selection);
+        int64_t count = mask == NULL ? rows : selection.count;
         for (int32_t o = 0; o < pass->output_count; o++) {    /* an output is computed where it will lie */
             const fc_pass_output *output = &pass->outputs[o];
             pass->places[output->reg] = (uint8_t *)outputs[o] + (output->mask ? done : done * 8);
         }
         for (int32_t i = 0; i < pass->input_count; i++)
-            load(pass, &pass->inputs[i], &columns[pass->inputs[i].column], begin, rows, taken);
+            load(pass, &pass->inputs[i], &columns[pass->inputs[i].column], begin, rows,
+                 mask == NULL ? NULL : &selection);
         if (run_block(pass->steps, pass->step_count, pass->places, count) != 0) return FC_ERR_INVALID;
         done += count;
     }

@@ -16,10 +16,11 @@
 
 #include "fc_buffer.h"
 #include "fc_column.h"
+#include "fc_select.h"
 #include "fc_status.h"
 
-#define FC_PASS_BLOCK 128       /* eight registers fill a first cache of 32 KB */
-#define FC_PASS_SLACK 8         /* values behind the last of an output that a pass may write over */
+#define FC_PASS_BLOCK FC_SELECT_BLOCK   /* eight registers fill a first cache of 32 KB */
+#define FC_PASS_SLACK FC_SELECT_SLACK   /* values behind the last of an output that a pass may write over */
 
 typedef enum {
     /* int64: wrapping as Java's; exact: stops where 64 bits do not hold the result */
@@ -93,15 +94,5 @@ fc_status fc_pass_prepare(fc_pass *pass);
  * outputs[o] : room for as many values of 8 bytes, or bytes of a mask, as there are rows to compute, plus FC_PASS_SLACK
  * FC_ERR_TYPE for a column of another kind than its input is; FC_ERR_INVALID when an exact step stopped. */
 fc_status fc_pass_run(fc_pass *pass, const fc_column *columns, int64_t n, const uint8_t *mask, void *const *outputs);
-
-/* The positions of the rows where the mask is 1; room for n + FC_PASS_SLACK. Returns how many. */
-int64_t fc_mask_rows(const uint8_t *mask, int64_t n, int64_t *rows);
-
-/* The values of the rows where the mask is 1; room for n + FC_PASS_SLACK, or for as many as there are plus FC_PASS_SLACK.
- * Returns how many. */
-int64_t fc_mask_words(const uint64_t *values, const uint8_t *mask, int64_t n, uint64_t *out);
-
-/* How many bytes of a mask are 1. */
-int64_t fc_mask_count(const uint8_t *mask, int64_t n);
 
 #endif

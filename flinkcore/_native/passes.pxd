@@ -46,8 +46,13 @@ cdef extern from "fc_pass.h":
     fc_status fc_pass_prepare(fc_pass *program) nogil
     fc_status fc_pass_run(fc_pass *program, const fc_column *columns, int64_t n, const uint8_t *mask,
                           void **outputs) nogil
-    int64_t fc_mask_rows(const uint8_t *mask, int64_t n, int64_t *rows) nogil
-    int64_t fc_mask_words(const uint64_t *values, const uint8_t *mask, int64_t n, uint64_t *out) nogil
+
+
+cdef extern from "fc_select.h":
+    const int FC_SELECT_SLACK
+
+    void fc_mask_rows(const uint8_t *mask, int64_t n, int64_t *rows) nogil
+    void fc_mask_words(const uint64_t *values, const uint8_t *mask, int64_t n, bint plain, uint64_t *out) nogil
     int64_t fc_mask_count(const uint8_t *mask, int64_t n) nogil
 
 

@@ -34,5 +34,5 @@ class Pass:
 
 def mask_rows(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]: ...
 def mask_words(
-    values: npt.NDArray[np.int64], mask: npt.NDArray[np.uint8], count: int
+    values: npt.NDArray[np.int64], mask: npt.NDArray[np.uint8], count: int, plain: bool = False
 ) -> npt.NDArray[np.int64]: ...

@@ -150,28 +150,30 @@ def mask_rows(const uint8_t[::1] mask):
     mask : uint8[n], or bool[n] viewed as such
     -> int64[m], ascending
     """
-    cdef int64_t n = mask.shape[0], count
+    cdef int64_t n = mask.shape[0]
     if n == 0:
         return np.empty(0, np.int64)
-    rows = np.empty(fc_mask_count(&mask[0], n) + FC_PASS_SLACK, np.int64)
+    cdef int64_t count = fc_mask_count(&mask[0], n)
+    rows = np.empty(count + FC_SELECT_SLACK, np.int64)
     cdef int64_t[::1] view = rows
     with nogil:
-        count = fc_mask_rows(&mask[0], n, &view[0])
+        fc_mask_rows(&mask[0], n, &view[0])
     return rows[:count]
 
 
-def mask_words(const int64_t[::1] values, const uint8_t[::1] mask, int64_t count):
+def mask_words(const int64_t[::1] values, const uint8_t[::1] mask, int64_t count, bint plain=False):
     """The values where a mask of 0 and 1 is 1.
 
     values : int64[n];  mask : uint8[n];  count : how many are 1
+    plain : without instructions that not every processor has, for tests
     -> int64[count]
     """
     cdef int64_t n = values.shape[0]
     if mask.shape[0] != n:
         raise ValueError(f"mask_words: a mask of {mask.shape[0]} for {n} values")
-    found = np.empty(count + FC_PASS_SLACK, np.int64)
+    found = np.empty(count + FC_SELECT_SLACK, np.int64)
     cdef int64_t[::1] view = found
     if n:
         with nogil:
-            fc_mask_words(<const uint64_t *>&values[0], &mask[0], n, <uint64_t *>&view[0])
+            fc_mask_words(<const uint64_t *>&values[0], &mask[0], n, plain, <uint64_t *>&view[0])
     return found[:count]
