@@ -428,7 +428,7 @@ class RowWindow(Operator):
     def _end_window(self, last_ms: int, window: Any) -> None:
         """_on_event_timer for the windows of _add_in_groups: the window fires, and is over with that."""
         state, context = self.state, self._context
-        elements = self._contents.table.take(window, state.current)
+        elements = self._contents.taken(window, state.current)
         context.current = window
         try:
             if elements is not None:

@@ -69,6 +69,11 @@ class WindowContents:
         found = self.table.get(window, group_id)
         return None if found is None else detached_list(found)
 
+    def taken(self, window: Any, group_id: int) -> list[Any] | None:
+        """elements() of a window that is over: no copies, unless a snapshot is still to be written of them."""
+        found = self.table.take(window, group_id)
+        return detached_list(found) if found is not None and self.table.is_awaited else found
+
     def clear(self, window: Any, group_id: int) -> None:
         self.table.take(window, group_id)
 

@@ -214,6 +214,11 @@ class Table:
     # -- snapshots ----------------------------------------------------------------------------------------
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether a snapshot is still to be written, of rows that may have gone since."""
+        return bool(self._pending)
+
+    @property
     def row_count(self) -> int:
         return len(self)
 

@@ -21,7 +21,7 @@ from flinkcore.operators.functions import (
 from flinkcore.operators.output_tag import OutputTag
 from flinkcore.operators.row_window import RowWindow
 from flinkcore.state.descriptors import ListStateDescriptor, ReducingStateDescriptor, ValueStateDescriptor
-from flinkcore.testing.harness import harness
+from flinkcore.testing.harness import harness, written_snapshot
 from flinkcore.time import MAX_WATERMARK
 from flinkcore.time.assigners import (
     CountSlidingWindowAssigner,
@@ -690,6 +690,26 @@ def test_elements_that_come_together_are_as_elements_one_by_one(seed):
     for op in ops:
         op.watermark(MAX_WATERMARK)
     assert sorted(map(str, ops[0].output())) == sorted(map(str, ops[1].output()))
+
+
+class Changing(ProcessWindowFunction):
+    def process(self, key, context, elements):
+        for element in elements:
+            element.append("seen")
+        yield list(elements)
+
+
+def test_what_a_function_changes_is_not_in_a_snapshot_that_is_written_later():
+    def make(restore=None):
+        operator = RowWindow(OBJECTS, TumblingEventTimeWindows(10, 0), OBJECTS, window_function=Changing())
+        return harness(operator, key="value", restore=restore)
+
+    op = make()
+    op.batch([[1]], timestamps_ms=[1])
+    frozen = op.state.freeze(0)
+    assert op.watermark(9).output() == [[[1, "seen"]]]
+    stored = written_snapshot(frozen, parallelism=1, subtask_index=0)
+    assert make(stored).watermark(9).output() == [[[1, "seen"]]]
 
 
 def test_windows_fire_in_the_order_in_which_their_keys_came():
