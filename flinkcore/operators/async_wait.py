@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flinkcore import options
+from flinkcore._native.values import detached
 from flinkcore.columnar.batch import Batch
 from flinkcore.columnar.rows import to_rows
 from flinkcore.columnar.schema import Schema
@@ -254,7 +255,7 @@ class AsyncWait(RowOperator):
             results: Any = None
             error: BaseException | None = None
             try:
-                results = await self._function.async_invoke(call.row)
+                results = await self._function.async_invoke(detached(call.row))  # the record itself may be needed again
             except asyncio.CancelledError as cancelled:
                 if call.over:
                     raise

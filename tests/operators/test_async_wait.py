@@ -339,6 +339,21 @@ def test_what_is_in_flight_is_called_anew_after_a_restore(ordered):
     assert (again.timestamped(), again.watermarks()) == ([(30, 2), (40, 3)], [2])
 
 
+def test_what_is_called_anew_is_given_its_record_as_it_came():
+    class Pops(AsyncFunction):
+        async def async_invoke(self, value):
+            name = value.pop("name")
+            await asyncio.sleep(0.01)
+            return [name]
+
+        def timeout(self, value):
+            return [value]
+
+    op = wait(Pops(), schema=OBJECTS, timeout_ms=5).batch([{"name": "a"}])
+    again = wait(Pops(), schema=OBJECTS, timeout_ms=5, restore=op.snapshot())
+    assert op.advance(5).output() == again.advance(5).output() == [{"name": "a"}]
+
+
 def test_a_result_that_is_not_emitted_is_not_kept_its_record_is():
     op = wait(ordered=True)
     op.batch([50, 10]).advance(20)  # 10 is ready, and waits for 50

@@ -701,7 +701,7 @@ class Changing(ProcessWindowFunction):
 
 def test_what_a_function_changes_is_not_in_a_snapshot_that_is_written_later():
     def make(restore=None):
-        operator = RowWindow(OBJECTS, TumblingEventTimeWindows(10), OBJECTS, window_function=Changing())
+        operator = RowWindow(OBJECTS, TumblingEventTimeWindows(10, 0), OBJECTS, window_function=Changing())
         return harness(operator, key="value", restore=restore)
 
     op = make()
