@@ -561,10 +561,16 @@ class DataStream(_Settings):
 
     def _collected(self, job_execution_name: str | None) -> tuple[ArrowCollectSink, Any]:
         sink = ArrowCollectSink()
-        self.sink_to(sink).name("Collect")
+        self._collect_into(sink)
         job = self._env.launch(job_execution_name)
         job.when_ended(lambda run: sink.finish() if run.failure is None else sink.fail(run.failure))
         return sink, job
+
+    def _collect_into(self, sink: ArrowCollectSink) -> DataStream:
+        """The step that gives the records to the program."""
+        stream = self.sink_to(sink).name("Collect")._stream
+        stream._transformation.keeps_order = True
+        return stream
 
     # -- building -----------------------------------------------------------------------------------------
 

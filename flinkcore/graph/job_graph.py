@@ -113,6 +113,8 @@ def build(
         if transformation.hidden and transformation.inputs:
             # PyFlink: PythonConfigUtil aligns key_by with its input, so that records of a key keep their order.
             parallelism = nodes[transformation.inputs[0].source].parallelism
+        elif transformation.keeps_order:
+            parallelism = min(nodes[edge.source].parallelism for edge in transformation.inputs)
         if transformation.parallelism_max is not None:
             parallelism = min(parallelism, transformation.parallelism_max)
         max_parallelism_set = bool(transformation.max_parallelism or max_parallelism_default)

@@ -54,6 +54,7 @@ class Transformation:
     parallelism : subtasks, None for the environment's default
     parallelism_max : the most that the step can have, e.g. 1 for a step over all records
     hidden : a step of the engine's own that a user's plan does not name, with one input and its parallelism
+    keeps_order : it has no more subtasks than any of its inputs, so that records of one stay in their order
     chaining : whether it may share a task with the step before it ("always"), starts a task ("head") or
         stands alone ("never")
     batch_factory : makes the operator of a job in batch mode, where that is another one
@@ -79,5 +80,6 @@ class Transformation:
     description: str | None = None
     chaining: str = "always"
     hidden: bool = False
+    keeps_order: bool = False
     worker: Literal["function", "more"] | None = None
     completes: Transformation | None = None

@@ -12,6 +12,7 @@ from flinkcore.expr.nodes import Cast, Expr, FieldReference
 from flinkcore.operators.batches import Project
 from flinkcore.table.connectors import sink_of
 from flinkcore.table.connectors.declaration import Declaration
+from flinkcore.table.lowering import by_row, is_on_one_subtask
 from flinkcore.table.schema import PhysicalColumn
 from flinkcore.table.table import Table
 from flinkcore.table.types import DataType
@@ -38,6 +39,8 @@ def inserted(table: Table, target: Declaration) -> DataStream:
     sink = stream.sink_to(connected.end).name(target.name)
     if connected.parallelism is not None:
         sink.set_parallelism(connected.parallelism)
+    elif is_on_one_subtask(stream):
+        sink.set_parallelism(1)
     return sink._stream
 
 
@@ -63,7 +66,7 @@ def _as_declared(table: Table, target: Declaration) -> DataStream:
     out = Schema(names, [type.to_arrow() for type in target.columns.values()])
     if schema.names == out.names and schema.types == out.types:
         return table._relation.stream
-    return table._relation.stream._step("Calc", lambda: Project(schema, nodes, names), out)
+    return by_row(table._relation.stream, "Calc", lambda: Project(schema, nodes, names), out)
 
 
 def _becomes(type: DataType, declared: DataType) -> bool:

@@ -38,6 +38,17 @@ def on_one_subtask(stream: DataStream, name: str, make: Callable[[], Operator], 
     return stream.global_()._step(name, make, schema, parallelism_max=1)
 
 
+def by_row(stream: DataStream, name: str, make: Callable[[], Operator], schema: Schema) -> DataStream:
+    """A step that makes of each row one or none. Behind a step that sees all rows it is in one subtask as well, as in
+    Flink: sorted rows stay sorted, and changes of a row in their order."""
+    return stream._step(name, make, schema, parallelism_max=1 if is_on_one_subtask(stream) else None)
+
+
+def is_on_one_subtask(stream: DataStream) -> bool:
+    """Whether there is a step among those that rows come from which sees all rows."""
+    return any(edge.source.parallelism_max == 1 and edge.source.source is None for edge in stream._edges)
+
+
 def group_aggregate(table: Table, keys: Sequence[Expr], fields: Sequence[Expr]) -> Table:
     """GROUP BY: a pre-projection for computed keys, a running aggregation, and what is computed from both."""
     relation = table._relation
@@ -233,7 +244,7 @@ def _with_keys(relation: Relation, keys: Sequence[Expr]) -> tuple[Relation, list
     all_names = [*(name for name in relation.names if name not in new), *new]
     schema = relation.schema
     make = lambda: Project(schema, nodes, all_names)  # noqa: E731
-    stream = relation.stream._step("Calc", make, make().output_schema())
+    stream = by_row(relation.stream, "Calc", make, make().output_schema())
     return replace(relation, stream=stream), names, columns
 
 
@@ -296,7 +307,7 @@ def _selected(
             known.renamed(name) if known else Column(name, of_arrow(typed.type, typed.nullable), time)
         )
     make = lambda: Project(schema, nodes, names)  # noqa: E731
-    result = stream._step("Select", make, Schema(names, compiled.types))
+    result = by_row(stream, "Select", make, Schema(names, compiled.types))
     return table._with(stream=result, columns=tuple(columns), updating=updating, other_names=())
 
 

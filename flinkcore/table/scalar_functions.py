@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flinkcore.expr.nodes import Expr, FieldReference, FunctionCall
 from flinkcore.operators.scalar_calls import ScalarCall, ScalarCalls
+from flinkcore.table.lowering import by_row
 from flinkcore.table.table_schema import Column
 from flinkcore.table.types import of_arrow
 
@@ -31,7 +32,7 @@ def with_results(table: Table, nodes: Sequence[Expr]) -> tuple[Table, list[Expr]
 
         added = tuple(Column(columns[call], of_arrow(call.type)) for call in found)
         make = partial(ScalarCalls, schema, calls)
-        stream = table._relation.stream._step("PythonCalc", make, first.output_schema())
+        stream = by_row(table._relation.stream, "PythonCalc", make, first.output_schema())
         table = table._with(stream=stream, columns=(*table._relation.columns, *added))
         nodes = [node.rewrite(partial(_column_of, columns=columns)) for node in nodes]
     return table, nodes

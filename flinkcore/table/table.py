@@ -123,8 +123,8 @@ class Table:
         if nodes == [FieldReference(name) for name in relation.names]:
             return self._with(columns=tuple(columns), other_names=())
         schema = relation.schema
-        stream = relation.stream._step(
-            "Calc", lambda: Project(schema, nodes, names), Schema(names, compiled.types)
+        stream = lowering.by_row(
+            relation.stream, "Calc", lambda: Project(schema, nodes, names), Schema(names, compiled.types)
         )
         return self._with(stream=stream, columns=tuple(columns), other_names=())
 
@@ -187,7 +187,8 @@ class Table:
         table, (condition,) = with_results(self, [without_alias(node)])
         schema = table._relation.schema
         Filter(schema, condition)
-        kept = table._with(stream=table._relation.stream._step("Where", lambda: Filter(schema, condition), schema))
+        stream = lowering.by_row(table._relation.stream, "Where", lambda: Filter(schema, condition), schema)
+        kept = table._with(stream=stream)
         return kept if table is self else kept._projected([FieldReference(name) for name in self._relation.names])
 
     where = filter

@@ -289,7 +289,7 @@ class TableEnvironment:
     def execute_table(self, table: Table, job_name: str | None = None) -> TableResult:
         """Runs the job of one table. Table.execute() calls this."""
         sink = ArrowCollectSink()
-        stream = table._relation.stream.sink_to(sink).name("Collect")._stream
+        stream = table._relation.stream._collect_into(sink)
         job = self._planner.launch([stream], job_name)
         job.when_ended(lambda run: sink.finish() if run.failure is None else sink.fail(run.failure))
         return TableResult(sink, job, table.get_resolved_schema(), self.is_streaming)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -37,8 +38,11 @@ from flinkcore.table.expressions import (
     with_columns,
     without_columns,
 )
+from flinkcore.table.table_descriptor import TableDescriptor
+from flinkcore.table.udf import udf
 from flinkcore.table.window import Session, Slide, Tumble
 
+ROWS = 200_000
 WORDS = [("hello", 1), ("world", 2), ("hello", 3)]
 
 
@@ -273,6 +277,41 @@ def test_what_is_left_of_a_changelog(t_env):
     per_word = table.group_by(col("word")).select(col("word"), col("n").sum.alias("total"))
     assert per_word.to_arrow().to_pylist() == [{"word": "hello", "total": 4}, {"word": "world", "total": 2}]
     assert per_word.to_pandas()["total"].tolist() == [4, 2]
+
+
+def three_subtasks(settings):
+    t_env = TableEnvironment.create(settings)
+    t_env.get_config().set("parallelism.default", "3")
+    return t_env
+
+
+@pytest.mark.parametrize("step", [
+    lambda table: table,
+    lambda table: table.select(col("n") + 0),
+    lambda table: table.filter(col("n") >= 0),
+    lambda table: table.select(udf(lambda value: value, result_type=DataTypes.BIGINT())(col("n"))),
+    lambda table: table.limit(ROWS).add_columns((col("n") * 2).alias("twice")),
+])  # fmt: skip
+def test_sorted_rows_stay_sorted_through_what_comes_after(step):
+    t_env = three_subtasks(EnvironmentSettings.in_batch_mode())
+    table = t_env.from_arrow({"n": np.random.default_rng(0).permutation(ROWS)})
+    assert step(table.order_by(col("n"))).to_arrow().column(0).to_pylist() == list(range(ROWS))
+
+
+def test_a_sorted_table_is_written_in_its_order(capsys):
+    t_env = three_subtasks(EnvironmentSettings.in_batch_mode())
+    table = t_env.from_arrow({"n": np.arange(3000)[::-1]}).order_by(col("n"))
+    table.execute_insert(TableDescriptor.for_connector("print").build()).wait()
+    assert capsys.readouterr().out.split() == [f"+I[{n}]" for n in range(3000)]
+
+
+def test_changes_of_the_only_row_stay_in_order_in_any_number_of_subtasks():
+    t_env = three_subtasks(EnvironmentSettings.in_streaming_mode())
+    table = t_env.from_arrow({"n": np.arange(ROWS)})
+    count = table.select(col("n").count.alias("rows"))
+    assert count.select(col("rows")).to_arrow().to_pylist() == [{"rows": ROWS}]
+    both = count.union_all(table.filter(col("n") < 1)).select(col("rows"))
+    assert sorted(both.to_arrow().column(0).to_pylist()) == [0, ROWS]
 
 
 def test_computed_and_renamed_keys(t_env):

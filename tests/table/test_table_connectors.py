@@ -294,6 +294,18 @@ def test_what_was_written_to_files_can_be_read(t_env, tmp_path, format):
     assert read == rows
 
 
+@pytest.mark.parametrize("format", ["csv", "json", "parquet", "orc"])
+def test_bytes_and_numbers_that_are_none_are_read_as_they_were_written(t_env, tmp_path, format):
+    types = {"f": "FLOAT", "d": "DOUBLE", "s": "STRING", "b": "BYTES", "a": "ARRAY<BYTES>"}
+    row_type = DataTypes.ROW([DataTypes.FIELD(name, parse_type(type)) for name, type in types.items()])
+    files = descriptor("filesystem", schema(**types), path=str(tmp_path / "out"), format=format)
+    infinite = float("inf")
+    rows = [(float("nan"), -infinite, "NaN", b"\x00\xff", [b"a", b""]), (infinite, 1.5, '"d":"NaN"', b"", [b"YQ=="])]
+    t_env.from_elements(rows, row_type).execute_insert(files).wait()
+    read = [tuple(row.values()) for row in t_env.from_descriptor(files).to_arrow().to_pylist()]
+    assert repr(read) == repr(rows)
+
+
 def test_options_of_formats(t_env, tmp_path):
     (tmp_path / "a.csv").write_text("# first\n1|x;y\nno|z\n2|NULL\n")
     format = (

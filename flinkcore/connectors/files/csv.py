@@ -16,6 +16,7 @@ from flinkcore.connectors.files import decimals
 from flinkcore.connectors.files.format import WHOLE, one_chunk
 from flinkcore.connectors.files.lines import LineFault, LineFormat, Records
 from flinkcore.connectors.files.paths import InputFile, reading
+from flinkcore.connectors.files.texts import decoded
 from flinkcore.errors import ConfigurationError, ConnectorError, SchemaError
 
 _VALUE_FAULT = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+): (.*)",
@@ -43,7 +44,8 @@ class Csv(LineFormat):
     charset : encoding of the files
 
     Blank lines are passed over. A line is at fault when it has too few or too many values, or one that does
-    not parse as its column's type. Decimals are rounded half up to the type's scale, as Flink does.
+    not parse as its column's type. Bytes are texts in base 64, and decimals rounded half up to the type's scale, as in
+    Flink.
     """
 
     name = "CSV"
@@ -221,8 +223,8 @@ class Csv(LineFormat):
 
     @staticmethod
     def _read_as(type: pa.DataType) -> pa.DataType:
-        """The type that pyarrow's parser is asked for: more digits of a decimal than are kept, texts of lists."""
-        if pa.types.is_list(type):
+        """The type that pyarrow's parser is asked for: a decimal with more digits than are kept, texts of others."""
+        if pa.types.is_list(type) or pa.types.is_binary(type):
             return pa.string()
         return decimals.wide(type)
 
@@ -234,8 +236,8 @@ class Csv(LineFormat):
             empty = pc.equal(array, "")
             if pc.any(empty).as_py():
                 elements = pc.if_else(empty, pa.scalar([], elements.type), elements)
-            return elements.cast(type)
-        return decimals.rounded(array, type)
+            return decoded(elements, type).cast(type)
+        return decoded(decimals.rounded(array, type), type)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import base64
+import json
 import re
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from flinkcore.connectors.files import decimals
 from flinkcore.connectors.files.format import one_chunk
 from flinkcore.connectors.files.lines import LineFault, LineFormat, first_lines
 from flinkcore.connectors.files.paths import InputFile, reading
+from flinkcore.connectors.files.texts import decoded
 from flinkcore.errors import SchemaError
 
 _BLANK = b" \t\r\n"
@@ -29,6 +30,13 @@ class JsonLayout:
 
     schema: Schema
     options: pajson.ParseOptions
+    quoted_float: re.Pattern[bytes] | None
+
+    def with_bare_floats(self, data: bytes) -> bytes:
+        """NaN and the infinities are texts in JSON, and bare words to pyarrow's parser."""
+        if self.quoted_float is None or (b'"NaN"' not in data and b'Infinity"' not in data):
+            return data
+        return self.quoted_float.sub(rb"\1\2", data)
 
 
 @dataclass
@@ -73,7 +81,7 @@ class JsonLines(LineFormat):
         fields = [(name, _read_as(type)) for name, type in zip(schema.names, schema.types)]
         return JsonLayout(schema, pajson.ParseOptions(
             explicit_schema=pa.schema(fields),
-            unexpected_field_behavior="error" if unexpected == "fault" else "ignore"))
+            unexpected_field_behavior="error" if unexpected == "fault" else "ignore"), _quoted_float(schema))
 
     def parse(self, data: bytes, count: int, layout: object) -> pa.RecordBatch:
         assert isinstance(layout, JsonLayout)
@@ -81,6 +89,7 @@ class JsonLines(LineFormat):
         objects = _check_objects(data, count)
         if objects == 0:
             return pa.RecordBatch.from_pylist([], schema.arrow)
+        data = layout.with_bare_floats(data)
         try:
             table = pajson.read_json(pa.py_buffer(data), _one_block(data), layout.options)
             arrays = [_finish(one_chunk(table.column(name)), type)
@@ -132,38 +141,21 @@ def _read_as(type: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_date(type) or pa.types.is_time(type) else decimals.wide(type)
 
 
+def _quoted_float(schema: Schema) -> re.Pattern[bytes] | None:
+    """Matches a field that is a number with a point, and has one of the texts that are such numbers as well."""
+    names = [json.dumps(name, ensure_ascii=False) for type, name in zip(schema.types, schema.names)
+             if pa.types.is_floating(type)]
+    if not names:
+        return None
+    return re.compile(rf'((?:{"|".join(map(re.escape, names))})\s*:\s*)"(NaN|-?Infinity)"'.encode())
+
+
 def _finish(array: pa.Array, type: pa.DataType) -> pa.Array:
     """What pyarrow read as _read_as(type), as `type`."""
     if pa.types.is_time(type):      # there is no cast from a text, but from a moment of the first day
         moments = pc.binary_join_element_wise("1970-01-01T", array, "").cast(pa.timestamp(type.unit))
         return moments.cast(type)
-    return _decoded(decimals.rounded(array, type), type).cast(type)
-
-
-def _decoded(array: pa.Array, type: pa.DataType) -> pa.Array:
-    """Bytes are texts in base 64, as Flink and JsonWriter write them."""
-    t = pa.types
-    if t.is_binary(type):
-        try:
-            return pa.array([None if text is None else base64.b64decode(text, validate=True)
-                             for text in array.to_pylist()], pa.binary())
-        except ValueError as error:
-            raise pa.ArrowInvalid(f"a value of type binary is a text in base 64: {error}") from None
-    if not _holds_binary(type):
-        return array
-    mask = array.is_null() if array.null_count else None
-    if t.is_struct(type):
-        fields = [_decoded(field, type.field(i).type) for i, field in enumerate(array.flatten())]
-        return pa.StructArray.from_arrays(fields, [field.name for field in type], mask=mask)
-    offsets = pa.array(array.offsets.to_numpy(), pa.int32())
-    return pa.ListArray.from_arrays(offsets, _decoded(array.values, type.value_type), mask=mask)
-
-
-def _holds_binary(type: pa.DataType) -> bool:
-    t = pa.types
-    if t.is_struct(type):
-        return any(_holds_binary(field.type) for field in type)
-    return _holds_binary(type.value_type) if t.is_list(type) else t.is_binary(type)
+    return decoded(decimals.rounded(array, type), type).cast(type)
 
 
 def _readable(type: pa.DataType) -> bool:

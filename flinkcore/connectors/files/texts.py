@@ -40,6 +40,35 @@ def scalar_texts(array: pa.Array) -> pa.StringArray:
     return array.cast(pa.string())
 
 
+def decoded(array: pa.Array, type: pa.DataType) -> pa.Array:
+    """Texts in base 64 as the bytes that they are, wherever a type has some; other values as they came.
+
+    ArrowInvalid : a text that is not in base 64
+    """
+    t = pa.types
+    if t.is_binary(type):
+        try:
+            return pa.array([None if text is None else base64.b64decode(text, validate=True)
+                             for text in array.to_pylist()], pa.binary())
+        except ValueError as error:
+            raise pa.ArrowInvalid(f"a value of type binary is a text in base 64: {error}") from None
+    if not _holds_binary(type):
+        return array
+    mask = array.is_null() if array.null_count else None
+    if t.is_struct(type):
+        fields = [decoded(field, type.field(i).type) for i, field in enumerate(array.flatten())]
+        return pa.StructArray.from_arrays(fields, [field.name for field in type], mask=mask)
+    offsets = pa.array(array.offsets.to_numpy(), pa.int32())
+    return pa.ListArray.from_arrays(offsets, decoded(array.values, type.value_type), mask=mask)
+
+
+def _holds_binary(type: pa.DataType) -> bool:
+    t = pa.types
+    if t.is_struct(type):
+        return any(_holds_binary(field.type) for field in type)
+    return _holds_binary(type.value_type) if t.is_list(type) else t.is_binary(type)
+
+
 def json_texts(array: pa.Array) -> pa.StringArray:
     """JSON of each value; a null value is the text null."""
     return pc.fill_null(_json(array), "null")
